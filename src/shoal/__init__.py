@@ -1,0 +1,1 @@
+"""Cluster membership, failure detection and discovery in one Python package."""

@@ -1,0 +1,437 @@
+"""Every number and name that a node can be told, in one frozen, validated value.
+
+A field's docstring gives its unit, its range, where the default comes from and what changing it does. Sources are
+abbreviated: SWIM (Das et al., DSN 2002), LG (Lifeguard, arXiv 1707.00788), ML (memberlist's LAN defaults).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from shoal.errors import ConfigError, InvalidAddressError
+from shoal.types import Address, Tags
+
+__all__ = ["ENVIRONMENT_PREFIX", "ClusterConfig", "Profile"]
+
+ENVIRONMENT_PREFIX = "SHOAL_"
+
+_T = typing.TypeVar("_T", int, float)
+_DAY = 86_400.0
+_MIB = 1 << 20
+
+
+class Profile(StrEnum):
+    """Named sets of timings."""
+
+    LAN = "lan"
+    WAN = "wan"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    low: float
+    high: float
+    unit: str
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:.15g} to {self.high:.15g} {self.unit}".rstrip()
+
+
+def _number(default: _T, low: float, high: float, unit: str) -> _T:
+    """A field that must lie in `low` to `high`, both included."""
+    return dataclasses.field(default=default, metadata={"range": _Range(low, high, unit)})
+
+
+def _seconds(default: float, low: float, high: float) -> float:
+    return _number(default, low, high, "seconds")
+
+
+def _count(default: int, low: int, high: int, unit: str) -> int:
+    return _number(default, low, high, unit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfig:
+    """How one node behaves. Raises `ConfigError` when a field is of the wrong type or out of range."""
+
+    # Who and where
+
+    name: str | None = None
+    """Who this node is, unique in the cluster, 1 to 128 bytes of UTF-8. Default: the host's name and a random suffix."""
+    cluster: str = "shoal"
+    """Name of the cluster, 1 to 128 bytes of UTF-8. It is in every packet; packets of other clusters are dropped."""
+    bind: Address = Address("127.0.0.1", 7946)
+    """Where to listen, UDP and TCP on the same port (ML's port). Port 0 takes any free one."""
+    advertise: Address | None = None
+    """What peers are told to send to, when it differs from `bind` (NAT, containers). Port 0 stands for the bound port."""
+    seeds: tuple[Address, ...] = ()
+    """Members to join through. Unreachable ones are tried again for ever; this node itself may be among them."""
+    tags: Tags = Tags()
+    """What this node says of itself at the start; see `max_tag_bytes`."""
+    interface: str | None = None
+    """Name of the one network interface to use (Linux only). Default: whatever the routes say."""
+    reuse_address: bool = False
+    """Share the port with sockets of other processes that ask for it too (SO_REUSEADDR, and SO_REUSEPORT where it exists)."""
+    receive_buffer: int = _count(0, 0, 256 * _MIB, "bytes")
+    """Bytes, 0 to 268435456. The datagram socket's receive buffer; 0 leaves the system's default. Larger survives longer stalls."""
+    send_buffer: int = _count(0, 0, 256 * _MIB, "bytes")
+    """Bytes, 0 to 268435456. The datagram socket's send buffer; 0 leaves the system's default."""
+
+    # Probing
+
+    probe_interval: float = _seconds(1.0, 0.01, 60.0)
+    """Seconds, 0.01 to 60. One member is probed in each (SWIM's protocol period; LG, ML: 1). Half of it detects in half the
+    time for twice the load."""
+    probe_timeout: float = _seconds(0.5, 0.005, 30.0)
+    """Seconds, 0.005 to 30, below `probe_interval`. After it the relays are asked (LG, ML: 0.5). Choose a high quantile of
+    the round-trip time: too low costs messages, not false deaths."""
+    indirect_probes: int = _count(3, 0, 16, "relays")
+    """Relays, 0 to 16. How many members are asked to ping in our place (SWIM's k; ML: 3). More tolerates more loss."""
+    stream_probe: bool = True
+    """Ping over a stream beside the relays (ML), which finds members whose datagrams alone are lost."""
+    nack_fraction: float = _number(0.8, 0.1, 1.0, "of the probe timeout")
+    """Fraction of the probe timeout, 0.1 to 1. When a relay without an answer says so (LG: 0.8)."""
+    max_relayed: int = _count(1024, 1, 1_000_000, "probes")
+    """Probes, 1 to 1000000. How many indirect probes this node carries at once; more are dropped and counted."""
+
+    # Local health (Lifeguard)
+
+    lha_probe: bool = True
+    """Stretch our own probe interval and timeout while our local health is bad (LHA-Probe, LG §IV-A)."""
+    local_health_max: int = _count(8, 0, 64, "points")
+    """Points, 0 to 64. The ceiling of the local health score (LG's S: 8); timings stretch up to this many times plus one."""
+
+    # Suspicion
+
+    suspicion_alpha: float = _number(4.0, 0.1, 100.0, "")
+    """Factor, 0.1 to 100. Least suspicion time is alpha * max(1, log10 n) * probe_interval (LG: 5, ML: 4)."""
+    suspicion_beta: float = _number(6.0, 1.0, 100.0, "")
+    """Factor, 1 to 100. Longest suspicion time is beta times the least (LG, ML: 6). Used with `lha_suspicion`."""
+    suspicion_confirmations: int = _count(2, 0, 16, "confirmations")
+    """Confirmations, 0 to 16. So many further accusers bring the suspicion time down to its least (LG's K: 3, ML: alpha - 2)."""
+    lha_suspicion: bool = True
+    """Start suspicion at its longest and let confirmations shorten it (LHA-Suspicion, LG §IV-B). Off: always the least."""
+    buddy: bool = True
+    """Tell a suspect of the suspicion in every ping to it (LG §IV-C), so that it refutes a round trip later."""
+
+    # Gossip
+
+    gossip_interval: float = _seconds(0.2, 0.01, 60.0)
+    """Seconds, 0.01 to 60. Least time between two rounds of gossip; there is none while there is no news (ML: 0.2)."""
+    gossip_fanout: int = _count(3, 0, 64, "members")
+    """Members, 0 to 64. How many members get each round (ML: 3). 0 leaves all news to probes and acks, as SWIM does."""
+    retransmit_mult: int = _count(4, 1, 64, "")
+    """Factor, 1 to 64. Each update is sent at most lambda * ceil(log10(n + 1)) times (SWIM: 3 with ln, ML: 4)."""
+    gossip_to_dead: float = _seconds(30.0, 0.0, 3600.0)
+    """Seconds, 0 to 3600. For so long a dead member still gets gossip, so that a live one can refute (ML: 30)."""
+    gossip_queue_limit: int = _count(8192, 16, 1_000_000, "updates")
+    """Updates, 16 to 1000000. Bound of the gossip queue; the least urgent, most often sent update is dropped first."""
+    broadcast_history: int = _count(4096, 16, 1_000_000, "broadcasts")
+    """Broadcasts, 16 to 1000000. How many user broadcasts are remembered to drop repeats; must exceed those in flight."""
+
+    # Agreement
+
+    sync_interval: float = _seconds(10.0, 0.1, 3600.0)
+    """Seconds, 0.1 to 3600. Least time between two state syncs that this node starts because its view differs from its
+    peers'. Equal views never sync (ML syncs every 30 s whether needed or not)."""
+    sync_threshold: int = _count(5, 1, 1000, "packets")
+    """Packets, 1 to 1000. By how many packets with another digest those with an equal one are outnumbered before a sync."""
+
+    # Joining and coming back
+
+    join_timeout: float = _seconds(5.0, 0.0, 3600.0)
+    """Seconds, 0 to 3600. How long starting waits for the first seed to answer; the node starts in any case."""
+    rejoin_interval: float = _seconds(2.0, 0.1, 3600.0)
+    """Seconds, 0.1 to 3600. First pause before a node that knows no live member tries seeds and former members again; it
+    doubles up to `rejoin_interval_max`."""
+    rejoin_interval_max: float = _seconds(30.0, 0.1, 3600.0)
+    """Seconds, 0.1 to 3600. Longest such pause. It is tried for ever."""
+    reconnect_interval: float = _seconds(10.0, 0.1, 3600.0)
+    """Seconds, 0.1 to 3600. How often a node with live members tries one dead member or missing seed, to heal partitions
+    (Serf: 30)."""
+    leave_timeout: float = _seconds(5.0, 0.0, 60.0)
+    """Seconds, 0 to 60. Longest wait for a goodbye to spread."""
+    tombstone_life: float = _seconds(3600.0, 1.0, 7 * _DAY)
+    """Seconds, 1 to 604800. How long a dead or left member is remembered, so that old news cannot revive it. Must outlast
+    the longest partition after which nodes shall still find each other."""
+    max_tombstones: int = _count(16_384, 16, 1_000_000, "members")
+    """Members, 16 to 1000000. Bound of the remembered dead; the oldest are forgotten first."""
+    max_members: int = _count(65_536, 2, 10_000_000, "members")
+    """Members, 2 to 10000000. Bound of the member table; joins beyond it are dropped and counted. Protects against a forger."""
+
+    # Sizes
+
+    max_datagram: int = _count(1400, 512, 65_507, "bytes")
+    """Bytes, 512 to 65507. Largest datagram sent (ML: 1400, below the usual MTU). An update that does not fit waits."""
+    max_tag_bytes: int = _count(512, 0, 32_768, "bytes")
+    """Bytes, 0 to 32768. Largest encoded tag set of this node (ML's limit for metadata); it must fit in a datagram."""
+    max_stream: int = _count(64 * _MIB, 65_536, 1024 * _MIB, "bytes")
+    """Bytes, 65536 to 1073741824. Largest message on a stream; a state sync takes about 100 bytes a member."""
+
+    # Streams
+
+    stream_timeout: float = _seconds(10.0, 0.05, 600.0)
+    """Seconds, 0.05 to 600. Longest time for one try of a stream exchange, connect to reply (ML: 10)."""
+    stream_attempts: int = _count(3, 1, 100, "tries")
+    """Tries, 1 to 100. How often a stream exchange is tried before it counts as failed; a stream ping is tried once."""
+    backoff_initial: float = _seconds(0.2, 0.001, 60.0)
+    """Seconds, 0.001 to 60. Pause before the second try; each pause is drawn from half of it to all of it."""
+    backoff_max: float = _seconds(5.0, 0.001, 600.0)
+    """Seconds, 0.001 to 600. Longest pause between tries."""
+    backoff_multiplier: float = _number(2.0, 1.0, 10.0, "")
+    """Factor, 1 to 10. Growth of the pause from try to try."""
+    max_streams_out: int = _count(16, 1, 10_000, "exchanges")
+    """Exchanges, 1 to 10000. How many stream exchanges this node has under way; further ones wait their turn or are dropped."""
+    max_streams_in: int = _count(128, 1, 10_000, "connections")
+    """Connections, 1 to 10000. How many incoming streams are served at once; further ones are closed and counted."""
+    resolve_ttl: float = _seconds(30.0, 0.0, _DAY)
+    """Seconds, 0 to 86400. How long the answer for a host name is kept."""
+    max_resolved: int = _count(1024, 1, 1_000_000, "names")
+    """Names, 1 to 1000000. How many answers for host names are kept."""
+
+    # Users
+
+    event_buffer: int = _count(1024, 1, 1_000_000, "events")
+    """Events, 1 to 1000000. How many events wait for one slow subscriber before the oldest are dropped and it is told."""
+
+    @classmethod
+    def lan(cls, **changes: Any) -> Self:
+        """For one data centre: the defaults."""
+        return cls().replace(**changes)
+
+    @classmethod
+    def wan(cls, **changes: Any) -> Self:
+        """For members far apart: slower probes, longer patience, wider gossip (ML's WAN defaults)."""
+        wan = cls(
+            probe_interval=5.0,
+            probe_timeout=3.0,
+            suspicion_alpha=6.0,
+            suspicion_confirmations=4,
+            gossip_interval=0.5,
+            gossip_fanout=4,
+            gossip_to_dead=60.0,
+            stream_timeout=30.0,
+        )
+        return wan.replace(**changes)
+
+    @classmethod
+    def local(cls, **changes: Any) -> Self:
+        """For processes of one machine: short timeouts and quick gossip (ML's local defaults)."""
+        local = cls(
+            probe_timeout=0.2,
+            indirect_probes=1,
+            suspicion_alpha=3.0,
+            suspicion_confirmations=1,
+            gossip_interval=0.1,
+            retransmit_mult=3,
+            gossip_to_dead=15.0,
+        )
+        return local.replace(**changes)
+
+    @classmethod
+    def of_profile(cls, profile: str) -> Self:
+        """The preset of that name; raises `ConfigError` for an unknown one."""
+        match profile:
+            case Profile.LAN:
+                return cls.lan()
+            case Profile.WAN:
+                return cls.wan()
+            case Profile.LOCAL:
+                return cls.local()
+            case _:
+                raise ConfigError("profile", profile, f"must be one of {', '.join(Profile)}")
+
+    @classmethod
+    def from_toml(cls, path: Path | str) -> Self:
+        """Read a TOML file: fields by name, and `profile` to start from a preset.
+
+        Raises `ConfigError` when the file cannot be read, is no TOML, or holds an unknown or bad field.
+        """
+        return cls.load(path)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Read `SHOAL_*` variables: `SHOAL_PROBE_INTERVAL=0.5`, `SHOAL_SEEDS=a:7946,b:7946`, `SHOAL_TAGS=role=worker,zone=a`."""
+        return cls.load(environ=environ)
+
+    @classmethod
+    def load(
+        cls, path: Path | str | None = None, environ: Mapping[str, str] | None = None, profile: str | None = None
+    ) -> Self:
+        """Lay the sources over each other: preset, then file, then `SHOAL_*` variables.
+
+        `profile` outranks the profile that file and variables name. Raises `ConfigError`.
+        """
+        from_file = _read_toml(path) if path is not None else {}
+        from_variables = _read_environment(environ or {})
+        chosen = profile or from_variables.pop("profile", None) or from_file.get("profile", Profile.LAN)
+        from_file.pop("profile", None)
+        from_variables.pop("profile", None)
+        return cls.of_profile(chosen).replace(**from_file).replace(**from_variables)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with other values. Texts are read as TOML and the command line would: "host:port", "0.5", "true".
+
+        Raises `ConfigError` for an unknown field or a bad value.
+        """
+        types = _field_types()
+        typed = {field: _read(field, value, types) for field, value in changes.items()}
+        return dataclasses.replace(self, **typed)
+
+    def as_dict(self) -> dict[str, object]:
+        """All fields as plain values, addresses as text: what `replace` reads and JSON and TOML can hold."""
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    def __post_init__(self) -> None:
+        types = _field_types()
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            typed = _read(field.name, value, types)
+            if (allowed := field.metadata.get("range")) is not None and typed not in allowed:
+                raise ConfigError(field.name, typed, f"must be {allowed}")
+            object.__setattr__(self, field.name, typed)
+        _check_name("name", self.name)
+        _check_name("cluster", self.cluster)
+        self._check_relations()
+
+    def _check_relations(self) -> None:
+        if self.probe_timeout >= self.probe_interval:
+            raise ConfigError(
+                "probe_timeout", self.probe_timeout, f"must be below probe_interval ({self.probe_interval} seconds)"
+            )
+        if self.backoff_initial > self.backoff_max:
+            raise ConfigError("backoff_initial", self.backoff_initial, f"must not exceed backoff_max ({self.backoff_max})")
+        if self.rejoin_interval > self.rejoin_interval_max:
+            raise ConfigError(
+                "rejoin_interval",
+                self.rejoin_interval,
+                f"must not exceed rejoin_interval_max ({self.rejoin_interval_max})",
+            )
+        for seed in self.seeds:
+            if seed.port == 0:
+                raise ConfigError("seeds", str(seed), "a seed needs a port from 1 to 65535")
+        if self.advertise is not None and self.advertise.is_unspecified:
+            raise ConfigError("advertise", str(self.advertise), "no peer can send to it; give an address of this node")
+
+
+@cache
+def _field_types() -> dict[str, Any]:
+    return typing.get_type_hints(ClusterConfig)
+
+
+def _read(field: str, value: object, types: Mapping[str, Any]) -> Any:
+    """`value` in the type of `field`; texts are parsed."""
+    if field not in types:
+        raise ConfigError(field, value, f"there is no such setting{_did_you_mean(field, types)}")
+    wanted = types[field]
+    try:
+        if wanted in (int, float):
+            return _read_number(field, value, wanted)
+        if field in ("bind", "advertise") and value is not None:
+            return _read_address(value)
+        if field == "seeds":
+            return tuple(map(_read_address, _read_list(value)))
+        if field == "tags":
+            return Tags(msgspec.convert(_read_tags(value), dict[str, str]))
+        return msgspec.convert(value, wanted, strict=not isinstance(value, str))
+    except InvalidAddressError as error:
+        raise ConfigError(field, value, str(error)) from None
+    except msgspec.ValidationError as error:
+        raise ConfigError(field, value, str(error).lower()) from None
+
+
+def _read_number(field: str, value: object, wanted: type[int] | type[float]) -> float:
+    try:
+        if isinstance(value, bool):
+            raise msgspec.ValidationError
+        return msgspec.convert(value, wanted, strict=not isinstance(value, str))
+    except msgspec.ValidationError:
+        kind = "a whole number" if wanted is int else "a number"
+        allowed = ClusterConfig.__dataclass_fields__[field].metadata["range"]
+        raise ConfigError(field, value, f"must be {kind}, {allowed}") from None
+
+
+def _did_you_mean(field: str, types: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(field, types, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _read_address(value: object) -> Address:
+    if isinstance(value, Address):
+        return value
+    if isinstance(value, str):
+        return Address.parse(value)
+    raise InvalidAddressError(repr(value), "expected a text such as 127.0.0.1:7946")
+
+
+def _read_list(value: object) -> tuple[object, ...]:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, (list, tuple)) and not isinstance(value, Address):
+        return tuple(value)
+    raise InvalidAddressError(repr(value), "expected a list of addresses")
+
+
+def _read_tags(value: object) -> object:
+    if not isinstance(value, str):
+        return dict(value) if isinstance(value, Mapping) else value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    for key, equals, _ in pairs:
+        if not equals:
+            raise ConfigError("tags", value, f"{key!r} has no value; write key=value,key=value")
+    return {key.strip(): text.strip() for key, _, text in pairs}
+
+
+def _check_name(field: str, name: str | None) -> None:
+    if name is not None and not 1 <= len(name.encode()) <= 128:
+        raise ConfigError(field, name, "must have 1 to 128 bytes")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Address):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value
+
+
+def _read_toml(path: Path | str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError("config", str(path), f"cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError("config", str(path), f"is no TOML: {error}") from error
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    known = {"profile", *_field_types()}
+    found = {
+        key.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for key, value in environ.items()
+        if key.startswith(ENVIRONMENT_PREFIX)
+    }
+    for field, value in found.items():
+        if field not in known:
+            raise ConfigError(
+                ENVIRONMENT_PREFIX + field.upper(), value, f"there is no such setting{_did_you_mean(field, _field_types())}"
+            )
+    return found

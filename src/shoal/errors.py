@@ -1,0 +1,124 @@
+"""Every error that shoal raises, as one small tree.
+
+    ShoalError
+    ├── ConfigError            a setting is unknown or out of range
+    ├── InvalidAddressError    text that is no address
+    ├── LifecycleError
+    │   ├── NotStartedError
+    │   ├── AlreadyStartedError
+    │   └── ClosedError        used after close() or after the socket was closed
+    ├── UnknownMemberError     no such member in this node's view
+    ├── MessageTooLargeError   a payload, tag set or reply above its limit
+    ├── ShoalTimeoutError      also a TimeoutError
+    ├── MissingExtraError      an optional dependency is not installed
+    └── TransportError
+        ├── BindError          port in use, address not of this machine, no permission
+        ├── ResolutionError    a host name that has no address
+        ├── SendError
+        └── ReceiveError
+
+What a *peer* sends never raises any of these: it is counted under a named reason and dropped.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AlreadyStartedError",
+    "BindError",
+    "ClosedError",
+    "ConfigError",
+    "InvalidAddressError",
+    "LifecycleError",
+    "MessageTooLargeError",
+    "MissingExtraError",
+    "NotStartedError",
+    "ReceiveError",
+    "ResolutionError",
+    "SendError",
+    "ShoalError",
+    "ShoalTimeoutError",
+    "TransportError",
+    "UnknownMemberError",
+]
+
+
+class ShoalError(Exception):
+    """Root of the tree; catch it to catch everything that shoal raises."""
+
+
+class ConfigError(ShoalError, ValueError):
+    """A setting is unknown, of the wrong type or out of range; the message names all three."""
+
+    def __init__(self, field: str, value: object, problem: str) -> None:
+        super().__init__(f"{field} = {value!r}: {problem}")
+        self.field = field
+        self.value = value
+
+
+class InvalidAddressError(ShoalError, ValueError):
+    """A text is no address; the message quotes it and says which part is wrong."""
+
+    def __init__(self, text: str, problem: str) -> None:
+        super().__init__(f"invalid address {text!r}: {problem}")
+        self.text = text
+
+
+class LifecycleError(ShoalError, RuntimeError):
+    """An operation at the wrong moment of a node's life."""
+
+
+class NotStartedError(LifecycleError):
+    """The node was not started yet."""
+
+
+class AlreadyStartedError(LifecycleError):
+    """The node was started before; one object is one run."""
+
+
+class ClosedError(LifecycleError):
+    """The node, or a socket of it, is closed."""
+
+
+class UnknownMemberError(ShoalError, LookupError):
+    """No member of that name or id is in this node's view."""
+
+
+class MessageTooLargeError(ShoalError, ValueError):
+    """Something does not fit in its limit; nothing was sent and nothing was truncated."""
+
+    def __init__(self, what: str, size: int, limit: int, setting: str) -> None:
+        super().__init__(f"{what} has {size} bytes, the limit is {limit} ({setting})")
+        self.size = size
+        self.limit = limit
+
+
+class ShoalTimeoutError(ShoalError, TimeoutError):
+    """Something took longer than its limit."""
+
+
+class MissingExtraError(ShoalError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs the extra {extra!r}: pip install 'shoal[{extra}]'")
+        self.extra = extra
+
+
+class TransportError(ShoalError, OSError):
+    """A socket could not do what was asked of it."""
+
+
+class BindError(TransportError):
+    """A local address cannot be listened on."""
+
+
+class ResolutionError(TransportError):
+    """A host name has no address, or the resolver did not answer."""
+
+
+class SendError(TransportError):
+    """Bytes could not be handed to the network or to the peer."""
+
+
+class ReceiveError(TransportError):
+    """A reply did not arrive, or arrived malformed or too large."""

@@ -1,0 +1,221 @@
+"""The nouns of shoal: who a node is, where it is, and what is believed of it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from random import Random
+from typing import NamedTuple, NoReturn, Self
+
+from shoal.errors import InvalidAddressError
+
+__all__ = ["Address", "Member", "MemberState", "NodeId", "NodeInfo", "Tags"]
+
+_HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_MAX_HOST_NAME = 253
+
+
+class Tags(dict[str, str]):
+    """What a node says of itself: short text keys and values, changed by their owner only.
+
+    A dict that cannot be changed, so that it can be shared and hashed.
+    """
+
+    __slots__ = ()
+
+    def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
+        raise TypeError("tags are a value; make new ones and publish them with set_tags() or update_tags()")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[type[Tags], tuple[dict[str, str]]]:
+        return Tags, (dict(self),)
+
+
+class NodeId(bytes):
+    """Which run of a node: 16 bytes, a UUIDv7 (RFC 9562 §5.7), minted at every start.
+
+    Ids order by the time they were minted, so of two runs of one name the higher id is the newer. It is `bytes`, and so
+    hashes and compares at the speed of `bytes`.
+    """
+
+    __slots__ = ()
+
+    SIZE = 16
+
+    @classmethod
+    def mint(cls, unix_ms: int, random: Random) -> Self:
+        """Make an id for a run that starts at `unix_ms` (milliseconds since 1970, 48 bits are used)."""
+        time_bits = (unix_ms & ((1 << 48) - 1)) << 80
+        random_bits = random.getrandbits(74)
+        version_and_a = (0x7 << 76) | ((random_bits >> 62) << 64)
+        variant_and_b = (0b10 << 62) | (random_bits & ((1 << 62) - 1))
+        return cls((time_bits | version_and_a | variant_and_b).to_bytes(cls.SIZE))
+
+    @classmethod
+    def mint_after(cls, other: NodeId, random: Random) -> Self:
+        """Make an id that is higher than `other`: for a node whose clock is behind that of its earlier run."""
+        return cls.mint(other.unix_ms + 1, random)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the form that `str` prints. Raises `ValueError` for anything that is no UUID."""
+        return cls(uuid.UUID(text).bytes)
+
+    @property
+    def unix_ms(self) -> int:
+        """When the run started, in milliseconds since 1970 by its own clock."""
+        return int.from_bytes(self[:6])
+
+    def __str__(self) -> str:
+        return str(uuid.UUID(bytes=bytes(self)))
+
+    def __repr__(self) -> str:
+        return f"NodeId({str(self)!r})"
+
+
+class Address(NamedTuple):
+    """A host and a port; a tuple, because that is what sockets take and give.
+
+    `parse` checks; the constructor trusts its caller.
+    """
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `host:port` or `[v6]:port`; the host is an IPv4 or IPv6 address or a name, the port 0 to 65535.
+
+        Raises `InvalidAddressError`, which says what is wrong with which part.
+        """
+        if not text:
+            raise InvalidAddressError(text, "it is empty; write host:port")
+        if text != text.strip():
+            raise InvalidAddressError(text, "it has spaces around it")
+        host, port = _split_v6(text) if text.startswith("[") else _split(text)
+        return cls(host, _parse_port(text, port))
+
+    @property
+    def is_name(self) -> bool:
+        """Whether the host has to be looked up before anything can be sent to it."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return True
+        return False
+
+    @property
+    def is_unspecified(self) -> bool:
+        """Whether it means "every interface" (0.0.0.0 or ::), which no peer can reach."""
+        return not self.is_name and ipaddress.ip_address(self.host).is_unspecified
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is reached from this machine only."""
+        return self.host == "localhost" or (not self.is_name and ipaddress.ip_address(self.host).is_loopback)
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _split(text: str) -> tuple[str, str]:
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        raise InvalidAddressError(text, "the port is missing; write host:port")
+    if ":" in host:
+        raise InvalidAddressError(text, "an IPv6 address needs brackets; write [address]:port")
+    if not host:
+        raise InvalidAddressError(text, "the host is missing; write host:port")
+    return _check_host(text, host), port
+
+
+def _split_v6(text: str) -> tuple[str, str]:
+    host, bracket, rest = text[1:].partition("]")
+    if not bracket:
+        raise InvalidAddressError(text, "the closing bracket is missing; write [address]:port")
+    if not rest.startswith(":"):
+        raise InvalidAddressError(text, "the port is missing; write [address]:port")
+    try:
+        return str(ipaddress.IPv6Address(host)), rest[1:]
+    except ValueError:
+        raise InvalidAddressError(text, f"{host!r} is no IPv6 address") from None
+
+
+def _check_host(text: str, host: str) -> str:
+    if host.replace(".", "").isdigit():
+        try:
+            return str(ipaddress.IPv4Address(host))
+        except ValueError:
+            raise InvalidAddressError(text, f"{host!r} is no IPv4 address") from None
+    labels = host.removesuffix(".").split(".")
+    if len(host) > _MAX_HOST_NAME or not all(_HOST_LABEL.fullmatch(label) for label in labels):
+        raise InvalidAddressError(text, f"{host!r} is no host name")
+    return host.lower()
+
+
+def _parse_port(text: str, port: str) -> int:
+    if not port:
+        raise InvalidAddressError(text, "the port is empty")
+    if not (port.isascii() and port.isdigit()):
+        raise InvalidAddressError(text, f"the port {port!r} is no number")
+    if len(port) > 5 or int(port) > 65535:
+        raise InvalidAddressError(text, f"the port {port} is above 65535")
+    return int(port)
+
+
+class MemberState(IntEnum):
+    """What is believed of a member. The order is the precedence at one incarnation (SWIM §4.2)."""
+
+    ALIVE = 0
+    SUSPECT = 1
+    DEAD = 2
+    LEFT = 3
+
+    @property
+    def is_present(self) -> bool:
+        """Whether the member counts as part of the cluster: a suspect does until it is declared dead."""
+        return self <= MemberState.SUSPECT
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """What a node publishes of itself: the part of a member that is the same in every view."""
+
+    name: str
+    id: NodeId
+    address: Address
+    tags: Tags
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One node as one observer sees it at one moment: a value, which later changes do not touch."""
+
+    name: str
+    """Who it is; unique in the cluster."""
+    id: NodeId
+    """Which run of it; `(name, id)` is a fencing token."""
+    address: Address
+    """Where its datagrams and streams go."""
+    state: MemberState
+    incarnation: int
+    """Counts up by the owner only, to refute a suspicion or to publish new tags."""
+    tags: Tags
+    since: float
+    """When the observer first held this state, in seconds of the observer's monotonic clock."""
+
+    def has_tags(self, wanted: Mapping[str, str]) -> bool:
+        """Whether every wanted tag is there with the wanted value."""
+        return all(self.tags.get(key) == value for key, value in wanted.items())

@@ -1,0 +1,1 @@
+"""Messages as types, and dialects that turn them into bytes and back."""

@@ -1,0 +1,180 @@
+"""What members say to each other, apart from how any dialect writes it.
+
+A *message* is what one datagram or one side of a stream exchange is about. An *update* is a piece of news about a
+member, or a user broadcast, that rides on datagrams until it has spread.
+
+Messages and updates are slotted but not frozen: some are made per packet, and a frozen dataclass costs four times as much
+to make. Nobody changes one after making it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shoal.types import Address, MemberState, NodeId, NodeInfo
+
+__all__ = [
+    "Ack",
+    "Alive",
+    "Dead",
+    "Gossip",
+    "Left",
+    "Message",
+    "Nack",
+    "Ping",
+    "PingRequest",
+    "Suspect",
+    "SyncRecord",
+    "SyncRequest",
+    "SyncResponse",
+    "Update",
+    "UserBroadcast",
+    "UserMessage",
+]
+
+
+@dataclass(slots=True)
+class Alive:
+    """The owner's word about itself: it joined, refutes, or has new tags."""
+
+    info: NodeInfo
+    incarnation: int
+
+
+@dataclass(slots=True)
+class Suspect:
+    """`accuser` had no answer from the member."""
+
+    id: NodeId
+    incarnation: int
+    accuser: NodeId
+
+
+@dataclass(slots=True)
+class Dead:
+    """`accuser` saw the member's suspicion expire."""
+
+    id: NodeId
+    incarnation: int
+    accuser: NodeId
+
+
+@dataclass(slots=True)
+class Left:
+    """The member said goodbye."""
+
+    id: NodeId
+    incarnation: int
+
+
+@dataclass(slots=True)
+class UserBroadcast:
+    """Bytes of a user for everybody; `(origin, number)` names it, so that repeats are dropped."""
+
+    origin: NodeId
+    number: int
+    payload: bytes
+
+
+Update = Alive | Suspect | Dead | Left | UserBroadcast
+
+
+@dataclass(slots=True)
+class Ping:
+    """Are you there? Answered by an `Ack` of the same `seq`, and only by the run that it names.
+
+    On a stream it is the request of a stream ping and the `Ack` the reply.
+    """
+
+    seq: int
+    """Pairs question and answer. Every message has one; where nothing is answered it is 0."""
+    digest: int
+    """The sender's view in 64 bits: equal digests prove equal views."""
+    sender: NodeId
+    target: NodeId
+
+
+@dataclass(slots=True)
+class Ack:
+    """I am here; or, from a relay, the target was."""
+
+    seq: int
+    digest: int
+    sender: NodeId
+
+
+@dataclass(slots=True)
+class PingRequest:
+    """Ping `target` for me; answer with an `Ack` of my `seq`, or with a `Nack` shortly before `timeout` seconds."""
+
+    seq: int
+    digest: int
+    sender: NodeId
+    target: NodeId
+    address: Address
+    timeout: float
+    """Seconds; sent in whole milliseconds."""
+
+
+@dataclass(slots=True)
+class Nack:
+    """I am here, but the target of your ping request did not answer me in time."""
+
+    seq: int
+    digest: int
+    sender: NodeId
+
+
+@dataclass(slots=True)
+class Gossip:
+    """Nothing but updates."""
+
+    seq: int
+    digest: int
+    sender: NodeId
+
+
+@dataclass(slots=True)
+class UserMessage:
+    """Bytes of a user for one member."""
+
+    seq: int
+    digest: int
+    sender: NodeId
+    payload: bytes
+
+
+@dataclass(slots=True)
+class SyncRecord:
+    """One row of the sender's view."""
+
+    info: NodeInfo
+    state: MemberState
+    incarnation: int
+    age: float
+    """Seconds since the sender first held this state, sent in whole seconds: a tombstone does not get younger by
+    travelling."""
+
+
+@dataclass(slots=True)
+class SyncRequest:
+    """Here is my view, send me yours. Streams only."""
+
+    seq: int
+    digest: int
+    sender: NodeId
+    records: Sequence[SyncRecord]
+
+
+@dataclass(slots=True)
+class SyncResponse:
+    """My view, in answer to yours. Streams only."""
+
+    seq: int
+    digest: int
+    sender: NodeId
+    records: Sequence[SyncRecord]
+
+
+Message = Ping | Ack | PingRequest | Nack | Gossip | UserMessage | SyncRequest | SyncResponse
