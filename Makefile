@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.15 python3.14 python3.13 python3.12 p
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: venv
 venv: ## Make or refresh .venv (tools, dependencies and shoal itself)
@@ -48,14 +48,44 @@ types: venv ## Check types
 .PHONY: check
 check: lint types ## lint and types
 
+.PHONY: coverage
+coverage: venv ## Run the suite and list the lines that no test reaches
+	@$(PY) -m coverage erase
+	@$(PY) -m coverage run -m pytest -n $(WORKERS)
+	@$(PY) -m coverage combine --quiet
+	@$(PY) -m coverage report
+
+.PHONY: fuzz
+fuzz: venv ## Throw mutated packets at the decoders
+	@$(PY) -m tests.fuzz.decode
+
+.PHONY: bench bench-formation bench-leave bench-steady bench-decode
+bench: bench-formation bench-leave bench-steady bench-decode ## Run every benchmark of shoal itself
+bench-formation: venv ## Time until every view of a new cluster is complete
+	@$(PY) -m benchmarks.formation
+bench-leave: venv ## Time until a graceful leave is seen by all
+	@$(PY) -m benchmarks.leave
+bench-steady: venv ## CPU, datagrams and bytes of an idle cluster
+	@$(PY) -m benchmarks.steady
+bench-decode: venv ## Decode random and mutated datagrams
+	@$(PY) -m benchmarks.decode
+
+.PHONY: bench-peers
+bench-peers: venv ## bench-steady side by side with other implementations
+	@$(PY) -m pip install --quiet --require-hashes --no-deps -r requirements/bench.lock
+	@$(PY) -m benchmarks.steady --peers
+
 .PHONY: lock
-UV := build/uv
-lock: venv ## Pin every dependency again (requirements/*.lock)
+lock: UV := build/uv
+lock: COMPILE := $(UV)/$(notdir $(BIN))/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header
+lock: venv ## Pin every dependency again, to the newest that pyproject.toml allows
 	@$(PY) -m venv $(UV)
 	@$(UV)/$(notdir $(BIN))/python -m pip install --quiet uv
-	$(UV)/$(notdir $(BIN))/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --upgrade --all-extras --group dev pyproject.toml \
-		--no-emit-package shoal -o requirements/dev.lock
-	$(UV)/$(notdir $(BIN))/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --upgrade --group bench \
-		-c requirements/dev.lock -o requirements/bench.lock
+	$(COMPILE) --all-extras --group dev --no-emit-package shoal pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --group bench -c requirements/dev.lock -o requirements/bench.lock
+
+.PHONY: clean
+clean: ## Remove .venv and whatever else was made
+	@rm -rf .venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -39,7 +39,8 @@ LEVEL = {part: level for level, floor in enumerate(FLOORS) for part in floor.par
 # All that code without clock, socket, thread, event loop, file or hidden randomness may import.
 PURE = frozenset(
     "__future__ abc array base64 binascii bisect collections contextlib copy dataclasses difflib enum"
-    " functools hashlib heapq hmac ipaddress itertools json math operator re string struct types typing zlib".split()
+    " functools hashlib heapq hmac ipaddress itertools json math operator re string struct types typing"
+    " zlib".split()
 )
 PURE_NAMES = {"random": frozenset({"Random"}), "uuid": frozenset({"UUID"})}
 PURE_EXTRAS = {"shoal.config": frozenset({"msgspec", "open", "pathlib", "tomllib"})}  # it reads a file, once
