@@ -66,14 +66,14 @@ bench-formation: venv ## Time until every view of a new cluster is complete
 bench-leave: venv ## Time until a graceful leave is seen by all
 	@$(PY) -m benchmarks.leave
 bench-steady: venv ## CPU, datagrams and bytes of an idle cluster
-	@$(PY) -m benchmarks.steady
+	@$(PY) -m benchmarks.steady --peers shoal
 bench-decode: venv ## Decode random and mutated datagrams
 	@$(PY) -m benchmarks.decode
 
 .PHONY: bench-peers
 bench-peers: venv ## bench-steady side by side with other implementations
 	@$(PY) -m pip install --quiet --require-hashes --no-deps -r requirements/bench.lock
-	@$(PY) -m benchmarks.steady --peers
+	@$(PY) -m benchmarks.steady
 
 .PHONY: lock
 lock: UV := build/uv
@@ -87,5 +87,5 @@ lock: venv ## Pin every dependency again, to the newest that pyproject.toml allo
 
 .PHONY: clean
 clean: ## Remove .venv and whatever else was made
-	@rm -rf .venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .cache .venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
