@@ -88,4 +88,4 @@ lock: venv ## Pin every dependency again, to the newest that pyproject.toml allo
 .PHONY: clean
 clean: ## Remove .venv and whatever else was made
 	@rm -rf .cache .venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	@find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
