@@ -1,0 +1,74 @@
+"""The peers that a benchmark compares, and how each is made ready to run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks._peer_process import REPOSITORY
+
+NAMES = ("shoal", "kinship", "memberlist")
+
+CACHE = REPOSITORY / ".cache" / "benchmarks"
+PREPARE_SECONDS = 300
+
+
+class PeerMissing(Exception):
+    """A peer cannot run on this machine; the message names what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A peer program: its name and the command that runs it, still without ``--nodes N``."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+def prepare(name: str, kinship_python: str) -> Peer:
+    """Make the peer called ``name`` ready to run; raises :class:`PeerMissing`."""
+    match name:
+        case "memberlist":
+            return Peer(name, (str(_build_memberlist()),))
+        case "kinship":
+            return _python_peer(name, kinship_python)
+        case _:
+            return _python_peer(name, sys.executable)
+
+
+def _python_peer(name: str, python: str) -> Peer:
+    _run([python, "-c", f"import {name}"], REPOSITORY)
+    return Peer(name, (python, "-m", f"benchmarks.peers.{name}_peer"))
+
+
+def _build_memberlist() -> Path:
+    go = shutil.which("go")
+    if go is None:
+        raise PeerMissing("there is no `go` on PATH to build it with")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    binary = CACHE / "memberlist-peer"
+    source = REPOSITORY / "benchmarks" / "peers" / "memberlist"
+    _run([go, "build", "-buildvcs=false", "-trimpath", "-o", str(binary), "."], source)
+    return binary
+
+
+def _run(command: Sequence[str], directory: Path) -> None:
+    """Run ``command`` to its end; raises :class:`PeerMissing` with its last line if it fails."""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            timeout=PREPARE_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PeerMissing(str(error)) from None
+    if done.returncode != 0:
+        last_line = done.stderr.strip().rpartition("\n")[2]
+        raise PeerMissing(f"`{' '.join(command[:3])}` failed: {last_line}")

@@ -1,0 +1,87 @@
+"""What the Python peers share; see the package's docstring for the contract."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sized
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Generic, Protocol, TypeVar
+
+POLL_SECONDS = 0.02
+
+
+class Node(Protocol):
+    """A started node, as far as the benchmark looks at it."""
+
+    def members(self) -> Sized: ...
+
+
+N = TypeVar("N", bound=Node)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a peer says of itself in its ``formed`` line."""
+
+    name: str
+    version: str
+    encrypted: bool
+    profile: str = "lan"
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation(Generic[N]):
+    """How to open one node, given its name and seeds, and how to ask it where it listens."""
+
+    distribution: str
+    encrypted: bool
+    open_node: Callable[[str, list[str]], AbstractAsyncContextManager[N]]
+    address_of: Callable[[N], str]
+
+    def main(self) -> None:
+        """Run the peer program until its standard input closes."""
+        parser = argparse.ArgumentParser(description=f"N nodes of {self.distribution}")
+        parser.add_argument("--nodes", type=int, required=True, metavar="N")
+        count = parser.parse_args().nodes
+        threading.Thread(target=_exit_when_input_closes, daemon=True).start()
+        asyncio.run(self._run(count))
+
+    async def _run(self, count: int) -> None:
+        facts = Facts(self.distribution, version(self.distribution), self.encrypted)
+        async with AsyncExitStack() as stack:
+            begin = time.perf_counter()
+            await _views_full(await self._start(stack, count))
+            seconds = time.perf_counter() - begin
+            line = {"event": "formed", "seconds": round(seconds, 3), **asdict(facts)}
+            print(json.dumps(line), flush=True)
+            await asyncio.Event().wait()
+
+    async def _start(self, stack: AsyncExitStack, count: int) -> list[N]:
+        first = await stack.enter_async_context(self.open_node("node-0", []))
+        seeds = [self.address_of(first)]
+        others = (self.open_node(f"node-{i}", seeds) for i in range(1, count))
+        return [first, *await asyncio.gather(*map(stack.enter_async_context, others))]
+
+
+def _exit_when_input_closes() -> None:
+    sys.stdin.buffer.read()
+    # Not sys.exit: hundreds of graceful leaves at once take seconds and measure nothing.
+    os._exit(0)
+
+
+async def _views_full(nodes: list[N]) -> None:
+    # Only one incomplete view is looked at per poll, so that watching costs next to nothing.
+    pending = list(nodes)
+    while pending:
+        if len(pending[-1].members()) == len(nodes):
+            pending.pop()
+        else:
+            await asyncio.sleep(POLL_SECONDS)

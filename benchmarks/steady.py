@@ -1,0 +1,344 @@
+"""Steady state: what a node costs while nothing happens, next to other implementations.
+
+    python -m benchmarks.steady --nodes 50,200 --seconds 20 --peers shoal,kinship,memberlist
+
+runs N nodes of each peer in one process over UDP on 127.0.0.1, one peer at a time, the rounds
+interleaved so that a noisy minute does not hit one peer alone. Each run waits until every view is
+complete, lets it settle, and then measures over a window, per node and second:
+
+- CPU time of the whole process, user and system, from the kernel's CPU clock of the process;
+- datagrams, sent and received, as the kernel counts them. Each peer process has a network
+  namespace of its own, so that the same counters serve all peers and count nothing else;
+- bytes sent on loopback: with IP and UDP headers, and with TCP streams and their
+  acknowledgements;
+- resident memory, the runtime's own share included, divided by the nodes.
+
+The LAN profiles of kinship and memberlist synchronise whole views every 30 s, and not before the
+first 30 s are over. ``--settle 60 --seconds 60`` includes that; the default window, which is meant
+for a quick comparison, does not.
+
+A peer that cannot run here is listed as skipped, with the reason. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from types import FrameType
+from typing import NoReturn
+
+from benchmarks import _peers
+from benchmarks._peer_process import (
+    Formed,
+    PeerError,
+    Reading,
+    in_own_network,
+    own_network_refusal,
+    running,
+)
+
+if sys.platform == "linux":
+    import resource
+
+# A member that gossip missed is learned by the next synchronisation of whole views, which memberlist does
+# every 2 minutes at 200 nodes.
+FORM_SECONDS = 300.0
+BASELINE = "kinship"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One run of one peer. Rates are per node and second, memory is per node."""
+
+    formed_seconds: float
+    cpu_ms: float
+    datagrams_out: float
+    datagrams_in: float
+    bytes_out: float
+    resident_kib: float
+
+
+LABELS = {
+    "formed_seconds": "all views complete, s",
+    "cpu_ms": "CPU, ms/node/s",
+    "datagrams_out": "datagrams out /node/s",
+    "datagrams_in": "datagrams in /node/s",
+    "bytes_out": "bytes out /node/s",
+    "resident_kib": "resident, KiB/node",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All rounds of one peer at one size; ``formed`` is what its last run said of itself."""
+
+    nodes: int
+    formed: Formed
+    samples: Sequence[Sample]
+
+    def values(self, metric: str) -> list[float]:
+        return [getattr(sample, metric) for sample in self.samples]
+
+    def median(self, metric: str) -> float:
+        return statistics.median(self.values(metric))
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A peer that was not, or not fully, measured."""
+
+    peer: str
+    reason: str
+    nodes: int | None = None  # None: skipped, it cannot run here at all
+
+    def __str__(self) -> str:
+        if self.nodes is None:
+            return f"{self.peer} skipped: {self.reason}"
+        return f"{self.peer} failed at {self.nodes} nodes: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How every run is measured."""
+
+    rounds: int
+    settle: float
+    seconds: float
+    own_network: bool
+
+
+def measure(peer: _peers.Peer, nodes: int, plan: Plan) -> tuple[Formed, Sample]:
+    """Run ``peer`` once; raises :class:`PeerError`."""
+    command = [*peer.command, "--nodes", str(nodes)]
+    with running(in_own_network(command) if plan.own_network else command) as process:
+        formed = process.wait_formed(FORM_SECONDS)
+        time.sleep(plan.settle)
+        before = process.read()
+        time.sleep(plan.seconds)
+        return formed, per_node_and_second(formed, before, process.read(), nodes)
+
+
+def per_node_and_second(formed: Formed, before: Reading, after: Reading, nodes: int) -> Sample:
+    share = 1 / (nodes * (after.at - before.at))
+    return Sample(
+        formed_seconds=formed.seconds,
+        cpu_ms=(after.cpu_seconds - before.cpu_seconds) * 1000 * share,
+        datagrams_out=(after.datagrams_out - before.datagrams_out) * share,
+        datagrams_in=(after.datagrams_in - before.datagrams_in) * share,
+        bytes_out=(after.bytes_out - before.bytes_out) * share,
+        resident_kib=after.resident_kib / nodes,
+    )
+
+
+def compare(peers: Sequence[_peers.Peer], nodes: int, plan: Plan) -> tuple[list[Result], list[Problem]]:
+    """Run every peer ``plan.rounds`` times in turn. One that fails is not tried again."""
+    samples: dict[str, list[Sample]] = {peer.name: [] for peer in peers}
+    formed: dict[str, Formed] = {}
+    failed: dict[str, Problem] = {}
+    for number in range(1, plan.rounds + 1):
+        for peer in peers:
+            if peer.name in failed:
+                continue
+            try:
+                formed[peer.name], sample = measure(peer, nodes, plan)
+            except PeerError as error:
+                failed[peer.name] = Problem(peer.name, str(error), nodes)
+                note(str(failed[peer.name]))
+                continue
+            samples[peer.name].append(sample)
+            note(
+                f"{nodes} nodes, round {number}/{plan.rounds}: {peer.name} complete in "
+                f"{sample.formed_seconds:.2f} s, {sample.cpu_ms:.3f} ms/node/s"
+            )
+    results = [Result(nodes, formed[name], runs) for name, runs in samples.items() if runs]
+    return results, list(failed.values())
+
+
+def table(results: Sequence[Result]) -> str:
+    """One size as text: a metric a line, a peer a column."""
+    baseline = next((r for r in results if r.formed.name == BASELINE), None)
+    rows = [["", *map(_title, results)]]
+    rows += ([label, *(_cell(r, metric, baseline) for r in results)] for metric, label in LABELS.items())
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _title(result: Result) -> str:
+    formed = result.formed
+    secrecy = "encrypted" if formed.encrypted else "plaintext"
+    return f"{formed.name} {formed.version.removeprefix('v')} ({formed.profile}, {secrecy})"
+
+
+def _cell(result: Result, metric: str, baseline: Result | None) -> str:
+    values = result.values(metric)
+    text = _figure(result.median(metric))
+    if len(values) > 1:
+        text += f" ({_figure(min(values))}–{_figure(max(values))})"
+    if baseline not in (None, result) and baseline.median(metric):
+        text += f" ×{result.median(metric) / baseline.median(metric):.2f}"
+    return text
+
+
+def _figure(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def document(results: Iterable[Result], problems: Iterable[Problem], plan: Plan) -> dict[str, object]:
+    """Everything that was measured, for ``--json``."""
+    return {
+        "benchmark": "steady",
+        "machine": {
+            "system": platform.platform(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+        },
+        "plan": asdict(plan),
+        "results": [
+            {
+                "nodes": result.nodes,
+                "peer": asdict(result.formed),
+                "median": {field.name: result.median(field.name) for field in fields(Sample)},
+                "samples": [asdict(sample) for sample in result.samples],
+            }
+            for result in results
+        ],
+        "problems": [asdict(problem) for problem in problems],
+    }
+
+
+def note(text: str) -> None:
+    """Progress and remarks go to standard error, so that standard output is only the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.steady",
+        description="What a node costs while nothing happens, next to other implementations.",
+    )
+    parser.add_argument(
+        "--nodes",
+        type=_sizes,
+        default=[50, 200],
+        metavar="N,…",
+        help="sizes to measure, each 2 or more (50,200)",
+    )
+    parser.add_argument(
+        "--peers",
+        type=_names,
+        default=list(_peers.NAMES),
+        metavar="NAME,…",
+        help=f"any of {','.join(_peers.NAMES)} (all)",
+    )
+    parser.add_argument("--seconds", type=_positive, default=20.0, help="length of the window (20)")
+    parser.add_argument("--settle", type=_positive, default=5.0, help="pause before it (5)")
+    parser.add_argument("--rounds", type=_count, default=3, help="runs of each peer (3)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document, no tables")
+    parser.add_argument(
+        "--kinship-python",
+        default=sys.executable,
+        metavar="PATH",
+        help="the interpreter that has kinship (this one)",
+    )
+    return parser.parse_args(arguments)
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - set(_peers.NAMES):
+        raise argparse.ArgumentTypeError(
+            f"unknown peer {', '.join(sorted(unknown))}; known are {', '.join(_peers.NAMES)}"
+        )
+    return list(dict.fromkeys(names))
+
+
+def _sizes(text: str) -> list[int]:
+    sizes = [_count(part) for part in text.split(",")]
+    if min(sizes) < 2:
+        raise argparse.ArgumentTypeError(f"a cluster has 2 nodes or more, not {min(sizes)}")
+    return sizes
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds below 3600")
+    return value
+
+
+def prepare(names: Iterable[str], kinship_python: str) -> tuple[list[_peers.Peer], list[Problem]]:
+    """Make every peer ready that can run here; the others come back as problems."""
+    ready: list[_peers.Peer] = []
+    skipped: list[Problem] = []
+    for name in names:
+        try:
+            ready.append(_peers.prepare(name, kinship_python))
+        except _peers.PeerMissing as error:
+            skipped.append(Problem(name, str(error)))
+            note(str(skipped[-1]))
+    return ready, skipped
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; the exit code is 1 if a peer that can run here failed."""
+    options = parse(arguments)
+    if platform.system() != "Linux":
+        note("The steady-state benchmark reads /proc and so runs on Linux only.")
+        return 1
+    signal.signal(signal.SIGTERM, _interrupt)
+    _allow_many_sockets()
+    refusal = own_network_refusal()
+    if refusal is not None:
+        note(f"{refusal}; datagrams and bytes are those of the whole machine")
+    plan = Plan(options.rounds, options.settle, options.seconds, own_network=refusal is None)
+    peers, problems = prepare(options.peers, options.kinship_python)
+    results: list[Result] = []
+    for nodes in options.nodes:
+        measured, failed = compare(peers, nodes, plan)
+        results += measured
+        problems += failed
+        if measured and not options.json:
+            print(f"\n{nodes} nodes, {plan.seconds:g} s, median of {plan.rounds} (min–max), × {BASELINE}")
+            print(table(measured), flush=True)
+    if options.json:
+        print(json.dumps(document(results, problems, plan), indent=2))
+    else:
+        print("\n".join(["", *map(str, problems)]))
+    return int(any(problem.nodes is not None for problem in problems))
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _allow_many_sockets() -> None:
+    # Children inherit it; a node holds several sockets, and the usual soft limit is 1,024.
+    if sys.platform == "linux":
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
