@@ -72,13 +72,15 @@ class ClusterConfig:
     # Who and where
 
     name: str | None = None
-    """Who this node is, unique in the cluster, 1 to 128 bytes of UTF-8. Default: the host's name and a random suffix."""
+    """Who this node is, unique in the cluster, 1 to 128 bytes of UTF-8. Default: the host's name and a random
+    suffix."""
     cluster: str = "shoal"
     """Name of the cluster, 1 to 128 bytes of UTF-8. It is in every packet; packets of other clusters are dropped."""
     bind: Address = Address("127.0.0.1", 7946)
     """Where to listen, UDP and TCP on the same port (ML's port). Port 0 takes any free one."""
     advertise: Address | None = None
-    """What peers are told to send to, when it differs from `bind` (NAT, containers). Port 0 stands for the bound port."""
+    """What peers are told to send to, when it differs from `bind` (NAT, containers). Port 0 stands for the bound
+    port."""
     seeds: tuple[Address, ...] = ()
     """Members to join through. Unreachable ones are tried again for ever; this node itself may be among them."""
     tags: Tags = Tags()
@@ -86,20 +88,22 @@ class ClusterConfig:
     interface: str | None = None
     """Name of the one network interface to use (Linux only). Default: whatever the routes say."""
     reuse_address: bool = False
-    """Share the port with sockets of other processes that ask for it too (SO_REUSEADDR, and SO_REUSEPORT where it exists)."""
+    """Share the port with sockets of other processes that ask for it too (SO_REUSEADDR, and SO_REUSEPORT where it
+    exists)."""
     receive_buffer: int = _count(0, 0, 256 * _MIB, "bytes")
-    """Bytes, 0 to 268435456. The datagram socket's receive buffer; 0 leaves the system's default. Larger survives longer stalls."""
+    """Bytes, 0 to 268435456. The datagram socket's receive buffer; 0 leaves the system's default. Larger survives
+    longer stalls."""
     send_buffer: int = _count(0, 0, 256 * _MIB, "bytes")
     """Bytes, 0 to 268435456. The datagram socket's send buffer; 0 leaves the system's default."""
 
     # Probing
 
     probe_interval: float = _seconds(1.0, 0.01, 60.0)
-    """Seconds, 0.01 to 60. One member is probed in each (SWIM's protocol period; LG, ML: 1). Half of it detects in half the
-    time for twice the load."""
+    """Seconds, 0.01 to 60. One member is probed in each (SWIM's protocol period; LG, ML: 1). Half of it detects in
+    half the time for twice the load."""
     probe_timeout: float = _seconds(0.5, 0.005, 30.0)
-    """Seconds, 0.005 to 30, below `probe_interval`. After it the relays are asked (LG, ML: 0.5). Choose a high quantile of
-    the round-trip time: too low costs messages, not false deaths."""
+    """Seconds, 0.005 to 30, below `probe_interval`. After it the relays are asked (LG, ML: 0.5). Choose a high
+    quantile of the round-trip time: too low costs messages, not false deaths."""
     indirect_probes: int = _count(3, 0, 16, "relays")
     """Relays, 0 to 16. How many members are asked to ping in our place (SWIM's k; ML: 3). More tolerates more loss."""
     stream_probe: bool = True
@@ -114,7 +118,8 @@ class ClusterConfig:
     lha_probe: bool = True
     """Stretch our own probe interval and timeout while our local health is bad (LHA-Probe, LG §IV-A)."""
     local_health_max: int = _count(8, 0, 64, "points")
-    """Points, 0 to 64. The ceiling of the local health score (LG's S: 8); timings stretch up to this many times plus one."""
+    """Points, 0 to 64. The ceiling of the local health score (LG's S: 8); timings stretch up to this many times plus
+    one."""
 
     # Suspicion
 
@@ -123,11 +128,17 @@ class ClusterConfig:
     suspicion_beta: float = _number(6.0, 1.0, 100.0, "")
     """Factor, 1 to 100. Longest suspicion time is beta times the least (LG, ML: 6). Used with `lha_suspicion`."""
     suspicion_confirmations: int = _count(2, 0, 16, "confirmations")
-    """Confirmations, 0 to 16. So many further accusers bring the suspicion time down to its least (LG's K: 3, ML: alpha - 2)."""
+    """Confirmations, 0 to 16. So many further accusers bring the suspicion time down to its least (LG's K: 3, ML:
+    alpha - 2)."""
     lha_suspicion: bool = True
-    """Start suspicion at its longest and let confirmations shorten it (LHA-Suspicion, LG §IV-B). Off: always the least."""
+    """Start suspicion at its longest and let confirmations shorten it (LHA-Suspicion, LG §IV-B). Off: always the
+    least."""
     buddy: bool = True
     """Tell a suspect of the suspicion in every ping to it (LG §IV-C), so that it refutes a round trip later."""
+
+    forgive_stalls: bool = True
+    """Pass no verdict on a probe or suspicion whose time ran out while this process itself was not running (late
+    timers)."""
 
     # Gossip
 
@@ -142,7 +153,8 @@ class ClusterConfig:
     gossip_queue_limit: int = _count(8192, 16, 1_000_000, "updates")
     """Updates, 16 to 1000000. Bound of the gossip queue; the least urgent, most often sent update is dropped first."""
     broadcast_history: int = _count(4096, 16, 1_000_000, "broadcasts")
-    """Broadcasts, 16 to 1000000. How many user broadcasts are remembered to drop repeats; must exceed those in flight."""
+    """Broadcasts, 16 to 1000000. How many user broadcasts are remembered to drop repeats; must exceed those in
+    flight."""
 
     # Agreement
 
@@ -150,29 +162,31 @@ class ClusterConfig:
     """Seconds, 0.1 to 3600. Least time between two state syncs that this node starts because its view differs from its
     peers'. Equal views never sync (ML syncs every 30 s whether needed or not)."""
     sync_threshold: int = _count(5, 1, 1000, "packets")
-    """Packets, 1 to 1000. By how many packets with another digest those with an equal one are outnumbered before a sync."""
+    """Packets, 1 to 1000. By how many packets with another digest those with an equal one are outnumbered before a
+    sync."""
 
     # Joining and coming back
 
     join_timeout: float = _seconds(5.0, 0.0, 3600.0)
     """Seconds, 0 to 3600. How long starting waits for the first seed to answer; the node starts in any case."""
     rejoin_interval: float = _seconds(2.0, 0.1, 3600.0)
-    """Seconds, 0.1 to 3600. First pause before a node that knows no live member tries seeds and former members again; it
-    doubles up to `rejoin_interval_max`."""
+    """Seconds, 0.1 to 3600. First pause before a node that knows no live member tries seeds and former members again;
+    it doubles up to `rejoin_interval_max`."""
     rejoin_interval_max: float = _seconds(30.0, 0.1, 3600.0)
     """Seconds, 0.1 to 3600. Longest such pause. It is tried for ever."""
     reconnect_interval: float = _seconds(10.0, 0.1, 3600.0)
-    """Seconds, 0.1 to 3600. How often a node with live members tries one dead member or missing seed, to heal partitions
-    (Serf: 30)."""
+    """Seconds, 0.1 to 3600. How often a node with live members tries one dead member or missing seed, to heal
+    partitions (Serf: 30)."""
     leave_timeout: float = _seconds(5.0, 0.0, 60.0)
     """Seconds, 0 to 60. Longest wait for a goodbye to spread."""
     tombstone_life: float = _seconds(3600.0, 1.0, 7 * _DAY)
-    """Seconds, 1 to 604800. How long a dead or left member is remembered, so that old news cannot revive it. Must outlast
-    the longest partition after which nodes shall still find each other."""
+    """Seconds, 1 to 604800. How long a dead or left member is remembered, so that old news cannot revive it. Must
+    outlast the longest partition after which nodes shall still find each other."""
     max_tombstones: int = _count(16_384, 16, 1_000_000, "members")
     """Members, 16 to 1000000. Bound of the remembered dead; the oldest are forgotten first."""
     max_members: int = _count(65_536, 2, 10_000_000, "members")
-    """Members, 2 to 10000000. Bound of the member table; joins beyond it are dropped and counted. Protects against a forger."""
+    """Members, 2 to 10000000. Bound of the member table; joins beyond it are dropped and counted. Protects against a
+    forger."""
 
     # Sizes
 
@@ -196,7 +210,8 @@ class ClusterConfig:
     backoff_multiplier: float = _number(2.0, 1.0, 10.0, "")
     """Factor, 1 to 10. Growth of the pause from try to try."""
     max_streams_out: int = _count(16, 1, 10_000, "exchanges")
-    """Exchanges, 1 to 10000. How many stream exchanges this node has under way; further ones wait their turn or are dropped."""
+    """Exchanges, 1 to 10000. How many stream exchanges this node has under way; further ones wait their turn or are
+    dropped."""
     max_streams_in: int = _count(128, 1, 10_000, "connections")
     """Connections, 1 to 10000. How many incoming streams are served at once; further ones are closed and counted."""
     resolve_ttl: float = _seconds(30.0, 0.0, _DAY)
@@ -207,7 +222,8 @@ class ClusterConfig:
     # Users
 
     event_buffer: int = _count(1024, 1, 1_000_000, "events")
-    """Events, 1 to 1000000. How many events wait for one slow subscriber before the oldest are dropped and it is told."""
+    """Events, 1 to 1000000. How many events wait for one slow subscriber before the oldest are dropped and it is
+    told."""
 
     @classmethod
     def lan(cls, **changes: Any) -> Self:
@@ -266,7 +282,10 @@ class ClusterConfig:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
-        """Read `SHOAL_*` variables: `SHOAL_PROBE_INTERVAL=0.5`, `SHOAL_SEEDS=a:7946,b:7946`, `SHOAL_TAGS=role=worker,zone=a`."""
+        """Read `SHOAL_*` variables.
+
+        `SHOAL_PROBE_INTERVAL=0.5`, `SHOAL_SEEDS=a:7946,b:7946`, `SHOAL_TAGS=role=worker,zone=a`, `SHOAL_PROFILE=wan`.
+        """
         return cls.load(environ=environ)
 
     @classmethod
@@ -315,7 +334,9 @@ class ClusterConfig:
                 "probe_timeout", self.probe_timeout, f"must be below probe_interval ({self.probe_interval} seconds)"
             )
         if self.backoff_initial > self.backoff_max:
-            raise ConfigError("backoff_initial", self.backoff_initial, f"must not exceed backoff_max ({self.backoff_max})")
+            raise ConfigError(
+                "backoff_initial", self.backoff_initial, f"must not exceed backoff_max ({self.backoff_max})"
+            )
         if self.rejoin_interval > self.rejoin_interval_max:
             raise ConfigError(
                 "rejoin_interval",
@@ -432,6 +453,8 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     for field, value in found.items():
         if field not in known:
             raise ConfigError(
-                ENVIRONMENT_PREFIX + field.upper(), value, f"there is no such setting{_did_you_mean(field, _field_types())}"
+                ENVIRONMENT_PREFIX + field.upper(),
+                value,
+                f"there is no such setting{_did_you_mean(field, _field_types())}",
             )
     return found

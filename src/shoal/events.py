@@ -1,7 +1,7 @@
 """What happens in a cluster, as one observer sees it.
 
-For one run of a member the order is always: joined, then any number of suspected → recovered and updated, then failed or
-left. A failed run that refutes its death is joined anew.
+For one run of a member the order is always: joined, then any number of suspected → recovered and updated, then failed
+or left. A failed run that refutes its death is joined anew.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from shoal.types import Member, NodeId, Tags
+from shoal.types import Address, Member, NodeId, Tags
 
 __all__ = [
     "BroadcastReceived",
@@ -25,6 +25,7 @@ __all__ = [
     "MessageReceived",
     "NameConflict",
     "ProbeReport",
+    "SeedUnreachable",
     "VerdictReason",
 ]
 
@@ -143,6 +144,14 @@ class MessageReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class SeedUnreachable:
+    """A seed did not answer any try; it will be tried again, for ever."""
+
+    address: Address
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class EventsLost:
     """This subscriber was too slow and `count` events were dropped: read `members()` to catch up."""
 
@@ -159,6 +168,7 @@ Event = (
     | NameConflict
     | BroadcastReceived
     | MessageReceived
+    | SeedUnreachable
     | EventsLost
 )
 """A closed union: `match` over it is checked for completeness by type checkers."""

@@ -13,10 +13,29 @@ from typing import NamedTuple, NoReturn, Self
 
 from shoal.errors import InvalidAddressError
 
-__all__ = ["Address", "Member", "MemberState", "NodeId", "NodeInfo", "Tags"]
+__all__ = ["Address", "Member", "MemberState", "NodeId", "NodeInfo", "Tags", "is_host_name", "is_node_name"]
 
-_HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_HOST_LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
+_HOST_NAME = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*\.?")
 _MAX_HOST_NAME = 253
+
+_MAX_NODE_NAME = 128
+# What could forge a line in a log or upset a terminal: control characters, line and paragraph separators, changes of
+# writing direction; and surrogates, which have no UTF-8. All have been "not printable" in every version of Unicode.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def is_node_name(text: str) -> bool:
+    """Whether `text` may name a node or a cluster: 1 to 128 bytes of UTF-8 without control characters."""
+    if not text.isprintable() and _UNSAFE.search(text):
+        return False
+    return 1 <= len(text.encode()) <= _MAX_NODE_NAME
+
+
+def is_host_name(text: str) -> bool:
+    """Whether `text` may name a host: dotted labels of letters, digits, - and _, at most 253 of them, no IP address."""
+    is_number = text.replace(".", "").isdigit()
+    return len(text) <= _MAX_HOST_NAME and not is_number and _HOST_NAME.fullmatch(text) is not None
 
 
 class Tags(dict[str, str]):
@@ -156,8 +175,7 @@ def _check_host(text: str, host: str) -> str:
             return str(ipaddress.IPv4Address(host))
         except ValueError:
             raise InvalidAddressError(text, f"{host!r} is no IPv4 address") from None
-    labels = host.removesuffix(".").split(".")
-    if len(host) > _MAX_HOST_NAME or not all(_HOST_LABEL.fullmatch(label) for label in labels):
+    if not is_host_name(host):
         raise InvalidAddressError(text, f"{host!r} is no host name")
     return host.lower()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -25,7 +25,8 @@ class Flaw(StrEnum):
     TRAILING_BYTES = "trailing_bytes"
     """Bytes follow where nothing may."""
     BAD_VALUE = "bad_value"
-    """A field holds a value that it must not hold: text that is no UTF-8, port 0, an unknown state, a number too large."""
+    """A field holds a value that it must not hold: text that is no UTF-8, port 0, an unknown state, a number too
+    large."""
 
 
 class DecodeError(Exception):
@@ -39,8 +40,8 @@ class DecodeError(Exception):
 class Dialect(Protocol):
     """Messages to bytes and back, without state about peers.
 
-    A packet is made in two steps, so that updates are encoded once however often they are sent: `encode` writes the message,
-    `attach` puts encoded updates behind it.
+    A packet is made in two steps, so that updates are encoded once however often they are sent: `encode` writes the
+    message, `attach` puts encoded updates behind it.
     """
 
     packet_overhead: int
@@ -60,8 +61,16 @@ class Dialect(Protocol):
         """`packet` followed by `updates`."""
         ...
 
+    def tags_size(self, tags: Mapping[str, str]) -> int:
+        """Bytes that `tags` take in a message: what `ClusterConfig.max_tag_bytes` bounds.
+
+        Raises `ValueError` for text that has no UTF-8.
+        """
+        ...
+
     def decode(self, data: bytes) -> tuple[Message, Sequence[Update]]:
-        """Read a packet or stream message. Raises `DecodeError` for everything else, and nothing but that, whatever `data` is.
+        """Read a packet or stream message. Raises `DecodeError` for everything else, and nothing but that, whatever
+        `data` is.
 
         All or nothing: one bad update rejects the whole packet.
         """

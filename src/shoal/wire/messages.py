@@ -3,8 +3,8 @@
 A *message* is what one datagram or one side of a stream exchange is about. An *update* is a piece of news about a
 member, or a user broadcast, that rides on datagrams until it has spread.
 
-Messages and updates are slotted but not frozen: some are made per packet, and a frozen dataclass costs four times as much
-to make. Nobody changes one after making it.
+Messages and updates are slotted but not frozen: some are made per packet, and a frozen dataclass costs four times as
+much to make. Nobody changes one after making it.
 """
 
 from __future__ import annotations

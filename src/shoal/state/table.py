@@ -1,0 +1,232 @@
+"""The member table: one row per known name, in columns.
+
+A row is addressed by its *slot*, a small integer that is valid until the row is removed; whoever keeps a reference for
+longer keeps the `NodeId`. Rows of present members (alive or suspect) are also listed densely, so that a random one is
+found in O(1), and counted into the digest.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Container, Iterator
+from random import Random
+from typing import Final
+
+from shoal.state.digest import ViewDigest
+from shoal.state.precedence import incarnation_of, state_of
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo
+
+__all__ = ["MemberTable"]
+
+_ABSENT: Final = -1
+_LAST_PRESENT: Final = int(MemberState.SUSPECT)
+
+
+class MemberTable:
+    """Rows of `(info, belief, since)` with indexes by id, name and address.
+
+    It stores what it is told; which belief wins is decided before (`shoal.state.precedence`).
+    """
+
+    def __init__(self, digest_key: bytes) -> None:
+        self._infos: list[NodeInfo | None] = []
+        self._beliefs = array("Q")
+        self._since = array("d")
+        #: Index into `_present`, or _ABSENT.
+        self._positions = array("q")
+        #: Slots of present rows, in no particular order.
+        self._present: list[int] = []
+        self._free: list[int] = []
+        self._by_id: dict[NodeId, int] = {}
+        self._by_name: dict[str, int] = {}
+        #: Present rows only: the dead do not hold an address.
+        self._by_address: dict[Address, int] = {}
+        self._digest = ViewDigest(digest_key)
+        self._counts = [0] * len(MemberState)
+        self._values: dict[int, Member] = {}
+        self._snapshot: tuple[Member, ...] = ()
+        self._snapshot_generation = 0
+        self.generation = 0
+        """Rises with every change that a reader can see."""
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    @property
+    def digest(self) -> int:
+        """64-bit digest of all present rows."""
+        return self._digest.value
+
+    @property
+    def present_count(self) -> int:
+        """How many members are alive or suspect, this node included."""
+        return len(self._present)
+
+    def slot_of(self, id: NodeId) -> int | None:
+        """The row of a run."""
+        return self._by_id.get(id)
+
+    def slot_named(self, name: str) -> int | None:
+        """The row of a name, whichever run holds it."""
+        return self._by_name.get(name)
+
+    def slot_at(self, address: Address) -> int | None:
+        """The row of the present member at an address."""
+        return self._by_address.get(address)
+
+    def info(self, slot: int) -> NodeInfo:
+        """What the member published of itself."""
+        info = self._infos[slot]
+        assert info is not None, f"slot {slot} is free"
+        return info
+
+    def belief(self, slot: int) -> int:
+        """Incarnation and state, packed."""
+        return self._beliefs[slot]
+
+    def state(self, slot: int) -> MemberState:
+        """The state alone."""
+        return state_of(self._beliefs[slot])
+
+    def since(self, slot: int) -> float:
+        """When the row came to its state, in monotonic seconds."""
+        return self._since[slot]
+
+    def is_present(self, id: NodeId) -> bool:
+        """Whether that run is known and alive or suspect."""
+        slot = self._by_id.get(id)
+        return slot is not None and self._positions[slot] != _ABSENT
+
+    def add(self, info: NodeInfo, belief: int, now: float) -> int:
+        """Make a row; neither the id nor the name may have one. Returns its slot."""
+        assert info.id not in self._by_id
+        assert info.name not in self._by_name
+        slot = self._take_slot()
+        self._infos[slot] = info
+        self._by_id[info.id] = slot
+        self._by_name[info.name] = slot
+        self._beliefs[slot] = belief
+        self._since[slot] = now
+        self._count_in(slot)
+        self._changed(slot)
+        return slot
+
+    def set_belief(self, slot: int, belief: int, now: float) -> None:
+        """Store another belief; `since` moves when the state does."""
+        self._count_out(slot)
+        if state_of(belief) is not state_of(self._beliefs[slot]):
+            self._since[slot] = now
+        self._beliefs[slot] = belief
+        self._count_in(slot)
+        self._changed(slot)
+
+    def set_info(self, slot: int, info: NodeInfo) -> None:
+        """Store what the same run publishes now; its id and name stay."""
+        old = self.info(slot)
+        assert (info.id, info.name) == (old.id, old.name)
+        self._release_address(slot)
+        self._infos[slot] = info
+        if self._positions[slot] != _ABSENT:
+            self._by_address[info.address] = slot
+        self._changed(slot)
+
+    def remove(self, slot: int) -> None:
+        """Forget a row."""
+        info = self.info(slot)
+        self._count_out(slot)
+        self._infos[slot] = None
+        del self._by_id[info.id]
+        del self._by_name[info.name]
+        self._free.append(slot)
+        self._changed(slot)
+
+    def sample(self, random: Random, count: int, skip: Container[NodeId]) -> list[int]:
+        """Up to `count` distinct slots of present members, uniformly, without those in `skip` (a handful of ids)."""
+        present = self._present
+        if len(present) <= 4 * count + 16:
+            candidates = [slot for slot in present if self.info(slot).id not in skip]
+            return random.sample(candidates, min(count, len(candidates)))
+        # With so many more members than are wanted or skipped, drawing again is cheaper than listing them.
+        picked: dict[int, None] = {}
+        while len(picked) < count:
+            slot = present[int(random.random() * len(present))]
+            if slot not in picked and self.info(slot).id not in skip:
+                picked[slot] = None
+        return list(picked)
+
+    def present_ids(self) -> list[NodeId]:
+        """Ids of all present members."""
+        return [self.info(slot).id for slot in self._present]
+
+    def slots(self) -> Iterator[int]:
+        """All rows, tombstones too."""
+        return iter(self._by_id.values())
+
+    def count(self, state: MemberState) -> int:
+        """How many rows are in a state."""
+        return self._counts[state]
+
+    def member(self, slot: int) -> Member:
+        """The row as a value for users."""
+        value = self._values.get(slot)
+        if value is None:
+            info, belief = self.info(slot), self._beliefs[slot]
+            value = Member(
+                name=info.name,
+                id=info.id,
+                address=info.address,
+                state=state_of(belief),
+                incarnation=incarnation_of(belief),
+                tags=info.tags,
+                since=self._since[slot],
+            )
+            self._values[slot] = value
+        return value
+
+    def members(self) -> tuple[Member, ...]:
+        """All rows as values, in the order in which they came."""
+        if self._snapshot_generation != self.generation:
+            self._snapshot = tuple(map(self.member, self._by_id.values()))
+            self._snapshot_generation = self.generation
+        return self._snapshot
+
+    def _take_slot(self) -> int:
+        if self._free:
+            return self._free.pop()
+        self._infos.append(None)
+        self._beliefs.append(0)
+        self._since.append(0.0)
+        self._positions.append(_ABSENT)
+        return len(self._infos) - 1
+
+    def _count_in(self, slot: int) -> None:
+        belief = self._beliefs[slot]
+        self._counts[belief & 3] += 1
+        if belief & 3 <= _LAST_PRESENT:
+            info = self.info(slot)
+            self._digest.add(info.id, belief)
+            self._positions[slot] = len(self._present)
+            self._present.append(slot)
+            self._by_address[info.address] = slot
+
+    def _count_out(self, slot: int) -> None:
+        belief = self._beliefs[slot]
+        self._counts[belief & 3] -= 1
+        position = self._positions[slot]
+        if position != _ABSENT:
+            self._digest.remove(self.info(slot).id, belief)
+            last = self._present.pop()
+            if last != slot:
+                self._present[position] = last
+                self._positions[last] = position
+            self._positions[slot] = _ABSENT
+            self._release_address(slot)
+
+    def _release_address(self, slot: int) -> None:
+        address = self.info(slot).address
+        if self._by_address.get(address) == slot:
+            del self._by_address[address]
+
+    def _changed(self, slot: int) -> None:
+        self._values.pop(slot, None)
+        self.generation += 1

@@ -1,0 +1,38 @@
+"""What the parts of one core share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+
+from shoal.config import ClusterConfig
+from shoal.events import Event
+from shoal.state.table import MemberTable
+from shoal.swim.gossip_queue import GossipQueue
+from shoal.swim.health import LocalHealth
+from shoal.swim.stats import Stats
+from shoal.swim.timers import Timers
+from shoal.wire.dialect import Dialect
+
+__all__ = ["Context"]
+
+
+@dataclass(slots=True)
+class Context:
+    """Made once per core. Each part takes from it what it works with, and keeps its own state to itself."""
+
+    config: ClusterConfig
+    dialect: Dialect
+    random: Random
+    table: MemberTable = field(init=False)
+    queue: GossipQueue = field(init=False)
+    health: LocalHealth = field(init=False)
+    stats: Stats = field(default_factory=Stats)
+    timers: Timers = field(default_factory=Timers)
+    events: list[Event] = field(default_factory=list)
+    """What happened since the driver last asked."""
+
+    def __post_init__(self) -> None:
+        self.table = MemberTable(digest_key=self.config.cluster.encode())
+        self.queue = GossipQueue(self.config.gossip_queue_limit, self.stats)
+        self.health = LocalHealth(self.config)

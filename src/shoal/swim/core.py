@@ -1,0 +1,292 @@
+"""`Swim`: one member's protocol as a sans-I/O state machine.
+
+It owns no socket, clock, task or random generator. Whoever drives it brings datagrams, stream messages, time and
+commands in, and carries outputs and events out:
+
+    core.start(now); core.join(seeds, now)
+    loop: wait for a packet or until core.next_deadline()
+          core.receive(data, source, now)   or   core.advance(now)
+          for output in core.outgoing(): send it
+          for event in core.events(): tell the user
+
+Same inputs and same seed give the same outputs, byte for byte. Nothing that comes from the network makes a door
+raise: it is counted in `stats.dropped` under a named reason, and dropped.
+
+The parts, each in a module of its own: `membership` (what is believed, and how news changes it), `prober` (the failure
+detector), `gossiper` and `gossip_queue` (how news spreads), `sync` (how views are brought together), `joining` (how the
+cluster is found and found again), `exchanges` (stream exchanges with their tries), `timers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from random import Random
+from typing import Any
+
+from shoal.config import ClusterConfig
+from shoal.errors import ClosedError, UnknownMemberError
+from shoal.events import Event, MessageReceived
+from shoal.swim.context import Context
+from shoal.swim.exchanges import Exchanges
+from shoal.swim.gossiper import Gossiper
+from shoal.swim.health import LocalHealth
+from shoal.swim.joining import Joining
+from shoal.swim.membership import Membership
+from shoal.swim.outbox import Outbox
+from shoal.swim.outputs import Output
+from shoal.swim.probe_ring import ProbeRing
+from shoal.swim.prober import Prober
+from shoal.swim.stats import Drop, Stats
+from shoal.swim.sync import Sync
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo
+from shoal.wire.dialect import DecodeError, Dialect
+from shoal.wire.messages import Ack, Gossip, Message, Nack, Ping, PingRequest, SyncRequest, UserMessage
+
+__all__ = ["Swim"]
+
+
+class Swim:
+    """One member. `now` is monotonic seconds and never falls; one thread at a time may be inside."""
+
+    def __init__(self, config: ClusterConfig, info: NodeInfo, dialect: Dialect, random: Random, now: float) -> None:
+        """Make a member that knows only itself.
+
+        Of `config` the protocol's numbers are used; who and where the member is stands in `info`. Raises
+        `MessageTooLargeError` when its name and tags do not fit in a datagram.
+        """
+        context = Context(config, dialect, random)
+        self._context = context
+        self._table = context.table
+        self._timers = context.timers
+        ring = ProbeRing(context.table, random)
+        self._outbox = Outbox(context)
+        self._exchanges = Exchanges(context, self._outbox)
+        self._membership = Membership(context, info, ring, now)
+        self._prober = Prober(context, self._membership, ring, self._outbox, self._exchanges)
+        self._gossiper = Gossiper(context, self._membership, self._outbox)
+        self._sync = Sync(context, self._membership, self._exchanges)
+        self._joining = Joining(context, self._membership, self._sync)
+        self._goodbye_timed_out = False
+        self._handlers: dict[type[Message], Callable[[Any, Address, float], None]] = {
+            Ping: self._on_ping,
+            Ack: self._on_ack,
+            PingRequest: self._prober.on_ping_request,
+            Nack: self._prober.on_nack,
+            Gossip: self._on_gossip,
+            UserMessage: self._on_user_message,
+        }
+
+    # Doors
+
+    def receive(self, data: bytes, source: Address, now: float) -> None:
+        """A datagram arrived from `source`."""
+        stats = self.stats
+        stats.datagrams_in += 1
+        stats.bytes_in += len(data)
+        try:
+            message, updates = self._context.dialect.decode(data)
+        except DecodeError as error:
+            stats.drop(error.flaw)
+            return
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            stats.drop(Drop.WRONG_CHANNEL)
+            return
+        if message.sender == self._membership.id:
+            stats.drop(Drop.FROM_OURSELVES)
+            return
+        # News first: a ping that tells us of a suspicion gets an ack that refutes it.
+        for update in updates:
+            self._membership.apply(update, now)
+        handler(message, source, now)
+        self._gossiper.wake(now)
+
+    def receive_stream(self, data: bytes, source: Address, now: float) -> bytes | None:
+        """A whole stream message arrived from `source`; returns the reply, or None to close without one."""
+        try:
+            message, _ = self._context.dialect.decode(data)
+        except DecodeError as error:
+            self.stats.drop(error.flaw)
+            return None
+        match message:
+            case Ping():
+                return self._prober.on_stream_ping(message)
+            case SyncRequest():
+                reply = self._sync.answer(message, now)
+                self._gossiper.wake(now)
+                return reply
+            case _:
+                self.stats.drop(Drop.WRONG_CHANNEL)
+                return None
+
+    def stream_replied(self, token: int, data: bytes, now: float) -> None:
+        """The stream exchange of that token got its reply."""
+        self._exchanges.replied(token, data, now)
+        self._gossiper.wake(now)
+
+    def stream_failed(self, token: int, reason: str, now: float) -> None:
+        """The stream exchange of that token got none; `reason` is for people."""
+        self._exchanges.failed(token, reason, now)
+
+    def advance(self, now: float) -> None:
+        """Fire the timers that are due."""
+        self._timers.fire(now)
+        self._gossiper.wake(now)
+
+    def next_deadline(self) -> float | None:
+        """When `advance` is to be called next, unless another door changes it."""
+        return self._timers.next_deadline()
+
+    def outgoing(self) -> list[Output]:
+        """What must be sent, since the last call."""
+        return self._outbox.drain()
+
+    def events(self) -> list[Event]:
+        """What happened, since the last call."""
+        events = self._context.events[:]
+        self._context.events.clear()
+        return events
+
+    # Commands
+
+    def start(self, now: float) -> None:
+        """Begin to probe, and to look for company for ever."""
+        self._prober.start(now)
+        self._joining.start(now)
+
+    def join(self, seeds: Iterable[Address], now: float) -> None:
+        """Contact members to join through; they are remembered and tried again for ever."""
+        self._joining.join(seeds, now)
+
+    def leave(self, now: float) -> None:
+        """Say goodbye; wait until `has_left` before going away. Calling it again changes nothing."""
+        if self._membership.is_leaving:
+            return
+        self._prober.stop()
+        self._joining.stop()
+        self._membership.leave(now)
+        self._timers.at(now + self._context.config.leave_timeout, self._give_up_goodbye)
+        self._gossiper.wake(now)
+
+    def set_tags(self, tags: Mapping[str, str], now: float) -> None:
+        """Publish other tags in the place of the present ones.
+
+        Raises `MessageTooLargeError` above `max_tag_bytes` and `ClosedError` after `leave`; then nothing changed.
+        """
+        self._refuse_when_leaving("publish tags")
+        self._membership.set_tags(tags, now)
+        self._gossiper.wake(now)
+
+    def broadcast(self, payload: bytes, now: float) -> None:
+        """Send bytes to all members, each of which gets them once, most likely.
+
+        Raises `MessageTooLargeError` when they do not fit in a datagram and `ClosedError` after `leave`.
+        """
+        self._refuse_when_leaving("broadcast")
+        self._membership.broadcast(payload)
+        self._gossiper.wake(now)
+
+    def send(self, target: NodeId, payload: bytes, now: float) -> None:
+        """Send bytes to one member in one datagram: once at most, most likely.
+
+        Raises `UnknownMemberError`, `MessageTooLargeError`, and `ClosedError` after `leave`.
+        """
+        self._refuse_when_leaving("send")
+        slot = self._table.slot_of(target)
+        if slot is None:
+            raise UnknownMemberError(f"no member has the id {target}")
+        message = UserMessage(0, self._table.digest, self._membership.id, payload)
+        self._outbox.post_within_limit(message, self._table.info(slot).address)
+
+    # Reads
+
+    @property
+    def stats(self) -> Stats:
+        """Counters of everything."""
+        return self._context.stats
+
+    @property
+    def health(self) -> LocalHealth:
+        """How well this node itself is doing."""
+        return self._context.health
+
+    @property
+    def local(self) -> Member:
+        """This node as it sees itself."""
+        return self._membership.local
+
+    @property
+    def digest(self) -> int:
+        """This view in 64 bits."""
+        return self._table.digest
+
+    @property
+    def generation(self) -> int:
+        """Rises with every change of `members()`."""
+        return self._table.generation
+
+    @property
+    def joined(self) -> bool:
+        """Whether another member has exchanged views with us."""
+        return self._joining.has_joined
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether `leave` was called."""
+        return self._membership.is_leaving
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the goodbye has spread, or `leave_timeout` has passed."""
+        return self._membership.goodbye_is_spread or self._goodbye_timed_out
+
+    @property
+    def is_superseded(self) -> bool:
+        """Whether a newer run holds our name, so that nobody sees us."""
+        return self._membership.is_superseded
+
+    @property
+    def last_probe_success(self) -> float | None:
+        """When a probe of ours was last answered, in monotonic seconds."""
+        return self._prober.last_success
+
+    def members(self) -> tuple[Member, ...]:
+        """Everybody known, this node and tombstones too."""
+        return self._table.members()
+
+    def member(self, id: NodeId) -> Member | None:
+        """What is held of one run."""
+        slot = self._table.slot_of(id)
+        return None if slot is None else self._table.member(slot)
+
+    def member_named(self, name: str) -> Member | None:
+        """What is held of the newest run of a name."""
+        slot = self._table.slot_named(name)
+        return None if slot is None else self._table.member(slot)
+
+    def counts(self) -> dict[MemberState, int]:
+        """How many members are in each state."""
+        return {state: self._table.count(state) for state in MemberState}
+
+    # Inside
+
+    def _on_ping(self, ping: Ping, source: Address, now: float) -> None:
+        self._prober.on_ping(ping, source)
+        self._sync.observe(ping.digest, ping.sender, now)
+
+    def _on_ack(self, ack: Ack, _source: Address, now: float) -> None:
+        self._prober.on_ack(ack, now)
+        self._sync.observe(ack.digest, ack.sender, now)
+
+    def _on_gossip(self, _message: Gossip, _source: Address, _now: float) -> None:
+        """Its updates were all there was to it."""
+
+    def _on_user_message(self, message: UserMessage, _source: Address, _now: float) -> None:
+        self._context.events.append(MessageReceived(message.sender, message.payload))
+
+    def _give_up_goodbye(self, _now: float) -> None:
+        self._goodbye_timed_out = True
+
+    def _refuse_when_leaving(self, what: str) -> None:
+        if self._membership.is_leaving:
+            raise ClosedError(f"cannot {what}: this node has said goodbye")

@@ -1,0 +1,127 @@
+"""News on its way to everybody.
+
+Updates wait in four priorities, and within each by how often they were sent, fewest first and newest first: fresh news
+is what others most likely lack (SWIM §4.1). Sending moves an update one step; after its limit it has spread and goes.
+Picking looks only at what it takes, so its cost does not grow with the queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from enum import IntEnum
+from typing import Final
+
+from shoal.swim.stats import Drop, Stats
+
+__all__ = ["GossipQueue", "Priority"]
+
+_SMALLEST_UPDATE: Final = 16
+"""Bytes. Less room than this is not worth a look."""
+_MAX_MISFITS: Final = 8
+"""How many updates too large for the remaining room are passed over before giving up; they wait for the next packet."""
+
+
+class Priority(IntEnum):
+    """What goes first."""
+
+    CRITICAL = 0
+    """A refutation, or our own goodbye."""
+    HIGH = 1
+    """Suspicions and deaths."""
+    NORMAL = 2
+    """Joins and tags."""
+    LOW = 3
+    """User broadcasts."""
+
+
+class _Item:
+    __slots__ = ("data", "key", "priority", "sent")
+
+    def __init__(self, key: Hashable, data: bytes, priority: Priority) -> None:
+        self.key = key
+        self.data = data
+        self.priority = priority
+        self.sent = 0
+
+
+class GossipQueue:
+    """A bounded queue of encoded updates; one per key, and a newer one replaces the older."""
+
+    __slots__ = ("_items", "_levels", "_limit", "_stats")
+
+    def __init__(self, limit: int, stats: Stats) -> None:
+        self._limit = limit
+        self._stats = stats
+        self._items: dict[Hashable, _Item] = {}
+        #: By priority, then by times sent; a dict serves as an ordered set.
+        self._levels: tuple[list[dict[Hashable, _Item]], ...] = tuple([] for _ in Priority)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._items
+
+    def push(self, key: Hashable, data: bytes, priority: Priority) -> None:
+        """Queue an update; it supersedes what is queued under the same key."""
+        self.discard(key)
+        if len(self._items) >= self._limit:
+            self._drop_least_urgent()
+        item = _Item(key, data, priority)
+        self._items[key] = item
+        self._place(item)
+
+    def discard(self, key: Hashable) -> None:
+        """Forget what is queued under a key, if anything."""
+        item = self._items.pop(key, None)
+        if item is not None:
+            del self._levels[item.priority][item.sent][key]
+
+    def pick(self, room: int, overhead: int, limit: int, copies: int = 1) -> list[bytes]:
+        """Take updates for one packet that is sent to `copies` members.
+
+        `room` is the packet's free bytes, `overhead` what each update costs besides its own; an update goes for good
+        once it was sent `limit` times.
+        """
+        picked: list[_Item] = []
+        if self._items:
+            self._choose(picked, room, overhead)
+            for item in picked:
+                self._count_sent(item, copies, limit)
+        return [item.data for item in picked]
+
+    def _choose(self, picked: list[_Item], room: int, overhead: int) -> None:
+        misfits = 0
+        for levels in self._levels:
+            for level in levels:
+                for item in reversed(level.values()):
+                    cost = len(item.data) + overhead
+                    if cost <= room:
+                        picked.append(item)
+                        room -= cost
+                    else:
+                        misfits += 1
+                    if room < _SMALLEST_UPDATE or misfits > _MAX_MISFITS:
+                        return
+
+    def _count_sent(self, item: _Item, copies: int, limit: int) -> None:
+        del self._levels[item.priority][item.sent][item.key]
+        item.sent += copies
+        if item.sent >= limit:
+            del self._items[item.key]
+        else:
+            self._place(item)
+
+    def _place(self, item: _Item) -> None:
+        levels = self._levels[item.priority]
+        while len(levels) <= item.sent:
+            levels.append({})
+        levels[item.sent][item.key] = item
+
+    def _drop_least_urgent(self) -> None:
+        for levels in reversed(self._levels):
+            for level in reversed(levels):
+                if level:
+                    self.discard(next(iter(level)))
+                    self._stats.drop(Drop.QUEUE_FULL)
+                    return

@@ -1,0 +1,118 @@
+"""Finding the cluster, and finding it again.
+
+A node contacts its seeds when it starts. A node that knows no live member goes on trying for ever: seeds, and the
+members that it holds dead, because it may be the one that was cut off. A node with company tries one missing seed or
+dead member from time to time, which heals partitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+from shoal.events import SeedUnreachable
+from shoal.swim.context import Context
+from shoal.swim.membership import Membership
+from shoal.swim.sync import Sync
+from shoal.swim.timers import Timer
+from shoal.types import Address, MemberState, NodeId
+
+__all__ = ["Joining"]
+
+_CONTACTS_AT_ONCE: Final = 3
+"""How many seeds or former members a lonely node tries in one round: enough that one dead seed costs no time, few
+enough that a thousand joiners do not fetch a thousand views each from every seed."""
+_MAX_SEEDS: Final = 256
+"""Bound for seeds that are added one by one while the node runs; the oldest go first."""
+
+
+class Joining:
+    """Keeps trying until there is company, and now and then afterwards."""
+
+    def __init__(self, context: Context, membership: Membership, sync: Sync) -> None:
+        self._config = context.config
+        self._random = context.random
+        self._table = context.table
+        self._timers = context.timers
+        self._tell = context.events.append
+        self._membership = membership
+        self._sync = sync
+        #: Each seed with the member that answered there last, this node itself perhaps.
+        self._seeds: dict[Address, NodeId | None] = {}
+        #: Who is being contacted right now.
+        self._contacting: set[Address] = set()
+        self._pause = self._config.rejoin_interval
+        self._timer: Timer | None = None
+        self.has_joined = False
+        """Whether another member exchanged views with us."""
+
+    def start(self, now: float) -> None:
+        """Begin to look for company."""
+        self._timer = self._timers.at(now + self._pause, self._round)
+
+    def stop(self) -> None:
+        """Look no further."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def join(self, seeds: Iterable[Address], now: float) -> None:
+        """Remember further seeds and contact them at once."""
+        for seed in seeds:
+            self._seeds.setdefault(seed, None)
+            if len(self._seeds) > _MAX_SEEDS:
+                del self._seeds[next(iter(self._seeds))]
+        self._contact(self._missing_seeds(), now)
+
+    def _round(self, now: float) -> None:
+        alone = self._table.present_count <= 1
+        if alone:
+            self._contact(self._missing_seeds() + self._dead_addresses(), now)
+            pause = self._pause
+            self._pause = min(self._pause * 2, self._config.rejoin_interval_max)
+        else:
+            self._pause = self._config.rejoin_interval
+            self._contact(self._missing_seeds() + self._dead_addresses(), now, at_most=1)
+            pause = self._config.reconnect_interval
+        self._timer = self._timers.at(now + pause * self._random.uniform(0.75, 1.25), self._round)
+
+    def _contact(self, addresses: list[Address], now: float, at_most: int = _CONTACTS_AT_ONCE) -> None:
+        candidates = [address for address in addresses if address not in self._contacting]
+        for address in self._random.sample(candidates, min(at_most, len(candidates))):
+            opened = self._sync.start(
+                address,
+                now,
+                partial(self._on_synced, address),
+                partial(self._on_failure, address),
+                # Rounds come again by themselves, so only the first contact of all is worth repeating at once.
+                attempts=None if not self.has_joined else 1,
+            )
+            if opened:
+                self._contacting.add(address)
+
+    def _on_synced(self, address: Address, who: NodeId, _now: float) -> None:
+        self._contacting.discard(address)
+        if address in self._seeds:
+            self._seeds[address] = who
+        self.has_joined = self.has_joined or who != self._membership.id
+
+    def _on_failure(self, address: Address, reason: str, _now: float) -> None:
+        self._contacting.discard(address)
+        if address in self._seeds:
+            self._seeds[address] = None
+            self._tell(SeedUnreachable(address, reason))
+
+    def _missing_seeds(self) -> list[Address]:
+        """Seeds at which no present member is known to be."""
+        return [seed for seed, who in self._seeds.items() if not self._is_there(seed, who)]
+
+    def _is_there(self, seed: Address, who: NodeId | None) -> bool:
+        if who is not None and self._table.is_present(who):
+            return True
+        return self._table.slot_at(seed) is not None
+
+    def _dead_addresses(self) -> list[Address]:
+        table = self._table
+        slots = [table.slot_of(id) for id in self._membership.tombstones]
+        dead = (slot for slot in slots if slot is not None and table.state(slot) is MemberState.DEAD)
+        return [table.info(slot).address for slot in dead]

@@ -1,0 +1,554 @@
+"""What this node believes, and how news changes it.
+
+Every change of the member table goes through here, whatever brought it: a datagram, a state sync, an own failed probe
+or an own command. A change is stored, told to the user as an event, and passed on as gossip. There is one rule for
+which belief wins (`shoal.state.precedence`), one for which run holds a name or an address (the newer id), and one way
+to die (`_bury`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from shoal.errors import MessageTooLargeError
+from shoal.events import (
+    BroadcastReceived,
+    Evidence,
+    MemberFailed,
+    MemberJoined,
+    MemberLeft,
+    MemberRecovered,
+    MemberSuspected,
+    MemberUpdated,
+    NameConflict,
+    ProbeReport,
+    VerdictReason,
+)
+from shoal.state.precedence import MAX_INCARNATION, incarnation_of, pack, state_of, supersedes
+from shoal.swim.broadcast_history import BroadcastHistory
+from shoal.swim.context import Context
+from shoal.swim.gossip_queue import Priority
+from shoal.swim.health import HealthReason
+from shoal.swim.probe_ring import ProbeRing
+from shoal.swim.stats import Drop
+from shoal.swim.suspicion import Suspicion, suspicion_bounds
+from shoal.swim.tombstones import Tombstones
+from shoal.types import Member, MemberState, NodeId, NodeInfo, Tags
+from shoal.wire.messages import Alive, Dead, Gossip, Left, Suspect, SyncRecord, Update, UserBroadcast
+
+__all__ = ["Membership"]
+
+
+class Membership:
+    """The table, the suspicions, the tombstones and this node's own record."""
+
+    def __init__(self, context: Context, info: NodeInfo, ring: ProbeRing, now: float) -> None:
+        self._config = context.config
+        self._dialect = context.dialect
+        self._random = context.random
+        self._table = context.table
+        self._queue = context.queue
+        self._health = context.health
+        self._stats = context.stats
+        self._timers = context.timers
+        self._tell = context.events.append
+        self._ring = ring
+        self._suspicions: dict[NodeId, Suspicion] = {}
+        self._broadcasts_seen = BroadcastHistory(self._config.broadcast_history)
+        self._broadcasts_made = 0
+        self.tombstones = Tombstones(context)
+        self.recently_dead: dict[NodeId, float] = {}
+        """When each death was learned, in that order; the gossiper takes out what is no longer recent."""
+        self.info = info
+        """This node's own record."""
+        self.incarnation = 0
+        """Never falls, and only this node raises it."""
+        self.is_leaving = False
+        self.is_superseded = False
+        """A newer run holds our name: we are in nobody's view any more."""
+        self.is_settled = False
+        """Whether a peer has told us its view; until then a newer run of our name is our own past, not a rival."""
+        self._check_size(info)
+        self._table.add(info, pack(0, MemberState.ALIVE), now)
+        self._announce()
+
+    @property
+    def id(self) -> NodeId:
+        """Which run this node is."""
+        return self.info.id
+
+    @property
+    def local(self) -> Member:
+        """This node as it sees itself."""
+        slot = self._table.slot_of(self.id)
+        if slot is None:  # Superseded: the row of our name belongs to the newer run.
+            state = MemberState.LEFT if self.is_leaving else MemberState.ALIVE
+            info = self.info
+            return Member(info.name, info.id, info.address, state, self.incarnation, info.tags, since=0.0)
+        return self._table.member(slot)
+
+    # What this node says of itself
+
+    def set_tags(self, tags: Mapping[str, str], now: float) -> None:
+        """Publish other tags; raises `MessageTooLargeError` when they exceed their limit."""
+        info = NodeInfo(self.info.name, self.id, self.info.address, Tags(tags))
+        if info.tags == self.info.tags:
+            return
+        self._check_size(info)
+        previous, self.info = self.info.tags, info
+        slot = self._table.slot_of(self.id)
+        if slot is not None:
+            self._table.set_info(slot, info)
+            self._raise_incarnation(self.incarnation, now)
+            self._tell(MemberUpdated(self.local, previous))
+
+    def leave(self, now: float) -> None:
+        """Say goodbye; it has spread once `goodbye_is_spread`."""
+        self.is_leaving = True
+        slot = self._table.slot_of(self.id)
+        if slot is not None:
+            self._table.set_belief(slot, pack(self.incarnation, MemberState.LEFT), now)
+            self._gossip(Left(self.id, self.incarnation), Priority.CRITICAL)
+
+    @property
+    def goodbye_is_spread(self) -> bool:
+        """Whether the goodbye went out as often as any update does, or nobody is there to hear it."""
+        return self.is_leaving and (self.id not in self._queue or self._table.present_count == 0)
+
+    def broadcast(self, payload: bytes) -> None:
+        """Send bytes to everybody; raises `MessageTooLargeError` when they do not fit in one datagram."""
+        self._broadcasts_made += 1
+        update = UserBroadcast(self.id, self._broadcasts_made, payload)
+        self._check_fits("broadcast", self._dialect.encode_update(update))
+        self._broadcasts_seen.is_new(update.origin, update.number)
+        self._gossip(update, Priority.LOW)
+
+    # What others say
+
+    def apply(self, update: Update, now: float) -> None:
+        """Take in one piece of news."""
+        self._stats.updates_in += 1
+        match update:
+            case Suspect():
+                self._apply_suspect(update.id, update.incarnation, update.accuser, now)
+            case Alive():
+                self._apply_alive(update.info, update.incarnation, now)
+            case Dead():
+                self._apply_dead(update.id, update.incarnation, update.accuser, now)
+            case Left():
+                self._apply_left(update.id, update.incarnation, now)
+            case UserBroadcast():
+                self._apply_broadcast(update)
+
+    def apply_record(self, record: SyncRecord, sender: NodeId, now: float) -> None:
+        """Take in one row of a peer's view.
+
+        What the peer holds dead is only suspected here while it is present, so that it can still refute (memberlist's
+        rule); a death or goodbye of a member unknown here becomes a tombstone without an event.
+        """
+        info, incarnation = record.info, record.incarnation
+        is_known = self._table.slot_of(info.id) is not None
+        if record.state.is_present:
+            self._apply_alive(info, incarnation, now)
+            if record.state is MemberState.SUSPECT:
+                self._apply_suspect(info.id, incarnation, sender, now)
+        elif self._is_our_name(info):
+            self._meet_own_name(info, incarnation, record.state, now)
+        elif not is_known:
+            self._apply_tombstone(info, record, now)
+        elif record.state is MemberState.DEAD:
+            if self._table.is_present(info.id):
+                self._apply_suspect(info.id, incarnation, sender, now)
+            else:
+                self._apply_dead(info.id, incarnation, sender, now)
+        else:
+            self._apply_left(info.id, incarnation, now)
+
+    def records(self, now: float) -> list[SyncRecord]:
+        """This node's view for a peer."""
+        table = self._table
+        return [
+            SyncRecord(
+                info=table.info(slot),
+                state=table.state(slot),
+                incarnation=incarnation_of(table.belief(slot)),
+                age=max(0.0, now - table.since(slot)),
+            )
+            for slot in table.slots()
+        ]
+
+    # What this node found out
+
+    def accuse(self, id: NodeId, probe: ProbeReport, now: float) -> None:
+        """Our own probe of a member failed."""
+        slot = self._table.slot_of(id)
+        if slot is not None and self._table.is_present(id):
+            incarnation = incarnation_of(self._table.belief(slot))
+            self._apply_suspect(id, incarnation, self.id, now, probe)
+
+    def verdict_about(self, id: NodeId) -> bytes | None:
+        """The update that tells a member of the suspicion or death held against it; None if there is none.
+
+        Lifeguard's buddy system, extended to the dead: whoever can still talk to us can still refute.
+        """
+        slot = self._table.slot_of(id)
+        if slot is None:
+            return None
+        belief = self._table.belief(slot)
+        match state_of(belief):
+            case MemberState.SUSPECT if self._config.buddy:
+                accuser = self._suspicions[id].accusers[0]
+                return self._dialect.encode_update(Suspect(id, incarnation_of(belief), accuser))
+            case MemberState.DEAD:
+                return self._dialect.encode_update(Dead(id, incarnation_of(belief), self.id))
+            case _:
+                return None
+
+    # Alive
+
+    def _apply_alive(self, info: NodeInfo, incarnation: int, now: float) -> None:
+        if info.id == self.id:
+            self._stats.drop(Drop.STALE)
+        elif self._is_our_name(info):
+            self._meet_own_name(info, incarnation, MemberState.ALIVE, now)
+        elif (slot := self._table.slot_of(info.id)) is None:
+            self._welcome(info, incarnation, now)
+        elif self._table.info(slot).name != info.name:
+            self._stats.drop(Drop.MISMATCHED_RUN)
+        elif supersedes(pack(incarnation, MemberState.ALIVE), self._table.belief(slot)):
+            self._renew(slot, info, incarnation, now)
+        else:
+            self._stats.drop(Drop.STALE)
+
+    def _welcome(self, info: NodeInfo, incarnation: int, now: float) -> None:
+        """A run that is not in the table."""
+        if len(self._table) >= self._config.max_members:
+            self._stats.drop(Drop.TABLE_FULL)
+            return
+        if not (self._clear_address(info, now) and self._clear_name(info, now)):
+            return
+        slot = self._table.add(info, pack(incarnation, MemberState.ALIVE), now)
+        self._ring.insert(info.id)
+        self._gossip(Alive(info, incarnation), Priority.NORMAL)
+        self._tell(MemberJoined(self._table.member(slot)))
+
+    def _clear_name(self, info: NodeInfo, now: float) -> bool:
+        """End and forget an older run of the same name; False if a newer run holds it."""
+        slot = self._table.slot_named(info.name)
+        if slot is None:
+            return True
+        if self._table.info(slot).id > info.id:
+            self._stats.drop(Drop.OLD_RUN)
+            return False
+        self._report_conflict(slot, info)
+        self._end_run(slot, now)
+        self.tombstones.discard(self._table.info(slot).id)
+        self._table.remove(slot)
+        return True
+
+    def _clear_address(self, info: NodeInfo, now: float) -> bool:
+        """End an older run at the same address; False if a newer run, or this node, is there."""
+        slot = self._table.slot_at(info.address)
+        if slot is None or self._table.info(slot).id == info.id:
+            return True
+        holder = self._table.info(slot).id
+        if holder == self.id or holder > info.id:
+            self._stats.drop(Drop.OLD_RUN)
+            return False
+        self._end_run(slot, now)
+        return True
+
+    def _report_conflict(self, slot: int, winner: NodeInfo) -> None:
+        """Tell the user when a name moves away from a run that seems well: perhaps two processes use it."""
+        loser = self._table.member(slot)
+        if loser.state is MemberState.ALIVE and loser.address != winner.address:
+            member = Member(winner.name, winner.id, winner.address, MemberState.ALIVE, 0, winner.tags, loser.since)
+            self._tell(NameConflict(winner=member, loser=loser))
+
+    def _end_run(self, slot: int, now: float) -> None:
+        """A newer run took over, so the old one is dead.
+
+        Nobody is told, because whoever hears of the new run does the same.
+        """
+        if self._table.state(slot).is_present:
+            incarnation = incarnation_of(self._table.belief(slot))
+            evidence = Evidence(VerdictReason.REPLACED, local_health=self._health.score)
+            self._bury(slot, pack(incarnation, MemberState.DEAD), evidence, now)
+
+    def _renew(self, slot: int, info: NodeInfo, incarnation: int, now: float) -> None:
+        """The owner's newer word about a run in the table: a refutation, a return from the dead, or new tags."""
+        known, was = self._table.info(slot), self._table.state(slot)
+        if not self._clear_address(info, now):
+            return
+        self._cancel_suspicion(info.id)
+        self.tombstones.discard(info.id)
+        self._table.set_info(slot, info)
+        self._table.set_belief(slot, pack(incarnation, MemberState.ALIVE), now)
+        self._gossip(Alive(info, incarnation), Priority.CRITICAL if was > MemberState.ALIVE else Priority.NORMAL)
+        member = self._table.member(slot)
+        if was is MemberState.SUSPECT:
+            self._tell(MemberRecovered(member))
+        elif not was.is_present:
+            self._ring.insert(info.id)
+            self._tell(MemberJoined(member))
+        if was.is_present and known.tags != info.tags:
+            self._tell(MemberUpdated(member, known.tags))
+
+    # Suspect
+
+    def _apply_suspect(
+        self, id: NodeId, incarnation: int, accuser: NodeId, now: float, probe: ProbeReport | None = None
+    ) -> None:
+        if id == self.id:
+            self._refute(incarnation, now)
+            return
+        slot = self._table.slot_of(id)
+        if slot is None:
+            self._stats.drop(Drop.UNKNOWN_MEMBER)
+            return
+        belief, incoming = self._table.belief(slot), pack(incarnation, MemberState.SUSPECT)
+        if supersedes(incoming, belief):
+            self._suspect(slot, incoming, accuser, now, probe)
+        elif incoming == belief:
+            self._confirm(id, incarnation, accuser, now)
+        else:
+            self._stats.drop(Drop.STALE)
+
+    def _suspect(self, slot: int, belief: int, accuser: NodeId, now: float, probe: ProbeReport | None) -> None:
+        id, was_present = self._table.info(slot).id, self._table.state(slot).is_present
+        self._cancel_suspicion(id)
+        self.tombstones.discard(id)
+        self._table.set_belief(slot, belief, now)
+        bounds = suspicion_bounds(self._config, self._table.present_count)
+        suspicion = Suspicion(accuser, bounds, now, probe)
+        self._suspicions[id] = suspicion
+        self._arm(id, suspicion)
+        self._stats.suspicions += 1
+        self._gossip(Suspect(id, incarnation_of(belief), accuser), Priority.HIGH)
+        member = self._table.member(slot)
+        if not was_present:  # It refuted its death, and was suspected again before we heard of it.
+            self._ring.insert(id)
+            self._tell(MemberJoined(member))
+        reason = VerdictReason.PROBE_FAILED if probe is not None else VerdictReason.REPORTED
+        self._tell(MemberSuspected(member, self._evidence(reason, suspicion)))
+
+    def _confirm(self, id: NodeId, incarnation: int, accuser: NodeId, now: float) -> None:
+        """A further accuser shortens the suspicion, and the first few are passed on (Lifeguard §IV-B)."""
+        suspicion = self._suspicions[id]
+        if not suspicion.confirm(accuser):
+            self._stats.drop(Drop.STALE)
+            return
+        self._arm(id, suspicion)
+        self._gossip(Suspect(id, incarnation, accuser), Priority.HIGH)
+
+    def _arm(self, id: NodeId, suspicion: Suspicion) -> None:
+        suspicion.cancel()
+        suspicion.timer = self._timers.at(suspicion.deadline, partial(self._expire, id, suspicion, suspicion.deadline))
+
+    def _expire(self, id: NodeId, suspicion: Suspicion, due: float, now: float) -> None:
+        """The suspicion was not refuted in time.
+
+        Unless it was this process that slept: then the refutation may be waiting in our own inbox, and the suspect gets
+        one more probe interval.
+        """
+        if self._config.forgive_stalls and now - due > self._config.probe_timeout:
+            again = now + self._config.probe_interval
+            suspicion.timer = self._timers.at(again, partial(self._expire, id, suspicion, again))
+            return
+        slot = self._table.slot_of(id)
+        assert slot is not None, "a suspicion outlived its row"
+        incarnation = incarnation_of(self._table.belief(slot))
+        self._gossip(Dead(id, incarnation, self.id), Priority.HIGH)
+        evidence = self._evidence(VerdictReason.SUSPICION_EXPIRED, suspicion, now - suspicion.started)
+        self._bury(slot, pack(incarnation, MemberState.DEAD), evidence, now)
+
+    def _cancel_suspicion(self, id: NodeId) -> None:
+        suspicion = self._suspicions.pop(id, None)
+        if suspicion is not None:
+            suspicion.cancel()
+
+    # Dead and left
+
+    def _apply_dead(self, id: NodeId, incarnation: int, accuser: NodeId, now: float) -> None:
+        if id == self.id:
+            self._refute(incarnation, now)
+            return
+        slot = self._table.slot_of(id)
+        if slot is None:
+            self._stats.drop(Drop.UNKNOWN_MEMBER)
+            return
+        belief = pack(incarnation, MemberState.DEAD)
+        if not supersedes(belief, self._table.belief(slot)):
+            self._stats.drop(Drop.STALE)
+            return
+        self._gossip(Dead(id, incarnation, accuser), Priority.HIGH)
+        evidence = Evidence(VerdictReason.REPORTED, accusers=(self.name_of(accuser),), local_health=self._health.score)
+        self._bury(slot, belief, evidence, now)
+
+    def _apply_left(self, id: NodeId, incarnation: int, now: float) -> None:
+        if id == self.id:
+            if not self.is_leaving and not self.is_superseded:
+                self._take_new_id(self.id, now)
+            return
+        slot = self._table.slot_of(id)
+        if slot is None:
+            self._stats.drop(Drop.UNKNOWN_MEMBER)
+            return
+        was, belief = self._table.state(slot), pack(incarnation, MemberState.LEFT)
+        if not supersedes(belief, self._table.belief(slot)):
+            self._stats.drop(Drop.STALE)
+            return
+        self._cancel_suspicion(id)
+        self._table.set_belief(slot, belief, now)
+        self.tombstones.add(id, now)
+        self._gossip(Left(id, incarnation), Priority.CRITICAL)
+        if was.is_present:
+            self._tell(MemberLeft(self._table.member(slot)))
+
+    def _bury(self, slot: int, belief: int, evidence: Evidence, now: float) -> None:
+        """The one way in which a member becomes dead here."""
+        id, was_present = self._table.info(slot).id, self._table.state(slot).is_present
+        self._cancel_suspicion(id)
+        self._table.set_belief(slot, belief, now)
+        self.tombstones.add(id, now)
+        self.recently_dead.pop(id, None)
+        self.recently_dead[id] = now
+        if was_present:
+            self._stats.deaths += 1
+            self._tell(MemberFailed(self._table.member(slot), evidence))
+
+    def _apply_tombstone(self, info: NodeInfo, record: SyncRecord, now: float) -> None:
+        """A peer remembers a dead or left run that is not in our table."""
+        since = now - record.age
+        if self.tombstones.is_over(since, now):
+            self._stats.drop(Drop.STALE)
+        elif len(self._table) >= self._config.max_members:
+            self._stats.drop(Drop.TABLE_FULL)
+        elif self._clear_name(info, now):
+            self._table.add(info, pack(record.incarnation, record.state), since)
+            self.tombstones.add(info.id, since)
+
+    def _apply_broadcast(self, update: UserBroadcast) -> None:
+        if not self._broadcasts_seen.is_new(update.origin, update.number):
+            self._stats.drop(Drop.REPEATED_BROADCAST)
+            return
+        self._gossip(update, Priority.LOW)
+        self._tell(BroadcastReceived(update.origin, update.payload))
+
+    # This node, as others see it
+
+    def _refute(self, incarnation: int, now: float) -> None:
+        """We are suspected or held dead: outbid the accused incarnation."""
+        if self.is_leaving or self.is_superseded:
+            self._stats.drop(Drop.STALE)
+            return
+        if incarnation < self.incarnation:  # The accuser missed our last word; say it again, once at a time.
+            self._stats.drop(Drop.STALE)
+            if self.id not in self._queue:
+                self._announce(Priority.CRITICAL)
+            return
+        self._stats.refutations += 1
+        self._health.worsen(HealthReason.SUSPECTED)
+        self._raise_incarnation(incarnation, now, Priority.CRITICAL)
+
+    def _raise_incarnation(self, above: int, now: float, priority: Priority = Priority.NORMAL) -> None:
+        if above >= MAX_INCARNATION:  # Only a forger brings it there; a new run starts again at 0.
+            self._take_new_id(self.id, now)
+            return
+        self.incarnation = above + 1
+        slot = self._table.slot_of(self.id)
+        assert slot is not None
+        self._table.set_belief(slot, pack(self.incarnation, MemberState.ALIVE), now)
+        self._announce(priority)
+
+    def _is_our_name(self, info: NodeInfo) -> bool:
+        return info.name == self.info.name and not self.is_superseded
+
+    def _meet_own_name(self, info: NodeInfo, incarnation: int, state: MemberState, now: float) -> None:
+        """News of another run of our name, or of our own run's end.
+
+        An older run is outdated by our next word. A newer one is our own past with a faster clock while we are joining
+        or if it is gone, and a rival otherwise.
+        """
+        if info.id == self.id:
+            if state is MemberState.DEAD:
+                self._refute(incarnation, now)
+            else:
+                self._apply_left(self.id, incarnation, now)
+        elif info.id < self.id:
+            self._stats.drop(Drop.OLD_RUN)
+            if state.is_present and not self.is_leaving and self.id not in self._queue:
+                self._announce()
+        elif not self.is_leaving:
+            if self.is_settled and state.is_present:
+                self._yield_name(info, incarnation, now)
+            else:
+                self._take_new_id(info.id, now)
+
+    def _take_new_id(self, above: NodeId, now: float) -> None:
+        """Become a new run of our name, with an id higher than `above`, so that every view takes us for the latest."""
+        self._drop_own_row()
+        self.info = NodeInfo(self.info.name, NodeId.mint_after(above, self._random), self.info.address, self.info.tags)
+        self.incarnation = 0
+        self._stats.renewals += 1
+        self._table.add(self.info, pack(0, MemberState.ALIVE), now)
+        self._announce()
+
+    def _yield_name(self, info: NodeInfo, incarnation: int, now: float) -> None:
+        """A newer run holds our name in every view but ours: give it up here too, and say so."""
+        loser = self.local
+        self.is_superseded = True
+        self._drop_own_row()
+        winner = self._table.add(info, pack(incarnation, MemberState.ALIVE), now)
+        self._ring.insert(info.id)
+        self._gossip(Alive(info, incarnation), Priority.NORMAL)
+        self._tell(NameConflict(winner=self._table.member(winner), loser=loser))
+        self._tell(MemberJoined(self._table.member(winner)))
+
+    def _drop_own_row(self) -> None:
+        slot = self._table.slot_of(self.id)
+        assert slot is not None, "only a superseded node has no row of its own"
+        self._table.remove(slot)
+        self._queue.discard(self.id)
+
+    def _announce(self, priority: Priority = Priority.NORMAL) -> None:
+        self._gossip(Alive(self.info, self.incarnation), priority)
+
+    # Helpers
+
+    def _gossip(self, update: Update, priority: Priority) -> None:
+        key = (update.origin, update.number) if isinstance(update, UserBroadcast) else _subject(update)
+        self._queue.push(key, self._dialect.encode_update(update), priority)
+
+    def _evidence(self, reason: VerdictReason, suspicion: Suspicion, timeout: float | None = None) -> Evidence:
+        return Evidence(
+            reason=reason,
+            accusers=tuple(map(self.name_of, suspicion.accusers)),
+            suspicion_timeout=timeout,
+            local_health=self._health.score,
+            probe=suspicion.probe,
+        )
+
+    def name_of(self, id: NodeId) -> str:
+        """The name of a run, or its id where that is all we have."""
+        slot = self._table.slot_of(id)
+        return self._table.info(slot).name if slot is not None else str(id)
+
+    def _check_size(self, info: NodeInfo) -> None:
+        size = self._dialect.tags_size(info.tags)
+        if size > self._config.max_tag_bytes:
+            raise MessageTooLargeError("tag set", size, self._config.max_tag_bytes, "max_tag_bytes")
+        self._check_fits("own record", self._dialect.encode_update(Alive(info, MAX_INCARNATION)))
+
+    def _check_fits(self, what: str, update: bytes) -> None:
+        """Whether an update fits in the smallest packet that carries updates."""
+        packet = self._dialect.encode(Gossip(0, 0, self.id))
+        size = len(update) + self._dialect.update_overhead
+        room = self._config.max_datagram - len(packet) - self._dialect.packet_overhead
+        if size > room:
+            raise MessageTooLargeError(what, size, room, "max_datagram")
+
+
+def _subject(update: Alive | Suspect | Dead | Left) -> NodeId:
+    return update.info.id if isinstance(update, Alive) else update.id

@@ -1,0 +1,84 @@
+"""Everything on its way out of one core; here packets are filled with news."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import ceil, log10
+
+from shoal.config import ClusterConfig
+from shoal.errors import MessageTooLargeError
+from shoal.swim.context import Context
+from shoal.swim.outputs import Datagram, Output
+from shoal.types import Address
+from shoal.wire.messages import Message
+
+__all__ = ["Outbox", "retransmit_limit"]
+
+
+def retransmit_limit(config: ClusterConfig, members: int) -> int:
+    """How often one update is sent: lambda * ceil(log10(n + 1)) (SWIM §4.1, in memberlist's form)."""
+    return config.retransmit_mult * ceil(log10(members + 1))
+
+
+class Outbox:
+    """Collects outputs until the driver drains them."""
+
+    __slots__ = ("_config", "_dialect", "_outputs", "_queue", "_stats", "_table")
+
+    def __init__(self, context: Context) -> None:
+        self._config = context.config
+        self._dialect = context.dialect
+        self._table = context.table
+        self._queue = context.queue
+        self._stats = context.stats
+        self._outputs: list[Output] = []
+
+    def post(self, message: Message, address: Address) -> None:
+        """Send a message bare."""
+        self._put(self._dialect.encode(message), (address,))
+
+    def post_within_limit(self, message: Message, address: Address) -> None:
+        """Send a message of a user bare; raises `MessageTooLargeError` when it does not fit in a datagram."""
+        packet = self._dialect.encode(message)
+        if len(packet) > self._config.max_datagram:
+            raise MessageTooLargeError("message", len(packet), self._config.max_datagram, "max_datagram")
+        self._put(packet, (address,))
+
+    def post_with_news(self, message: Message, address: Address, first: bytes | None = None) -> None:
+        """Send a message, with news in the room that it leaves; `first` is an update to go ahead of all others."""
+        packet = self._dialect.encode(message)
+        if first is not None or self._queue:
+            packet = self._fill(packet, first, copies=1)
+        self._put(packet, (address,))
+
+    def post_news(self, message: Message, addresses: Iterable[Address]) -> None:
+        """Send one packet of news to several members, encoded once."""
+        addresses = tuple(addresses)
+        self._put(self._fill(self._dialect.encode(message), None, len(addresses)), addresses)
+
+    def put(self, output: Output) -> None:
+        """Hand over an output that is ready as it is."""
+        self._outputs.append(output)
+
+    def drain(self) -> list[Output]:
+        """All outputs since the last call."""
+        outputs, self._outputs = self._outputs, []
+        return outputs
+
+    def _fill(self, packet: bytes, first: bytes | None, copies: int) -> bytes:
+        dialect = self._dialect
+        room = self._config.max_datagram - len(packet) - dialect.packet_overhead
+        updates: list[bytes] = []
+        if first is not None:
+            updates.append(first)
+            room -= len(first) + dialect.update_overhead
+        limit = retransmit_limit(self._config, self._table.present_count)
+        updates += self._queue.pick(room, dialect.update_overhead, limit, copies)
+        self._stats.updates_out += len(updates) * copies
+        return dialect.attach(packet, updates) if updates else packet
+
+    def _put(self, packet: bytes, addresses: tuple[Address, ...]) -> None:
+        self._stats.datagrams_out += len(addresses)
+        self._stats.bytes_out += len(packet) * len(addresses)
+        for address in addresses:
+            self._outputs.append(Datagram(packet, address))

@@ -1,0 +1,88 @@
+"""What one core counted since it was made."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = ["Drop", "Stats"]
+
+
+class Drop(StrEnum):
+    """Why the core ignored something that was well-formed; `shoal.wire.dialect.Flaw` names what was not."""
+
+    FROM_OURSELVES = "from_ourselves"
+    WRONG_TARGET = "wrong_target"
+    """A ping for another run, which had our address before."""
+    WRONG_CHANNEL = "wrong_channel"
+    """A stream message in a datagram, or the other way round."""
+    UNMATCHED_REPLY = "unmatched_reply"
+    """An ack or nack that answers nothing that is still open: late, repeated or forged."""
+    UNKNOWN_MEMBER = "unknown_member"
+    """A suspicion or death of a member that is not in the table."""
+    STALE = "stale"
+    """News that is older than what is known, or the same."""
+    OLD_RUN = "old_run"
+    """News of a run whose name or address a newer run holds."""
+    MISMATCHED_RUN = "mismatched_run"
+    """An id that is known under another name: forged."""
+    REPEATED_BROADCAST = "repeated_broadcast"
+    TABLE_FULL = "table_full"
+    RELAYS_FULL = "relays_full"
+    QUEUE_FULL = "queue_full"
+    """An update pushed out of the gossip queue before it had spread."""
+    EXCHANGES_FULL = "exchanges_full"
+    """A stream exchange that was not started because too many are under way."""
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counters; they only rise."""
+
+    datagrams_in: int = 0
+    datagrams_out: int = 0
+    bytes_in: int = 0
+    """Bytes of datagrams, without IP and UDP headers."""
+    bytes_out: int = 0
+    updates_in: int = 0
+    updates_out: int = 0
+    """Updates attached to datagrams; one sent to three members counts three times."""
+    probes: int = 0
+    probes_acked: int = 0
+    """By whichever way."""
+    probes_acked_by_relay: int = 0
+    probes_acked_by_stream: int = 0
+    probes_failed: int = 0
+    probes_inconclusive: int = 0
+    """Without an answer, but this node itself had stalled meanwhile."""
+    ping_requests_out: int = 0
+    nacks_in: int = 0
+    nacks_out: int = 0
+    relayed_acks: int = 0
+    """Acks passed on to a member that had asked for a ping in its place."""
+    suspicions: int = 0
+    """Members that this node came to hold suspect, by its own probe or by report."""
+    refutations: int = 0
+    """Times that this node refuted a suspicion or death of itself."""
+    deaths: int = 0
+    """Members that this node came to hold dead."""
+    gossip_rounds: int = 0
+    syncs_started: int = 0
+    syncs_completed: int = 0
+    syncs_served: int = 0
+    exchanges_failed: int = 0
+    """Stream exchanges given up after all their tries."""
+    renewals: int = 0
+    """Times that this node took a new id, because a higher one of its name was known or its own had left."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    """What was ignored, by reason: values of `Drop` and of `shoal.wire.dialect.Flaw`."""
+
+    def drop(self, reason: str) -> None:
+        """Count something ignored."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+
+    def as_dict(self) -> dict[str, int]:
+        """All counters by name, the dropped ones as `dropped_<reason>`."""
+        counters = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "dropped"}
+        return counters | {f"dropped_{reason}": count for reason, count in sorted(self.dropped.items())}

@@ -1,0 +1,80 @@
+"""How long a suspected member has to refute, and who accused it (SWIM §4.2, Lifeguard §IV-B)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log, log10
+
+from shoal.config import ClusterConfig
+from shoal.events import ProbeReport
+from shoal.swim.timers import Timer
+from shoal.types import NodeId
+
+__all__ = ["Suspicion", "SuspicionBounds", "suspicion_bounds", "suspicion_timeout"]
+
+
+@dataclass(frozen=True, slots=True)
+class SuspicionBounds:
+    """The range of a suspicion time, in seconds, and how many confirmations bring it from `longest` to `least`."""
+
+    least: float
+    longest: float
+    confirmations: int
+
+
+def suspicion_bounds(config: ClusterConfig, members: int) -> SuspicionBounds:
+    """The bounds in a cluster of `members` (spec of memberlist: the least is alpha * max(1, log10 n) probe intervals).
+
+    Where fewer members than the wanted confirmations could confirm, waiting for them would only cost time: the least
+    applies at once.
+    """
+    least = config.suspicion_alpha * max(1.0, log10(max(1, members))) * config.probe_interval
+    confirmations = config.suspicion_confirmations
+    if not config.lha_suspicion or members - 2 < confirmations:
+        return SuspicionBounds(least, least, 0)
+    return SuspicionBounds(least, config.suspicion_beta * least, confirmations)
+
+
+def suspicion_timeout(bounds: SuspicionBounds, confirmations: int) -> float:
+    """Seconds from the start of the suspicion until death is declared (Lifeguard §IV-B)."""
+    if bounds.confirmations == 0:
+        return bounds.least
+    shrink = log(confirmations + 1) / log(bounds.confirmations + 1)
+    return max(bounds.least, bounds.longest - (bounds.longest - bounds.least) * shrink)
+
+
+class Suspicion:
+    """One member under suspicion at one incarnation."""
+
+    __slots__ = ("accusers", "bounds", "probe", "started", "timer")
+
+    def __init__(self, accuser: NodeId, bounds: SuspicionBounds, started: float, probe: ProbeReport | None) -> None:
+        #: The first accuser, then those that confirmed; at most `bounds.confirmations` of them.
+        self.accusers = [accuser]
+        self.bounds = bounds
+        self.started = started
+        #: This node's own failed probe, if it is the accuser.
+        self.probe = probe
+        self.timer: Timer | None = None
+
+    @property
+    def timeout(self) -> float:
+        """How long the suspicion lasts with the confirmations so far, in seconds."""
+        return suspicion_timeout(self.bounds, len(self.accusers) - 1)
+
+    @property
+    def deadline(self) -> float:
+        """When it expires with the confirmations so far."""
+        return self.started + self.timeout
+
+    def confirm(self, accuser: NodeId) -> bool:
+        """Count a further accuser; False if it changes nothing: it accused before, or enough others did."""
+        if accuser in self.accusers or len(self.accusers) > self.bounds.confirmations:
+            return False
+        self.accusers.append(accuser)
+        return True
+
+    def cancel(self) -> None:
+        """The member refuted, died otherwise, or left."""
+        if self.timer is not None:
+            self.timer.cancel()

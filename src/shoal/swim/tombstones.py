@@ -1,0 +1,72 @@
+"""The dead and the left are remembered for a while, so that old news cannot bring them back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from shoal.swim.context import Context
+from shoal.types import NodeId
+
+__all__ = ["Tombstones"]
+
+_SWEEPS_PER_LIFE: Final = 16
+
+
+class Tombstones:
+    """Which rows of the table are tombstones and since when; bounded in time and in number.
+
+    The bound on number protects against a forger that lets members come and go; the oldest go first, because by then
+    the news of them has long spread.
+    """
+
+    __slots__ = ("_config", "_is_armed", "_since", "_table", "_timers")
+
+    def __init__(self, context: Context) -> None:
+        self._config = context.config
+        self._table = context.table
+        self._timers = context.timers
+        self._since: dict[NodeId, float] = {}
+        self._is_armed = False
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def __iter__(self) -> Iterator[NodeId]:
+        return iter(self._since)
+
+    def add(self, id: NodeId, since: float) -> None:
+        """The row of `id` became a tombstone."""
+        self._since.pop(id, None)
+        self._since[id] = since
+        if len(self._since) > self._config.max_tombstones:
+            self._forget(next(iter(self._since)))
+        if not self._is_armed:
+            self._arm(since + self._config.tombstone_life)
+
+    def discard(self, id: NodeId) -> None:
+        """The member came back, or its row goes for another reason."""
+        self._since.pop(id, None)
+
+    def is_over(self, since: float, now: float) -> bool:
+        """Whether a tombstone of that time has had its life."""
+        return now - since >= self._config.tombstone_life
+
+    def _arm(self, deadline: float) -> None:
+        self._is_armed = True
+        self._timers.at(deadline, self._sweep)
+
+    def _sweep(self, now: float) -> None:
+        self._is_armed = False
+        for id in [id for id, since in self._since.items() if self.is_over(since, now)]:
+            self._forget(id)
+        if self._since:
+            # A sweep reads them all, so there are at most so many in a life; each tombstone lives that much longer.
+            soonest = min(self._since.values()) + self._config.tombstone_life
+            self._arm(max(soonest, now + self._config.tombstone_life / _SWEEPS_PER_LIFE))
+
+    def _forget(self, id: NodeId) -> None:
+        del self._since[id]
+        slot = self._table.slot_of(id)
+        assert slot is not None, "a tombstone without a row"
+        self._table.remove(slot)
