@@ -1,0 +1,311 @@
+"""The native dialect, version 1: docs/protocol.md says byte for byte what is written and read here.
+
+Ids and fixed fields come first in every layout, so that one precompiled `Struct` reads them; what varies in size
+follows. The first six bytes (version, type, cluster) are the same for all messages of a type: one look-up checks them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from math import ceil
+from struct import Struct
+from typing import Final
+
+from shoal.types import MemberState, NodeId
+from shoal.wire.dialect import DecodeError, Flaw
+from shoal.wire.fields import (
+    MIN_INFO_SIZE,
+    read_address,
+    read_bytes,
+    read_info,
+    write_address,
+    write_info,
+    write_tags,
+)
+from shoal.wire.messages import (
+    Ack,
+    Alive,
+    Dead,
+    Gossip,
+    Left,
+    Message,
+    Nack,
+    Ping,
+    PingRequest,
+    Suspect,
+    SyncRecord,
+    SyncRequest,
+    SyncResponse,
+    Update,
+    UserBroadcast,
+    UserMessage,
+)
+from shoal.wire.varint import read_varint, write_varint
+
+__all__ = ["MAX_AGE", "MAX_INCARNATION", "MAX_TIMEOUT", "VERSION", "NativeDialect"]
+
+VERSION: Final = 1
+MAX_INCARNATION: Final = (1 << 48) - 1
+"""Highest incarnation that can be sent: ten a second for 890,000 years."""
+MAX_TIMEOUT: Final = 3600.0
+"""Seconds. Longest timeout that a ping request can carry; a longer one is sent as this."""
+MAX_AGE: Final = float((1 << 32) - 1)
+"""Seconds. Longest age that a sync record can carry; a higher one is sent as this."""
+
+_MAX_TIMEOUT_MS: Final = int(MAX_TIMEOUT * 1000)
+_MAX_NUMBER: Final = (1 << 64) - 1
+_MAX_SIZE: Final = (1 << 32) - 1
+
+# What `unpack_from` reads leaves out the prefix of a message and the kind of an update, which are known by then.
+_HEADER = Struct(">6sQQ16s")
+_HEADER_FIELDS = Struct(">6xQQ16s").unpack_from
+_TARGETED = Struct(">6sQQ16s16s")
+_TARGETED_FIELDS = Struct(">6xQQ16s16s").unpack_from
+_ACCUSATION = Struct(">B16s16s")
+# With the first byte of the incarnation, which nearly always is the only one.
+_ACCUSATION_FIELDS = Struct(">x16s16sB").unpack_from
+_SUBJECT = Struct(">B16s")
+_SUBJECT_FIELDS = Struct(">x16s").unpack_from
+
+_PREFIX_SIZE: Final = 6
+_HEADER_SIZE: Final = _HEADER.size
+_TARGETED_SIZE: Final = _TARGETED.size
+_ACCUSATION_FIELDS_SIZE: Final = _ACCUSATION.size + 1
+_SUBJECT_SIZE: Final = _SUBJECT.size
+_MIN_RECORD_SIZE: Final = 3 + MIN_INFO_SIZE  # and one byte each for state, incarnation and age
+
+_ALIVE: Final = 1
+_SUSPECT: Final = 2
+_DEAD: Final = 3
+_LEFT: Final = 4
+_USER_BROADCAST: Final = 5
+
+_MessageReader = Callable[[bytes], tuple[Message, int]]
+_UpdateReader = Callable[[bytes, int], tuple[Update, int]]
+
+_STATES: Final = {int(state): state for state in MemberState}
+
+
+class NativeDialect:
+    """The native wire format of one cluster; implements `Dialect`.
+
+    Encoding trusts its caller: a value outside the limits of docs/protocol.md is a mistake in the core, and raises
+    `ValueError` or `struct.error` or makes bytes that no receiver takes. Ages and timeouts are cut down to theirs.
+    """
+
+    packet_overhead = 0
+    update_overhead = 0
+
+    def __init__(self, cluster: str) -> None:
+        self._cluster = blake2b(cluster.encode()).digest()[:4]
+        self._prefixes = {kind: bytes((VERSION, number)) + self._cluster for kind, (number, _) in _MESSAGES.items()}
+        self._readers = {self._prefixes[kind]: read for kind, (_, read) in _MESSAGES.items()}
+
+    def encode(self, message: Message) -> bytes:
+        """The packet or stream message without updates."""
+        prefix = self._prefixes[type(message)]
+        if isinstance(message, Ping):  # by far the most frequent
+            return _TARGETED.pack(prefix, message.seq, message.digest, message.sender, message.target)
+        header = _HEADER.pack(prefix, message.seq, message.digest, message.sender)
+        match message:
+            case Ack() | Nack() | Gossip():
+                return header
+            case PingRequest():
+                timeout = min(round(message.timeout * 1000), _MAX_TIMEOUT_MS)
+                return b"".join((header, message.target, write_address(message.address), write_varint(timeout)))
+            case UserMessage():
+                return b"".join((header, write_varint(len(message.payload)), message.payload))
+            case SyncRequest() | SyncResponse():
+                return b"".join((header, write_varint(len(message.records)), *map(_write_record, message.records)))
+
+    def encode_update(self, update: Update) -> bytes:
+        """One update, to be attached to any number of packets."""
+        match update:
+            case Alive():
+                return b"".join((bytes((_ALIVE,)), write_varint(update.incarnation), write_info(update.info)))
+            case Suspect():
+                return _ACCUSATION.pack(_SUSPECT, update.id, update.accuser) + write_varint(update.incarnation)
+            case Dead():
+                return _ACCUSATION.pack(_DEAD, update.id, update.accuser) + write_varint(update.incarnation)
+            case Left():
+                return _SUBJECT.pack(_LEFT, update.id) + write_varint(update.incarnation)
+            case UserBroadcast():
+                number, size = write_varint(update.number), write_varint(len(update.payload))
+                return b"".join((_SUBJECT.pack(_USER_BROADCAST, update.origin), number, size, update.payload))
+
+    def attach(self, packet: bytes, updates: Sequence[bytes]) -> bytes:
+        """`packet` followed by `updates`. A sync message takes none."""
+        return packet + b"".join(updates)
+
+    def tags_size(self, tags: Mapping[str, str]) -> int:
+        """Bytes that `tags` take in a message, the count included. Raises `ValueError` for text that has no UTF-8."""
+        return len(write_tags(tags))
+
+    def decode(self, data: bytes) -> tuple[Message, Sequence[Update]]:
+        """Read a packet or stream message. Raises `DecodeError` for everything else, and nothing but that.
+
+        All or nothing: one bad update rejects the whole packet. The time it takes is linear in the size of `data`.
+        """
+        read = self._readers.get(data[:_PREFIX_SIZE])
+        if read is None:
+            raise DecodeError(self._flaw_of_prefix(data))
+        try:
+            message, position = read(data)
+            if position == len(data):
+                return message, ()
+            return message, _read_updates(data, position)
+        except (IndexError, struct.error):
+            raise DecodeError(Flaw.TRUNCATED if len(data) >= _HEADER_SIZE else Flaw.TOO_SHORT) from None
+        except UnicodeDecodeError:
+            raise DecodeError(Flaw.BAD_VALUE) from None
+
+    def _flaw_of_prefix(self, data: bytes) -> Flaw:
+        if len(data) < _HEADER_SIZE:
+            return Flaw.TOO_SHORT
+        if data[0] != VERSION:
+            return Flaw.UNKNOWN_VERSION
+        if data[2:_PREFIX_SIZE] != self._cluster:
+            return Flaw.FOREIGN_CLUSTER
+        return Flaw.UNKNOWN_TYPE
+
+
+# Messages: each reader gets the whole of the data and returns the message and the position behind it.
+
+
+def _read_ping(data: bytes) -> tuple[Ping, int]:
+    seq, digest, sender, target = _TARGETED_FIELDS(data)
+    return Ping(seq, digest, NodeId(sender), NodeId(target)), _TARGETED_SIZE
+
+
+def _bare_reader(make: Callable[[int, int, NodeId], Message]) -> _MessageReader:
+    def read(data: bytes) -> tuple[Message, int]:
+        seq, digest, sender = _HEADER_FIELDS(data)
+        return make(seq, digest, NodeId(sender)), _HEADER_SIZE
+
+    return read
+
+
+def _read_ping_request(data: bytes) -> tuple[PingRequest, int]:
+    seq, digest, sender, target = _TARGETED_FIELDS(data)
+    address, position = read_address(data, _TARGETED_SIZE)
+    milliseconds, position = read_varint(data, position, _MAX_TIMEOUT_MS)
+    return PingRequest(seq, digest, NodeId(sender), NodeId(target), address, milliseconds / 1000), position
+
+
+def _read_user_message(data: bytes) -> tuple[UserMessage, int]:
+    seq, digest, sender = _HEADER_FIELDS(data)
+    size, position = read_varint(data, _HEADER_SIZE, _MAX_SIZE)
+    payload, position = read_bytes(data, position, size)
+    return UserMessage(seq, digest, NodeId(sender), payload), position
+
+
+def _sync_reader(make: Callable[[int, int, NodeId, Sequence[SyncRecord]], Message]) -> _MessageReader:
+    def read(data: bytes) -> tuple[Message, int]:
+        seq, digest, sender = _HEADER_FIELDS(data)
+        return make(seq, digest, NodeId(sender), _read_records(data)), len(data)
+
+    return read
+
+
+_MESSAGES: Final[dict[type[Message], tuple[int, _MessageReader]]] = {
+    Ping: (1, _read_ping),
+    Ack: (2, _bare_reader(Ack)),
+    PingRequest: (3, _read_ping_request),
+    Nack: (4, _bare_reader(Nack)),
+    Gossip: (5, _bare_reader(Gossip)),
+    UserMessage: (6, _read_user_message),
+    SyncRequest: (7, _sync_reader(SyncRequest)),
+    SyncResponse: (8, _sync_reader(SyncResponse)),
+}
+
+
+# Sync records
+
+
+def _write_record(record: SyncRecord) -> bytes:
+    # Rounded up: a tombstone may get older on its way, never younger.
+    age = ceil(min(record.age, MAX_AGE))
+    return b"".join(
+        (bytes((record.state,)), write_varint(record.incarnation), write_varint(age), write_info(record.info))
+    )
+
+
+def _read_records(data: bytes) -> list[SyncRecord]:
+    """The records that fill the rest of a sync message."""
+    count, position = read_varint(data, _HEADER_SIZE, _MAX_SIZE)
+    if count * _MIN_RECORD_SIZE > len(data) - position:
+        raise DecodeError(Flaw.TRUNCATED)
+    records = []
+    for _ in range(count):
+        record, position = _read_record(data, position)
+        records.append(record)
+    if position != len(data):
+        raise DecodeError(Flaw.TRAILING_BYTES)
+    return records
+
+
+def _read_record(data: bytes, position: int) -> tuple[SyncRecord, int]:
+    state = _STATES.get(data[position])
+    if state is None:
+        raise DecodeError(Flaw.BAD_VALUE)
+    incarnation, position = read_varint(data, position + 1, MAX_INCARNATION)
+    age, position = read_varint(data, position, int(MAX_AGE))
+    info, position = read_info(data, position)
+    return SyncRecord(info, state, incarnation, float(age)), position
+
+
+# Updates: each reader gets the position of the kind and returns the update and the position behind it.
+
+
+def _read_updates(data: bytes, position: int) -> list[Update]:
+    """The updates that fill the rest of a packet."""
+    updates: list[Update] = []
+    while position < len(data):
+        read = _UPDATES.get(data[position])
+        if read is None:
+            raise DecodeError(Flaw.UNKNOWN_TYPE)
+        update, position = read(data, position)
+        updates.append(update)
+    return updates
+
+
+def _read_alive(data: bytes, position: int) -> tuple[Alive, int]:
+    incarnation, position = read_varint(data, position + 1, MAX_INCARNATION)
+    info, position = read_info(data, position)
+    return Alive(info, incarnation), position
+
+
+def _accusation_reader(make: Callable[[NodeId, int, NodeId], Update]) -> _UpdateReader:
+    def read(data: bytes, position: int) -> tuple[Update, int]:
+        member, accuser, incarnation = _ACCUSATION_FIELDS(data, position)
+        position += _ACCUSATION_FIELDS_SIZE
+        if incarnation >= 0x80:
+            incarnation, position = read_varint(data, position - 1, MAX_INCARNATION)
+        return make(NodeId(member), incarnation, NodeId(accuser)), position
+
+    return read
+
+
+def _read_left(data: bytes, position: int) -> tuple[Left, int]:
+    (member,) = _SUBJECT_FIELDS(data, position)
+    incarnation, position = read_varint(data, position + _SUBJECT_SIZE, MAX_INCARNATION)
+    return Left(NodeId(member), incarnation), position
+
+
+def _read_user_broadcast(data: bytes, position: int) -> tuple[UserBroadcast, int]:
+    (origin,) = _SUBJECT_FIELDS(data, position)
+    number, position = read_varint(data, position + _SUBJECT_SIZE, _MAX_NUMBER)
+    size, position = read_varint(data, position, _MAX_SIZE)
+    payload, position = read_bytes(data, position, size)
+    return UserBroadcast(NodeId(origin), number, payload), position
+
+
+_UPDATES: Final[dict[int, _UpdateReader]] = {
+    _ALIVE: _read_alive,
+    _SUSPECT: _accusation_reader(Suspect),
+    _DEAD: _accusation_reader(Dead),
+    _LEFT: _read_left,
+    _USER_BROADCAST: _read_user_broadcast,
+}

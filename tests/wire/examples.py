@@ -1,0 +1,82 @@
+"""One example of every message and update, under the names that docs/protocol.md gives their bytes."""
+
+from collections.abc import Iterable
+
+from shoal.types import Address, MemberState, NodeId, NodeInfo, Tags
+from shoal.wire.messages import (
+    Ack,
+    Alive,
+    Dead,
+    Gossip,
+    Left,
+    Message,
+    Nack,
+    Ping,
+    PingRequest,
+    Suspect,
+    SyncRecord,
+    SyncRequest,
+    SyncResponse,
+    Update,
+    UserBroadcast,
+    UserMessage,
+)
+from shoal.wire.native import NativeDialect
+
+CLUSTER = "shoal"
+
+A = NodeId.parse("019a8f3e-7c00-7000-8000-00000000000a")
+B = NodeId.parse("019a8f3e-7c00-7000-8000-00000000000b")
+C = NodeId.parse("019a8f3e-7c00-7000-8000-00000000000c")
+
+GPU_1 = NodeInfo("gpu-1", A, Address("192.0.2.1", 7946), Tags({"zone": "a", "role": "worker"}))
+GPU_2 = NodeInfo("gpu-2", B, Address("2001:db8::2", 7946), Tags())
+GPU_3 = NodeInfo("größe-3", C, Address("gpu-3.example", 65535), Tags({"": "", "text": "µ"}))
+
+SEQ = 0x0102030405060708
+DIGEST = 0xA1A2A3A4A5A6A7A8
+
+MESSAGES: dict[str, Message] = {
+    "ping": Ping(SEQ, DIGEST, A, B),
+    "ack": Ack(SEQ, DIGEST, A),
+    "ping request": PingRequest(SEQ, DIGEST, A, B, Address("192.0.2.2", 7946), 0.5),
+    "nack": Nack(SEQ, DIGEST, A),
+    "gossip": Gossip(0, DIGEST, A),
+    "user message": UserMessage(0, DIGEST, A, b"hello"),
+    "sync request": SyncRequest(
+        SEQ,
+        DIGEST,
+        A,
+        [SyncRecord(GPU_1, MemberState.ALIVE, 0, 0.0), SyncRecord(GPU_2, MemberState.DEAD, 300, 3600.0)],
+    ),
+    "sync response": SyncResponse(SEQ, DIGEST, B, [SyncRecord(GPU_3, MemberState.LEFT, 1, 5.0)]),
+}
+
+UPDATES: dict[str, Update] = {
+    "alive": Alive(GPU_1, 1),
+    "alive, IPv6": Alive(GPU_2, 2**48 - 1),
+    "alive, host name": Alive(GPU_3, 128),
+    "suspect": Suspect(B, 1, A),
+    "dead": Dead(B, 1, A),
+    "left": Left(B, 127),
+    "user broadcast": UserBroadcast(A, 1, b"hi"),
+}
+
+PACKETS: dict[str, tuple[Message, list[Update]]] = {
+    "ping with two updates": (MESSAGES["ping"], [UPDATES["suspect"], UPDATES["left"]]),
+}
+
+
+def encode(dialect: NativeDialect, message: Message, updates: Iterable[Update] = ()) -> bytes:
+    """A whole packet or stream message."""
+    return dialect.attach(dialect.encode(message), [dialect.encode_update(update) for update in updates])
+
+
+def encodings(dialect: NativeDialect) -> list[bytes]:
+    """Every message, every update on its own, and a packet with all of them."""
+    gossip = MESSAGES["gossip"]
+    return [
+        *(dialect.encode(message) for message in MESSAGES.values()),
+        *(encode(dialect, gossip, [update]) for update in UPDATES.values()),
+        encode(dialect, MESSAGES["ping"], UPDATES.values()),
+    ]
