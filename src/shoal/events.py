@@ -16,6 +16,8 @@ __all__ = [
     "Event",
     "EventsLost",
     "Evidence",
+    "JoinCompleted",
+    "LeaveCompleted",
     "MemberFailed",
     "MemberJoined",
     "MemberLeft",
@@ -144,6 +146,16 @@ class MessageReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinCompleted:
+    """Another member has exchanged views with this node for the first time: the view is complete from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveCompleted:
+    """This node's goodbye has spread, or `leave_timeout` has passed; it may go away."""
+
+
+@dataclass(frozen=True, slots=True)
 class SeedUnreachable:
     """A seed did not answer any try; it will be tried again, for ever."""
 
@@ -168,6 +180,8 @@ Event = (
     | NameConflict
     | BroadcastReceived
     | MessageReceived
+    | JoinCompleted
+    | LeaveCompleted
     | SeedUnreachable
     | EventsLost
 )

@@ -25,7 +25,7 @@ from typing import Any
 
 from shoal.config import ClusterConfig
 from shoal.errors import ClosedError, UnknownMemberError
-from shoal.events import Event, MessageReceived
+from shoal.events import Event, LeaveCompleted, MessageReceived
 from shoal.swim.context import Context
 from shoal.swim.exchanges import Exchanges
 from shoal.swim.gossiper import Gossiper
@@ -66,7 +66,7 @@ class Swim:
         self._gossiper = Gossiper(context, self._membership, self._outbox)
         self._sync = Sync(context, self._membership, self._exchanges)
         self._joining = Joining(context, self._membership, self._sync)
-        self._goodbye_timed_out = False
+        self._is_waiting_for_goodbye = False
         self._handlers: dict[type[Message], Callable[[Any, Address, float], None]] = {
             Ping: self._on_ping,
             Ack: self._on_ack,
@@ -99,7 +99,7 @@ class Swim:
         for update in updates:
             self._membership.apply(update, now)
         handler(message, source, now)
-        self._gossiper.wake(now)
+        self._follow_up(now)
 
     def receive_stream(self, data: bytes, source: Address, now: float) -> bytes | None:
         """A whole stream message arrived from `source`; returns the reply, or None to close without one."""
@@ -113,7 +113,9 @@ class Swim:
                 return self._prober.on_stream_ping(message)
             case SyncRequest():
                 reply = self._sync.answer(message, now)
-                self._gossiper.wake(now)
+                if message.sender != self._membership.id:
+                    self._joining.note_company()
+                self._follow_up(now)
                 return reply
             case _:
                 self.stats.drop(Drop.WRONG_CHANNEL)
@@ -122,16 +124,17 @@ class Swim:
     def stream_replied(self, token: int, data: bytes, now: float) -> None:
         """The stream exchange of that token got its reply."""
         self._exchanges.replied(token, data, now)
-        self._gossiper.wake(now)
+        self._follow_up(now)
 
     def stream_failed(self, token: int, reason: str, now: float) -> None:
         """The stream exchange of that token got none; `reason` is for people."""
         self._exchanges.failed(token, reason, now)
+        self._follow_up(now)
 
     def advance(self, now: float) -> None:
         """Fire the timers that are due."""
         self._timers.fire(now)
-        self._gossiper.wake(now)
+        self._follow_up(now)
 
     def next_deadline(self) -> float | None:
         """When `advance` is to be called next, unless another door changes it."""
@@ -165,8 +168,9 @@ class Swim:
         self._prober.stop()
         self._joining.stop()
         self._membership.leave(now)
-        self._timers.at(now + self._context.config.leave_timeout, self._give_up_goodbye)
-        self._gossiper.wake(now)
+        self._is_waiting_for_goodbye = True
+        self._timers.at(now + self._context.config.leave_timeout, self._end_leave)
+        self._follow_up(now)
 
     def set_tags(self, tags: Mapping[str, str], now: float) -> None:
         """Publish other tags in the place of the present ones.
@@ -175,7 +179,7 @@ class Swim:
         """
         self._refuse_when_leaving("publish tags")
         self._membership.set_tags(tags, now)
-        self._gossiper.wake(now)
+        self._follow_up(now)
 
     def broadcast(self, payload: bytes, now: float) -> None:
         """Send bytes to all members, each of which gets them once, most likely.
@@ -184,7 +188,7 @@ class Swim:
         """
         self._refuse_when_leaving("broadcast")
         self._membership.broadcast(payload)
-        self._gossiper.wake(now)
+        self._follow_up(now)
 
     def send(self, target: NodeId, payload: bytes, now: float) -> None:
         """Send bytes to one member in one datagram: once at most, most likely.
@@ -231,6 +235,11 @@ class Swim:
         return self._joining.has_joined
 
     @property
+    def is_joining(self) -> bool:
+        """Whether a seed is being contacted right now, or waits for its next try."""
+        return self._joining.is_busy
+
+    @property
     def is_leaving(self) -> bool:
         """Whether `leave` was called."""
         return self._membership.is_leaving
@@ -238,7 +247,7 @@ class Swim:
     @property
     def has_left(self) -> bool:
         """Whether the goodbye has spread, or `leave_timeout` has passed."""
-        return self._membership.goodbye_is_spread or self._goodbye_timed_out
+        return self._membership.is_leaving and not self._is_waiting_for_goodbye
 
     @property
     def is_superseded(self) -> bool:
@@ -284,8 +293,16 @@ class Swim:
     def _on_user_message(self, message: UserMessage, _source: Address, _now: float) -> None:
         self._context.events.append(MessageReceived(message.sender, message.payload))
 
-    def _give_up_goodbye(self, _now: float) -> None:
-        self._goodbye_timed_out = True
+    def _follow_up(self, now: float) -> None:
+        """After anything that may have brought news or carried our goodbye."""
+        self._gossiper.wake(now)
+        if self._is_waiting_for_goodbye and self._membership.goodbye_is_spread:
+            self._end_leave(now)
+
+    def _end_leave(self, _now: float) -> None:
+        if self._is_waiting_for_goodbye:
+            self._is_waiting_for_goodbye = False
+            self._context.events.append(LeaveCompleted())
 
     def _refuse_when_leaving(self, what: str) -> None:
         if self._membership.is_leaving:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-from shoal.events import SeedUnreachable
+from shoal.events import JoinCompleted, SeedUnreachable
 from shoal.swim.context import Context
 from shoal.swim.membership import Membership
 from shoal.swim.sync import Sync
@@ -90,11 +90,26 @@ class Joining:
             if opened:
                 self._contacting.add(address)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a contact is under way or waits for its next try."""
+        return bool(self._contacting)
+
+    def note_company(self) -> None:
+        """Another member has exchanged views with us."""
+        if not self.has_joined:
+            self.has_joined = True
+            self._membership.is_settled = True
+            self._tell(JoinCompleted())
+
     def _on_synced(self, address: Address, who: NodeId, _now: float) -> None:
         self._contacting.discard(address)
         if address in self._seeds:
             self._seeds[address] = who
-        self.has_joined = self.has_joined or who != self._membership.id
+        if who != self._membership.id:
+            self.note_company()
+        else:
+            self._tell(SeedUnreachable(address, "it is this node itself"))
 
     def _on_failure(self, address: Address, reason: str, _now: float) -> None:
         self._contacting.discard(address)

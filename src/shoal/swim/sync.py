@@ -96,7 +96,6 @@ class Sync:
             return
         if reply.sender != self._membership.id:
             self._merge(reply.records, reply.sender, now)
-            self._membership.is_settled = True
         self._stats.syncs_completed += 1
         on_synced(reply.sender, now)
 
