@@ -68,7 +68,8 @@ class Membership:
         self.is_superseded = False
         """A newer run holds our name: we are in nobody's view any more."""
         self.is_settled = False
-        """Whether a peer has told us its view; until then a newer run of our name is our own past, not a rival."""
+        """Whether we have exchanged views with a peer; until then a newer run of our name is our own past, not a
+        rival."""
         self._check_size(info)
         self._table.add(info, pack(0, MemberState.ALIVE), now)
         self._announce()
@@ -468,8 +469,8 @@ class Membership:
     def _meet_own_name(self, info: NodeInfo, incarnation: int, state: MemberState, now: float) -> None:
         """News of another run of our name, or of our own run's end.
 
-        An older run is outdated by our next word. A newer one is our own past with a faster clock while we are joining
-        or if it is gone, and a rival otherwise.
+        An older run is outdated by our next word. A newer one is our own past with a faster clock if it was at our
+        address, is gone, or is heard of while we are joining; otherwise it is a rival.
         """
         if info.id == self.id:
             if state is MemberState.DEAD:
@@ -481,7 +482,7 @@ class Membership:
             if state.is_present and not self.is_leaving and self.id not in self._queue:
                 self._announce()
         elif not self.is_leaving:
-            if self.is_settled and state.is_present:
+            if self.is_settled and state.is_present and info.address != self.info.address:
                 self._yield_name(info, incarnation, now)
             else:
                 self._take_new_id(info.id, now)

@@ -80,6 +80,8 @@ class Sync:
         reply = SyncResponse(0, self._table.digest, self._membership.id, self._membership.records(now))
         encoded = self._dialect.encode(reply)
         self._stats.syncs_served += 1
+        if request.sender != self._membership.id:
+            self._membership.is_settled = True
         self._merge(request.records, request.sender, now)
         return encoded
 
