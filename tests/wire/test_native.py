@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shoal.state import precedence
 from shoal.types import Address, MemberState, Tags
 from shoal.wire.dialect import DecodeError, Dialect, Flaw
 from shoal.wire.messages import (
@@ -199,6 +200,10 @@ def test_an_incarnation_above_the_limit_is_a_bad_value() -> None:
     good = DIALECT.encode_update(Left(B, MAX_INCARNATION))
     assert DIALECT.decode(ACK + good)[1] == [Left(B, MAX_INCARNATION)]
     assert _flaw(ACK + DIALECT.encode_update(Left(B, MAX_INCARNATION + 1))) is Flaw.BAD_VALUE
+
+
+def test_the_table_holds_every_incarnation_that_can_be_sent_and_no_other() -> None:
+    assert precedence.MAX_INCARNATION == MAX_INCARNATION
 
 
 def test_a_timeout_above_the_limit_is_a_bad_value() -> None:
