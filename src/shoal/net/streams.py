@@ -1,0 +1,265 @@
+"""TCP streams that carry one message each way: a length of four bytes, big-endian, then the message.
+
+Nothing here makes a task: a connection is an `asyncio.Protocol` with one timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+from shoal.config import ClusterConfig
+from shoal.errors import ReceiveError, SendError
+from shoal.net.exchanges import ExchangesUnderWay
+from shoal.net.failures import reason
+from shoal.net.resolver import Resolver
+from shoal.net.transport import Receiver, TransportStats
+from shoal.types import Address
+
+__all__ = ["BACKLOG", "StreamClient", "StreamServer"]
+
+BACKLOG = 256
+"""Connections that the kernel keeps waiting; a join storm beyond it is told to try again by TCP itself."""
+
+_LENGTH = 4
+
+_log = logging.getLogger("shoal.net")
+
+
+def _frame(message: bytes) -> bytes:
+    return len(message).to_bytes(_LENGTH) + message
+
+
+class _Connection(asyncio.Protocol):
+    """Gathers the one message that comes over a connection.
+
+    The buffer grows with what has arrived, never with what was announced: a length costs its sender the bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+        self._end: int | None = None
+        self._transport: asyncio.Transport
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        buffer += data
+        if self._end is None:
+            if len(buffer) < _LENGTH:
+                return
+            size = int.from_bytes(buffer[:_LENGTH])
+            if size > self._limit:
+                self._too_large(size)
+                return
+            self._end = _LENGTH + size
+        if len(buffer) >= self._end:
+            self._transport.pause_reading()  # one message is all that a stream carries
+            message = bytes(memoryview(buffer)[_LENGTH : self._end])
+            self._buffer = bytearray()
+            self._received(message)
+
+    def abort(self) -> None:
+        """Close at once, whatever is still to be sent."""
+        self._transport.abort()
+
+    def _received(self, message: bytes) -> None:
+        raise NotImplementedError
+
+    def _too_large(self, size: int) -> None:
+        raise NotImplementedError
+
+
+class _Incoming(_Connection):
+    """Answers one message."""
+
+    def __init__(self, server: StreamServer) -> None:
+        super().__init__(server.config.max_stream)
+        self._server = server
+        self._source = Address("", 0)
+        self._timer: asyncio.TimerHandle | None = None
+        self._failed = True  # until it is answered
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        server = self._server
+        peer = transport.get_extra_info("peername")
+        if peer is not None:  # it is gone already otherwise, and connection_lost follows
+            self._source = Address(*peer[:2])
+        if server.is_closed or len(server.connections) >= server.config.max_streams_in:
+            server.stats.streams_refused += 1
+            self._failed = False
+            self.abort()
+            return
+        server.stats.streams_in += 1
+        server.connections.add(self)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(server.config.stream_timeout, self._time_out)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._server.connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._failed:
+            self._server.stats.streams_failed += 1
+            _log.debug("the stream from %s ended without an answer", self._source)
+
+    def _received(self, message: bytes) -> None:
+        server = self._server
+        server.stats.stream_bytes_in += len(message)
+        reply = server.receiver.stream_received(message, self._source)
+        if reply is not None and len(reply) > self._limit:
+            server.stats.streams_too_large += 1
+            _log.warning(
+                "the reply to %s has %d bytes, the limit is %d (max_stream): closing without a reply",
+                self._source,
+                len(reply),
+                self._limit,
+            )
+        else:
+            self._failed = False
+            if reply is not None:
+                server.stats.stream_bytes_out += len(reply)
+                self._transport.write(_frame(reply))
+        self._transport.close()
+
+    def _too_large(self, size: int) -> None:
+        self._server.stats.streams_too_large += 1
+        _log.debug("%s announces %d bytes, the limit is %d (max_stream)", self._source, size, self._limit)
+        self.abort()
+
+    def _time_out(self) -> None:
+        self._server.stats.streams_timed_out += 1
+        _log.debug("the stream from %s timed out", self._source)
+        self.abort()
+
+
+class StreamServer:
+    """Accepts streams on a listening socket and answers each through the receiver.
+
+    Bounded by `max_streams_in`, `max_stream` and `stream_timeout`.
+    """
+
+    def __init__(self, config: ClusterConfig, receiver: Receiver, stats: TransportStats) -> None:
+        self.config = config
+        self.receiver = receiver
+        self.stats = stats
+        self.connections: set[_Incoming] = set()
+        self.is_closed = False
+        self._server: asyncio.Server | None = None
+
+    async def start(self, sock: socket.socket) -> None:
+        """Accept on `sock`, which this server owns from now on."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(partial(_Incoming, self), sock=sock, backlog=BACKLOG)
+
+    async def close(self) -> None:
+        """Stop accepting and end what is open; may be called again."""
+        self.is_closed = True
+        if self._server is None:
+            return
+        self._server.close()
+        lost = [connection.lost for connection in self.connections]
+        for connection in list(self.connections):
+            connection.abort()
+        if lost:
+            await asyncio.wait(lost)
+        await self._server.wait_closed()
+
+
+class _Outgoing(_Connection):
+    """Waits for the reply of `peer`."""
+
+    def __init__(self, limit: int, peer: Address, stats: TransportStats) -> None:
+        super().__init__(limit)
+        self._peer = peer
+        self._stats = stats
+        self.reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def send(self, message: bytes) -> None:
+        """Write the one message of this side."""
+        self._stats.stream_bytes_out += len(message)
+        self._transport.write(_frame(message))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        why = reason(exc) if exc is not None else "it closed the stream"
+        self._fail(f"{self._peer} did not reply: {why}")
+
+    def _received(self, message: bytes) -> None:
+        self._stats.stream_bytes_in += len(message)
+        if not self.reply.done():
+            self.reply.set_result(message)
+
+    def _too_large(self, size: int) -> None:
+        self._stats.streams_too_large += 1
+        self._fail(f"the reply of {self._peer} has {size} bytes, the limit is {self._limit} (max_stream)")
+
+    def _fail(self, problem: str) -> None:
+        if not self.reply.done():
+            self.reply.set_exception(ReceiveError(problem))
+
+
+class StreamClient:
+    """Opens streams: one message out, one reply in, closed.
+
+    `make_socket` makes the socket to connect from. How many are open at once is the caller's to limit.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        resolver: Resolver,
+        make_socket: Callable[[], socket.socket],
+        stats: TransportStats,
+    ) -> None:
+        self._limit = config.max_stream
+        self._resolver = resolver
+        self._make_socket = make_socket
+        self._stats = stats
+        self._under_way = ExchangesUnderWay(config.max_stream, stats)
+
+    async def exchange(self, address: Address, data: bytes, timeout: float) -> bytes:
+        """As `Transport.exchange`."""
+        async with self._under_way.begin(address, data, timeout) as exchange:
+            host = await self._resolver.resolve(address.host)
+            exchange.stage = "connecting"
+            connection = await self._connect(address, host)
+            exchange.stage = "waiting for the reply"
+            try:
+                connection.send(data)
+                return await connection.reply
+            finally:
+                connection.abort()
+                await connection.lost
+
+    async def close(self) -> None:
+        """End what is under way; may be called again."""
+        await self._under_way.close()
+
+    async def _connect(self, address: Address, host: str) -> _Outgoing:
+        loop = asyncio.get_running_loop()
+        try:
+            sock = self._make_socket()
+            try:
+                await loop.sock_connect(sock, (host, address.port))
+                make = partial(_Outgoing, self._limit, address, self._stats)
+                _, connection = await loop.create_connection(make, sock=sock)
+            except BaseException:
+                sock.close()
+                raise
+        except (OSError, OverflowError) as error:
+            raise SendError(f"cannot connect to {address}: {reason(error)}") from error
+        return connection

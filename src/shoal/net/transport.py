@@ -1,0 +1,120 @@
+"""What a transport is: something that carries datagrams and stream exchanges between addresses.
+
+Two exist: `shoal.net.sockets` over UDP and TCP, and `shoal.net.memory` within one process. Both pass the same
+conformance tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shoal.types import Address
+
+__all__ = ["MAX_DATAGRAM", "Receiver", "Transport", "TransportStats"]
+
+MAX_DATAGRAM = 65_507
+"""Bytes of the largest datagram: what UDP over IPv4 can carry."""
+
+
+@dataclass(slots=True)
+class TransportStats:
+    """What one transport counted; the numbers only rise. Bytes are payload, without headers."""
+
+    datagrams_in: int = 0
+    bytes_in: int = 0
+    receive_errors: int = 0
+    """Errors that reading the datagram socket reported, such as an ICMP answer to something sent; reading goes on."""
+    datagrams_out: int = 0
+    bytes_out: int = 0
+    send_full: int = 0
+    """Datagrams dropped because the send buffer was full."""
+    send_too_large: int = 0
+    """Datagrams dropped because the network does not carry that size."""
+    send_unreachable: int = 0
+    """Datagrams dropped because no route leads to the address."""
+    send_unresolved: int = 0
+    """Datagrams dropped because the host name has no address, or because too many waited for it."""
+    send_failed: int = 0
+    """Datagrams dropped for another reason."""
+    streams_in: int = 0
+    """Connections accepted."""
+    stream_bytes_in: int = 0
+    """Bytes of whole messages received over streams, requests and replies."""
+    streams_out: int = 0
+    """Exchanges begun."""
+    stream_bytes_out: int = 0
+    streams_refused: int = 0
+    """Incoming connections closed at once because `max_streams_in` were open."""
+    streams_failed: int = 0
+    """Exchanges without a reply and incoming streams without an answer, for whatever reason."""
+    streams_timed_out: int = 0
+    """Those of them that took too long."""
+    streams_too_large: int = 0
+    """Messages above `max_stream`, in or out."""
+
+    def as_dict(self) -> dict[str, int]:
+        """All counters by name."""
+        return dataclasses.asdict(self)
+
+
+class Receiver(Protocol):
+    """Takes what arrives. Its methods are called on the event loop's thread and must not block."""
+
+    def datagrams_received(self, batch: Sequence[tuple[bytes, Address]]) -> None:
+        """Some datagrams, each with where it came from; never empty."""
+        ...
+
+    def stream_received(self, data: bytes, source: Address) -> bytes | None:
+        """A whole message from a stream; returns the reply, or None to close the stream without one."""
+        ...
+
+
+class Transport(Protocol):
+    """Datagrams and stream exchanges from one local address; one object is one life: bind, start, close."""
+
+    @property
+    def address(self) -> Address:
+        """The bound address, its port never 0. Raises `NotStartedError` before `bind`."""
+        ...
+
+    @property
+    def stats(self) -> TransportStats:
+        """The live counters."""
+        ...
+
+    async def bind(self) -> None:
+        """Claim the local address, so that it is known before anything is received; what arrives meanwhile may wait.
+
+        Raises `BindError` or `ResolutionError`, and leaves nothing open then.
+        """
+        ...
+
+    async def start(self, receiver: Receiver) -> None:
+        """Begin to receive; binds first if that was not done.
+
+        Raises what `bind` raises, `AlreadyStartedError` or `ClosedError`.
+        """
+        ...
+
+    def send(self, data: bytes, address: Address) -> None:
+        """Send one datagram, unreliably. What the network refuses is dropped and counted, and raises nothing.
+
+        Raises `NotStartedError` before `bind` and `ClosedError` after `close`.
+        """
+        ...
+
+    async def exchange(self, address: Address, data: bytes, timeout: float) -> bytes:
+        """Open a stream, send `data`, and return the reply: one try, `timeout` seconds for everything.
+
+        Raises `ResolutionError`, `SendError`, `ReceiveError`, `ShoalTimeoutError`, or `MessageTooLargeError` when
+        `data` is above the limit of streams; each names the peer and the cause. Raises `NotStartedError` before `bind`,
+        and `ClosedError` when the transport is closed, also while the exchange is under way.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release everything; may be called at any time and again."""
+        ...
