@@ -1,0 +1,1 @@
+"""The simulator: the shipped protocol cores on a virtual clock and a virtual network."""

@@ -1,0 +1,404 @@
+"""A whole simulated cluster: nodes, network, faults, and what everybody saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import TextIO, TypeVar
+
+from shoal.config import ClusterConfig
+from shoal.events import Event, MemberFailed, MemberJoined, MemberLeft, MemberRecovered, MemberSuspected, MemberUpdated
+from shoal.sim.invariants import AT_REST, DURING, Invariant, InvariantViolated, Moment, View, Violation
+from shoal.sim.network import CALM, Cut, Link, Network, StreamMode, Traffic
+from shoal.sim.node import Observation, SimNode, SimulationError, World
+from shoal.sim.scheduler import Scheduler
+from shoal.sim.trace import TraceWriter
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo
+from shoal.wire.dialect import Dialect
+from shoal.wire.messages import SyncRecord, SyncRequest
+from shoal.wire.native import NativeDialect
+
+__all__ = ["SimCluster"]
+
+_E = TypeVar("_E", bound=Event)
+_ABOUT_A_MEMBER = (MemberJoined, MemberSuspected, MemberRecovered, MemberUpdated, MemberFailed, MemberLeft)
+_PORT = 7946
+_PEACEFUL_LOSS = 0.1  # above it a goodbye may be missed by some
+
+
+class SimCluster:
+    """Nodes `n0`, `n1`, … on a virtual network, driven by one seed.
+
+        cluster = SimCluster(nodes=5, seed=7)
+        cluster.start_all()
+        assert cluster.run_until(cluster.converged, at_most=10)
+        cluster.crash("n3")
+        cluster.run(30)
+        assert {seen.observer for seen in cluster.observed(MemberFailed)} == {"n0", "n1", "n2", "n4"}
+
+    Invariants are checked all along; a broken one raises `InvariantViolated`.
+    """
+
+    def __init__(
+        self,
+        nodes: int = 5,
+        seed: int | str = 1,
+        config: ClusterConfig | None = None,
+        *,
+        link: Link = CALM,
+        seeds: int = 1,
+        formed: bool = False,
+        check_every: float | None = 1.0,
+        trace: TextIO | None = None,
+        dialect: Callable[[str], Dialect] = NativeDialect,
+    ) -> None:
+        """Make the nodes; `start_all` starts them.
+
+        `seeds` is how many of the first nodes all others join through. `formed` fills the tables at the start instead,
+        by one state sync each, for large clusters. Invariants are checked every `check_every` virtual seconds (None:
+        only by `check`). `trace` gets every input of every core as a line of JSON.
+        """
+        self.seed = seed
+        self.config = config or ClusterConfig.lan()
+        self.scheduler = Scheduler()
+        self.network = Network(self.scheduler, seed, link)
+        self.observations: list[Observation] = []
+        """Everything that anybody saw, in order of time."""
+        self.nodes: dict[str, SimNode] = {}
+        self._formed = formed
+        self._world = World(
+            scheduler=self.scheduler,
+            network=self.network,
+            seed=seed,
+            dialect=dialect,
+            observations=self.observations,
+            trace=TraceWriter(trace) if trace is not None else None,
+        )
+        self._leavers: set[NodeId] = set()
+        self._moment = Moment(0.0)
+        self._checked = 0  # how many observations went into moments
+        self._check_every = check_every
+        self._seeds = tuple(_address(index) for index in range(min(seeds, nodes)))
+        for _ in range(nodes):
+            self.add_node()
+        if check_every is not None:
+            self.scheduler.after(check_every, self._check_regularly, check_every)
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the start."""
+        return self.scheduler.now
+
+    def node(self, name: str) -> SimNode:
+        """The node of that name. Raises `SimulationError` when there is none."""
+        if name not in self.nodes:
+            raise SimulationError(f"there is no node {name!r}; there are {', '.join(self.nodes)}")
+        return self.nodes[name]
+
+    def add_node(
+        self,
+        name: str | None = None,
+        *,
+        zone: str = "",
+        seeds: Iterable[Address] | None = None,
+        config: ClusterConfig | None = None,
+        known_as: str | None = None,
+    ) -> SimNode:
+        """Add a node, not started yet; without a name it gets the next number.
+
+        `known_as` is the name that it claims in the cluster, if that is another: two claims of one name are a conflict.
+        """
+        index = len(self.nodes)
+        name = name or f"n{index}"
+        host = self.network.add_host(name, _address(index), zone)
+        node = SimNode(
+            self._world, host, config or self.config, self._seeds if seeds is None else tuple(seeds), known_as
+        )
+        self.nodes[name] = node
+        return node
+
+    # Running
+
+    def run(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        self.scheduler.run_to(self.now + seconds)
+
+    def run_until(self, holds: Callable[[], bool], at_most: float, *, every: float = 0.01) -> bool:
+        """Let time pass until `holds()`, asked every `every` seconds; False if it does not within `at_most` seconds."""
+        end = self.now + at_most
+        while not holds():
+            if self.now >= end:
+                return False
+            self.scheduler.run_to(min(self.now + every, end))
+        return True
+
+    # Life of the nodes
+
+    def start_all(self) -> None:
+        """Start every node that never ran."""
+        fresh = [node for node in self.nodes.values() if node.run == 0]
+        for node in fresh:
+            node.start(join=not self._formed)
+        if self._formed and fresh:
+            self._form(fresh)
+
+    def start(self, name: str, *, clock_step: float = 0.0) -> None:
+        """Start a node, for the first time or again under its name."""
+        self.node(name).start(clock_step=clock_step)
+
+    def crash(self, name: str, *, silent: bool = False) -> None:
+        """Kill a node's process; `silent` takes its machine off the network."""
+        node = self.node(name)
+        self._leavers.discard(node.id)
+        node.crash(silent=silent)
+
+    def restart(self, name: str, *, clock_step: float = 0.0) -> None:
+        """Kill the process if it runs, and start it again at once under the same name."""
+        if self.node(name).is_up:
+            self.crash(name)
+        self.start(name, clock_step=clock_step)
+
+    def leave(self, name: str) -> None:
+        """Let a node say goodbye."""
+        node = self.node(name)
+        if self._is_peaceful():
+            self._leavers.add(node.id)
+        node.leave()
+
+    # Faults of nodes
+
+    def freeze(self, name: str) -> None:
+        """Stop a node's process as SIGSTOP does."""
+        self._disturb()
+        self.node(name).freeze()
+
+    def thaw(self, name: str) -> None:
+        """Let it run again."""
+        self.node(name).thaw()
+
+    def block_io(self, name: str) -> None:
+        """Block a node's sends and receives, while its timers go on."""
+        self._disturb()
+        self.node(name).block_io()
+
+    def unblock_io(self, name: str) -> None:
+        """Let it send and receive again."""
+        self.node(name).unblock_io()
+
+    def slow_cpu(self, name: str, delay: float) -> None:
+        """Let a node work so many seconds on each packet; 0 ends it."""
+        self._disturb()
+        self.node(name).cpu_delay = delay
+
+    def clock_rate(self, name: str, rate: float) -> None:
+        """Let a node's clock run at another rate than 1."""
+        self.node(name).set_clock_rate(rate)
+
+    # Faults of the network
+
+    def partition(self, *sides: Collection[str]) -> None:
+        """Cut all paths between the sides, both ways; nodes on no side stay connected with all."""
+        self._disturb()
+        for side in sides:
+            self._require(side)
+        self.network.partition(*sides)
+
+    def cut(self, sources: Collection[str], targets: Collection[str]) -> Cut:
+        """Let nothing through from `sources` to `targets`; the way back stays open."""
+        self._disturb()
+        self._require((*sources, *targets))
+        return self.network.cut(sources, targets)
+
+    def heal(self) -> None:
+        """Open all cuts."""
+        self.network.heal()
+
+    def set_loss(self, loss: float) -> None:
+        """Lose this share of packets on every path, besides what the paths lose themselves."""
+        self._disturb()
+        self.network.loss = loss
+
+    def set_node_loss(self, name: str, *, ingress: float = 0.0, egress: float = 0.0) -> None:
+        """Lose this share of the packets that reach or leave one node."""
+        self._disturb()
+        host = self.node(name).host
+        host.ingress_loss, host.egress_loss = ingress, egress
+
+    def set_rate(self, name: str, rate: float | None) -> None:
+        """Limit what leaves a node, in bytes per second; None lifts the limit."""
+        self._disturb()
+        self.node(name).host.rate = rate
+
+    def set_streams(self, name: str, mode: StreamMode) -> None:
+        """Say what happens to streams that are opened to a node."""
+        self._disturb()
+        self.node(name).host.streams = mode
+
+    def repair(self) -> None:
+        """End every fault: all paths open, no loss on top of the links', every process that runs runs well."""
+        self.network.heal()
+        self.network.loss = 0.0
+        for node in self.nodes.values():
+            host = node.host
+            host.ingress_loss = host.egress_loss = 0.0
+            host.rate, host.streams = None, StreamMode.OPEN
+            node.cpu_delay = 0.0
+            if node.clock_rate != 1.0:
+                node.set_clock_rate(1.0)
+            if node.is_up and node.is_blocked:
+                node.unblock_io()
+            if node.is_up and node.is_frozen:
+                node.thaw()
+
+    # Seeing
+
+    def members(self) -> list[SimNode]:
+        """The nodes that belong into every view."""
+        return [node for node in self.nodes.values() if node.is_member]
+
+    def converged(self) -> bool:
+        """Whether all members hold exactly each other alive, and know that they agree."""
+        members = self.members()
+        if len({node.core.digest for node in members}) > 1:
+            return False
+        for node in members:
+            counts = node.core.counts()
+            if counts[MemberState.ALIVE] != len(members) or counts[MemberState.SUSPECT]:
+                return False
+        # Digests and numbers are equal, so one view stands for all.
+        return not members or all(_holds_alive(members[0], node.id) for node in members)
+
+    def observed(
+        self, kind: type[_E], *, observer: str | None = None, about: str | None = None, since: float = 0.0
+    ) -> list[Observation]:
+        """What was seen of one kind of event; by one observer, about one member (by its name), from some time on."""
+        return [
+            seen
+            for seen in self.observations
+            if isinstance(seen.event, kind)
+            and seen.time >= since
+            and (observer is None or seen.observer == observer)
+            and (about is None or (isinstance(seen.event, _ABOUT_A_MEMBER) and seen.event.member.name == about))
+        ]
+
+    def traffic(self, name: str) -> Traffic:
+        """What a node has sent and received so far."""
+        return self.node(name).host.traffic
+
+    # Invariants
+
+    def check(self) -> None:
+        """Check what holds at any moment, since the last check; raises `InvariantViolated`."""
+        before, self._moment = self._moment, self._look(self._checked)
+        self._checked = len(self.observations)
+        self._hold(DURING, before, self._moment)
+
+    def check_at_rest(self) -> None:
+        """Check also what holds when all faults are over and there was time to agree."""
+        self.check()
+        self._hold(AT_REST, Moment(0.0), self.moment())
+
+    def moment(self) -> Moment:
+        """The present moment, with all that the processes that run now ever saw: what invariants look at."""
+        return self._look(0)
+
+    def _check_regularly(self, every: float) -> None:
+        self.check()
+        self.scheduler.after(every, self._check_regularly, every)
+
+    def _hold(self, invariants: Iterable[Invariant], before: Moment, after: Moment) -> None:
+        violations = [
+            Violation(self.now, invariant.__name__, text)
+            for invariant in invariants
+            for text in invariant(before, after)
+        ]
+        if violations:
+            raise InvariantViolated(violations)
+
+    def _look(self, first: int) -> Moment:
+        """The present moment, with the observations from number `first` on."""
+        events: dict[tuple[str, int], list[Event]] = {}
+        for seen in self.observations[first:]:
+            events.setdefault((seen.observer, seen.run), []).append(seen.event)
+        return Moment(
+            time=self.now,
+            views={
+                node.name: self._view(node, events.get((node.name, node.run), ()))
+                for node in self.nodes.values()
+                if node.is_up
+            },
+            incarnations={id: own for node in self.nodes.values() for id, own in node.incarnations.items()},
+            leavers=frozenset(self._leavers),
+        )
+
+    def _view(self, node: SimNode, events: Iterable[Event]) -> View:
+        core, old = node.core, self._moment.views.get(node.name)
+        if old is not None and (old.run, old.generation) == (node.run, core.generation):
+            members = old.members
+        else:
+            members = {member.id: member for member in core.members()}
+        return View(
+            observer=node.name,
+            run=node.run,
+            id=node.id,
+            config=node.config,
+            members=members,
+            generation=core.generation,
+            events=tuple(events),
+            is_member=node.is_member,
+            digest=core.digest,
+            datagrams_out=node.host.traffic.datagrams_out,
+            largest_datagram=node.host.traffic.largest_datagram,
+            exchanges=node.exchanges,
+        )
+
+    # Helpers
+
+    def _form(self, nodes: list[SimNode]) -> None:
+        """Tell every node of all others, as a peer's state sync would; what its user sees of that is not kept."""
+        if len(nodes) < 2:
+            return
+        dialect = self._world.dialect(self.config.cluster)
+        records = [_record(node.core.local) for node in nodes]
+        for sender, receivers in ((nodes[0], nodes[1:]), (nodes[1], nodes[:1])):
+            request = dialect.encode(SyncRequest(0, 0, sender.id, records))
+            for receiver in receivers:
+                receiver.stream(request, sender.address, _hang_up)
+                self.observations.clear()
+        self._moment = self._look(0)
+
+    def _is_peaceful(self) -> bool:
+        """Whether nothing keeps a goodbye from being heard by all."""
+        network = self.network
+        return (
+            self.converged()
+            and not network.cuts
+            and (1 - network.loss) * (1 - network.link.loss) >= 1 - _PEACEFUL_LOSS
+            and all(node.is_well for node in self.members())
+        )
+
+    def _disturb(self) -> None:
+        """A fault begins: whoever left shortly before may not be heard by all."""
+        self._leavers.clear()
+
+    def _require(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.node(name)
+
+
+def _record(member: Member) -> SyncRecord:
+    info = NodeInfo(member.name, member.id, member.address, member.tags)
+    return SyncRecord(info, member.state, member.incarnation, age=0.0)
+
+
+def _holds_alive(observer: SimNode, id: NodeId) -> bool:
+    member = observer.core.member(id)
+    return member is not None and member.state is MemberState.ALIVE
+
+
+def _hang_up(_reply: bytes | None) -> None:
+    """Nobody waits for the answer to the state sync that forms a cluster."""
+
+
+def _address(index: int) -> Address:
+    high, low = divmod(index + 1, 256)
+    return Address(f"10.{high // 256}.{high % 256}.{low}", _PORT)
