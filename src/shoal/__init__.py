@@ -1,1 +1,39 @@
-"""Cluster membership, failure detection and discovery in one Python package."""
+"""Cluster membership, failure detection and discovery in one Python package.
+
+    async with shoal.Cluster(name="gpu-7", bind="127.0.0.1:7946", seeds=["127.0.0.1:7950"]) as cluster:
+        workers = cluster.members(role="worker")
+
+`shoal.blocking` has the same for synchronous code, `shoal.swim` the protocol without any input or output.
+"""
+
+import logging
+from importlib.metadata import version
+
+from shoal.cluster import Cluster, Health
+from shoal.config import ClusterConfig, Profile
+from shoal.errors import *  # noqa: F403
+from shoal.errors import __all__ as _errors
+from shoal.events import *  # noqa: F403
+from shoal.events import __all__ as _events
+from shoal.subscription import Subscription
+from shoal.types import Address, Member, MemberState, NodeId, Tags
+
+__all__ = [  # noqa: PLE0604
+    "Address",
+    "Cluster",
+    "ClusterConfig",
+    "Health",
+    "Member",
+    "MemberState",
+    "NodeId",
+    "Profile",
+    "Subscription",
+    "Tags",
+    "__version__",
+    *_errors,
+    *_events,
+]
+
+__version__ = version("shoal")
+
+logging.getLogger("shoal").addHandler(logging.NullHandler())

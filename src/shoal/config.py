@@ -20,7 +20,7 @@ from typing import Any, Self
 import msgspec
 
 from shoal.errors import ConfigError, InvalidAddressError
-from shoal.types import Address, Tags
+from shoal.types import Address, Tags, is_node_name
 
 __all__ = ["ENVIRONMENT_PREFIX", "ClusterConfig", "Profile"]
 
@@ -326,6 +326,7 @@ class ClusterConfig:
             object.__setattr__(self, field.name, typed)
         _check_name("name", self.name)
         _check_name("cluster", self.cluster)
+        _check_tags(self.tags)
         self._check_relations()
 
     def _check_relations(self) -> None:
@@ -348,6 +349,8 @@ class ClusterConfig:
                 raise ConfigError("seeds", str(seed), "a seed needs a port from 1 to 65535")
         if self.advertise is not None and self.advertise.is_unspecified:
             raise ConfigError("advertise", str(self.advertise), "no peer can send to it; give an address of this node")
+        if self.advertise is not None and "%" in self.advertise.host:
+            raise ConfigError("advertise", str(self.advertise), "the zone (%) means nothing to peers; leave it out")
 
 
 @cache
@@ -419,8 +422,16 @@ def _read_tags(value: object) -> object:
 
 
 def _check_name(field: str, name: str | None) -> None:
-    if name is not None and not 1 <= len(name.encode()) <= 128:
-        raise ConfigError(field, name, "must have 1 to 128 bytes")
+    if name is not None and not is_node_name(name):
+        raise ConfigError(field, name, "must have 1 to 128 bytes of UTF-8 and no control characters")
+
+
+def _check_tags(tags: Tags) -> None:
+    for text in (*tags.keys(), *tags.values()):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ConfigError("tags", dict(tags), f"{text!r} has no UTF-8") from None
 
 
 def _plain(value: object) -> object:

@@ -1,0 +1,361 @@
+"""`Cluster`: the asyncio face of one member."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+from weakref import WeakSet
+
+from shoal.config import ClusterConfig
+from shoal.errors import (
+    AlreadyStartedError,
+    ClosedError,
+    LifecycleError,
+    NotStartedError,
+    ShoalTimeoutError,
+    UnknownMemberError,
+)
+from shoal.events import Event, LeaveCompleted
+from shoal.net.advertise import advertised_address
+from shoal.net.driver import Driver
+from shoal.net.sockets import SocketTransport
+from shoal.net.transport import Transport
+from shoal.subscription import Subscription
+from shoal.swim.core import Swim
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Tags
+from shoal.wire.native import NativeDialect
+
+__all__ = ["Cluster", "Health"]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a node is doing, at one moment."""
+
+    is_running: bool
+    """Started, and neither closed nor closing."""
+    is_leaving: bool
+    """It has said goodbye."""
+    is_superseded: bool
+    """A newer run holds its name, so no peer sees it."""
+    has_joined: bool
+    """It has exchanged views with another member."""
+    address: Address
+    """What peers send to."""
+    counts: Mapping[MemberState, int]
+    """Members by state, this node and tombstones included."""
+    last_probe_success_age: float | None
+    """Seconds since a probe of this node was last answered; None if none ever was."""
+    local_health: int
+    """The local health score: 0 is healthy, `local_health_max` the worst (Lifeguard §IV-A)."""
+    local_health_reasons: Mapping[str, int]
+    """What raised the score since the start, and how often."""
+    subscribers: int
+    """Event streams that are open."""
+
+
+class _Phase(Enum):
+    NEW = "not started"
+    STARTING = "starting"
+    RUNNING = "running"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What exists from `start` on."""
+
+    core: Swim
+    driver: Driver
+    transport: Transport
+    loop: asyncio.AbstractEventLoop
+
+
+class Cluster:
+    """One member of a cluster. One object is one run: start it once, and only on one event loop.
+
+    Commands are coroutines and belong to that event loop. Reads are plain calls that never wait, from any thread.
+    """
+
+    def __init__(
+        self, config: ClusterConfig | None = None, *, transport: Transport | None = None, **changes: Any
+    ) -> None:
+        """Prepare a member; nothing is opened before `start`.
+
+        `changes` are fields of `ClusterConfig`, laid over `config` (default: the LAN profile); addresses may be texts.
+        `transport` takes the place of UDP and TCP, for example one of a `shoal.net.memory.MemoryNetwork`. Raises
+        `ConfigError`.
+        """
+        config = (config or ClusterConfig.lan()).replace(**changes)
+        self._config = config if config.name is not None else config.replace(name=_default_name())
+        self._transport = transport
+        self._phase = _Phase.NEW
+        self._running: _Running | None = None
+        self._subscriptions: WeakSet[Subscription] = WeakSet()
+
+    # Life
+
+    async def start(self) -> None:
+        """Bind, begin to probe, and contact the seeds.
+
+        Returns once a seed has answered, all have failed their first tries, or `join_timeout` has passed; seeds that
+        cannot be reached are tried again for ever. Raises `BindError`, `ResolutionError`, `ConfigError`,
+        `AlreadyStartedError` or `ClosedError`; then, and when it is cancelled, nothing stays open.
+        """
+        if self._phase is _Phase.CLOSED:
+            raise ClosedError("this cluster object is closed; make a new one")
+        if self._phase is not _Phase.NEW:
+            raise AlreadyStartedError("this cluster object is started already; one object is one run")
+        self._phase = _Phase.STARTING
+        try:
+            running = await self._open(self._transport or SocketTransport(self._config))
+            await self._contact_seeds(running)
+        except BaseException:
+            await self.close()
+            raise
+        self._phase = _Phase.RUNNING
+
+    async def leave(self) -> None:
+        """Say goodbye, and wait until it has spread, at most `leave_timeout`; close() is still to be called.
+
+        Peers see LEFT, never DEAD. Calling it again, or after `close`, changes nothing. Raises `NotStartedError`.
+        """
+        if self._phase is _Phase.CLOSED:
+            return
+        running = self._here()
+        with self.events() as events:
+            running.driver.call(running.core.leave)
+            if running.core.has_left:
+                return
+            async for event in events:
+                if isinstance(event, LeaveCompleted):
+                    return
+
+    async def close(self) -> None:
+        """End this member at once and release everything; peers see a crash unless `leave` came before.
+
+        May be called at any time and again.
+        """
+        self._phase = _Phase.CLOSED
+        for subscription in list(self._subscriptions):
+            subscription.close()
+        if self._running is not None:
+            await self._running.driver.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self.leave()
+        finally:
+            await self.close()
+
+    # Commands
+
+    async def join(self, seeds: Iterable[Address | str]) -> None:
+        """Contact further seeds; they are remembered, and tried again for ever. Raises `ConfigError`."""
+        parsed = self._config.replace(seeds=tuple(seeds)).seeds
+        running = self._commanded()
+        running.driver.call(running.core.join, parsed)
+
+    async def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Publish these tags in the place of the present ones.
+
+        Raises `MessageTooLargeError` above `max_tag_bytes`, `ConfigError` for what is no text, and `ClosedError` after
+        `leave`.
+        """
+        checked = self._config.replace(tags=tags).tags
+        running = self._commanded()
+        running.driver.call(running.core.set_tags, checked)
+
+    async def update_tags(self, changes: Mapping[str, str | None]) -> None:
+        """Publish the present tags with some changed, added, or, where the value is None, removed.
+
+        Raises as `set_tags`.
+        """
+        merged = {**self.local.tags, **changes}
+        await self.set_tags({key: value for key, value in merged.items() if value is not None})
+
+    async def broadcast(self, payload: bytes) -> None:
+        """Send bytes to all members, which get a `BroadcastReceived`: once each, most likely.
+
+        Raises `MessageTooLargeError` when they do not fit in a datagram, and `ClosedError` after `leave`.
+        """
+        running = self._commanded()
+        running.driver.call(running.core.broadcast, payload)
+
+    async def send(self, to: Member | NodeId | str, payload: bytes) -> None:
+        """Send bytes to one member, which gets a `MessageReceived`: as reliable as a datagram.
+
+        Raises `UnknownMemberError`, `MessageTooLargeError`, and `ClosedError` after `leave`.
+        """
+        running = self._commanded()
+        running.driver.call(running.core.send, self._id_of(to), payload)
+
+    async def wait_for_members(self, count: int, timeout: float = 10.0) -> None:
+        """Wait until so many members are alive, this node included; `timeout` is in seconds.
+
+        Raises `ShoalTimeoutError`, and `ClosedError` when the node closes meanwhile.
+        """
+        with self.events() as events:
+            try:
+                async with asyncio.timeout(timeout):
+                    while len(self.members()) < count:
+                        try:
+                            await anext(events)
+                        except StopAsyncIteration:
+                            raise ClosedError(f"the node closed while it waited for {count} members") from None
+            except TimeoutError:
+                alive = len(self.members())
+                raise ShoalTimeoutError(f"{alive} of {count} members are alive after {timeout} seconds") from None
+
+    # Reads
+
+    @property
+    def config(self) -> ClusterConfig:
+        """The settings in force."""
+        return self._config
+
+    @property
+    def local(self) -> Member:
+        """This node as it sees itself."""
+        running = self._started()
+        with running.driver.lock:
+            return running.core.local
+
+    def members(self, **tags: str) -> tuple[Member, ...]:
+        """Members that are alive, this node included, and have all these tags."""
+        return tuple(
+            member for member in self.all_members() if member.state is MemberState.ALIVE and member.has_tags(tags)
+        )
+
+    def all_members(self) -> tuple[Member, ...]:
+        """Every member known, in whichever state; the dead and the left for `tombstone_life`."""
+        running = self._started()
+        with running.driver.lock:
+            return running.core.members()
+
+    def member(self, which: NodeId | str) -> Member | None:
+        """What is held of the run of that id, or of the newest run of that name."""
+        running = self._started()
+        with running.driver.lock:
+            return running.core.member(which) if isinstance(which, NodeId) else running.core.member_named(which)
+
+    def events(self) -> Subscription:
+        """A new stream of events, from this call on; it waits for its reader up to `event_buffer` events."""
+        if self._phase is _Phase.CLOSED:
+            raise ClosedError("this cluster object is closed; no events will come")
+        subscription = Subscription(self._config.event_buffer)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def health(self) -> Health:
+        """How this node is doing."""
+        running = self._started()
+        core = running.core
+        with running.driver.lock:
+            success = core.last_probe_success
+            return Health(
+                is_running=self._phase is _Phase.RUNNING,
+                is_leaving=core.is_leaving,
+                is_superseded=core.is_superseded,
+                has_joined=core.joined,
+                address=core.local.address,
+                counts=core.counts(),
+                last_probe_success_age=None if success is None else self.now() - success,
+                local_health=core.health.score,
+                local_health_reasons={str(reason): count for reason, count in core.health.reasons.items()},
+                subscribers=len(self._subscriptions),
+            )
+
+    def stats(self) -> dict[str, int]:
+        """All counters since the start, those of the transport under `transport_`."""
+        running = self._started()
+        with running.driver.lock:
+            counters = running.core.stats.as_dict()
+        return counters | {f"transport_{name}": count for name, count in running.transport.stats.as_dict().items()}
+
+    def now(self) -> float:
+        """The clock that `Member.since` is read from, in monotonic seconds."""
+        return self._started().loop.time()
+
+    # Inside
+
+    async def _open(self, transport: Transport) -> _Running:
+        loop = asyncio.get_running_loop()
+        try:
+            await transport.bind()
+            info = NodeInfo(
+                name=self._config.name or _default_name(),
+                id=NodeId.mint(time.time_ns() // 1_000_000, Random(secrets.randbits(128))),
+                address=advertised_address(self._config, transport.address),
+                tags=Tags(self._config.tags),
+            )
+            dialect = NativeDialect(self._config.cluster)
+            core = Swim(self._config, info, dialect, Random(secrets.randbits(128)), loop.time())
+            driver = Driver(core, transport, on_events=self._publish, max_streams_out=self._config.max_streams_out)
+            self._running = _Running(core, driver, transport, loop)
+            await driver.start()
+        except BaseException:
+            await transport.close()
+            raise
+        return self._running
+
+    async def _contact_seeds(self, running: _Running) -> None:
+        if not self._config.seeds:
+            return
+        with self.events() as events, suppress(TimeoutError):
+            running.driver.call(running.core.join, self._config.seeds)
+            async with asyncio.timeout(self._config.join_timeout):
+                while running.core.is_joining and not running.core.joined:
+                    await anext(events)
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        for subscription in list(self._subscriptions):
+            subscription.push(events)
+
+    def _started(self) -> _Running:
+        if self._running is None:
+            raise NotStartedError("this cluster object is not started; use 'async with' or await start() first")
+        return self._running
+
+    def _here(self) -> _Running:
+        """What commands work on; they belong to the event loop that the node was started on."""
+        running = self._started()
+        if asyncio.get_running_loop() is not running.loop:
+            raise LifecycleError("this node runs on another event loop; call it there, or use shoal.blocking")
+        return running
+
+    def _commanded(self) -> _Running:
+        if self._phase is _Phase.CLOSED:
+            raise ClosedError("this cluster object is closed")
+        return self._here()
+
+    def _id_of(self, which: Member | NodeId | str) -> NodeId:
+        if isinstance(which, Member):
+            return which.id
+        if isinstance(which, NodeId):
+            return which
+        member = self.member(which)
+        if member is None:
+            raise UnknownMemberError(f"no member is named {which!r}")
+        return member.id
+
+
+def _default_name() -> str:
+    """The host's name with a random suffix: readable, and unique without asking anybody."""
+    host = "".join(character for character in platform.node() if character.isprintable())[:80]
+    return f"{host or 'node'}-{secrets.token_hex(3)}"
