@@ -88,6 +88,9 @@ def _set_options(sock: socket.socket, config: ClusterConfig, kind: socket.Socket
     if kind == socket.SOCK_DGRAM:
         _set_buffer(sock, "receive_buffer", socket.SO_RCVBUF, config.receive_buffer)
         _set_buffer(sock, "send_buffer", socket.SO_SNDBUF, config.send_buffer)
+        if config.send_buffer == 0 and sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) < config.max_datagram:
+            # macOS's default carries datagrams of 9216 bytes.
+            _set_buffer(sock, "max_datagram", socket.SO_SNDBUF, config.max_datagram)
 
 
 def _set_reuse(sock: socket.socket, shared: bool, kind: socket.SocketKind) -> None:

@@ -1,0 +1,215 @@
+"""The stream server against peers that misbehave; what well-behaved ones see is in `test_transport`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from shoal.config import ClusterConfig
+from shoal.errors import ReceiveError
+from shoal.net.sockets import SocketTransport
+from shoal.types import Address
+from tests.net.receivers import PATIENCE, Recorder
+
+MAX_STREAM = 65_536
+CONFIG = ClusterConfig(bind=Address("127.0.0.1", 0), max_stream=MAX_STREAM, max_streams_in=2)
+
+
+def frame(message: bytes) -> bytes:
+    return len(message).to_bytes(4) + message
+
+
+class Peer:
+    """A connection by hand."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def until_closed(self) -> bytes:
+        """All that comes until the other side closes."""
+        async with asyncio.timeout(PATIENCE):
+            try:
+                return await self._reader.read()
+            except ConnectionError:
+                return b""
+
+    async def close(self) -> None:
+        self._writer.transport.abort()
+        try:
+            await self._writer.wait_closed()
+        except ConnectionError:
+            pass
+
+
+@pytest.fixture
+async def receiver() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+async def server(receiver: Recorder) -> AsyncIterator[SocketTransport]:
+    transport = SocketTransport(CONFIG)
+    await transport.start(receiver)
+    yield transport
+    await transport.close()
+
+
+@pytest.fixture
+async def hasty(receiver: Recorder) -> AsyncIterator[SocketTransport]:
+    """A server with the shortest patience."""
+    transport = SocketTransport(CONFIG.replace(stream_timeout=0.05))
+    await transport.start(receiver)
+    yield transport
+    await transport.close()
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[[SocketTransport], asyncio.Future[Peer]]]:
+    peers: list[Peer] = []
+
+    async def connected(server: SocketTransport) -> Peer:
+        peer = Peer(*await asyncio.open_connection(*server.address))
+        peers.append(peer)
+        return peer
+
+    yield lambda server: asyncio.ensure_future(connected(server))
+    for peer in peers:
+        await peer.close()
+
+
+Connect = Callable[[SocketTransport], asyncio.Future[Peer]]
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_a_message_in_single_bytes_is_put_together(
+    server: SocketTransport, connect: Connect, receiver: Recorder
+) -> None:
+    peer = await connect(server)
+
+    for byte in frame(b"hello"):
+        await peer.send(bytes([byte]))
+        await asyncio.sleep(0)
+
+    assert await peer.until_closed() == frame(b"hello")
+    assert [data for data, _ in receiver.streams] == [b"hello"]
+
+
+async def test_only_the_first_message_of_a_stream_counts(
+    server: SocketTransport, connect: Connect, receiver: Recorder
+) -> None:
+    peer = await connect(server)
+
+    await peer.send(frame(b"one") + frame(b"two"))
+
+    await peer.until_closed()
+    assert [data for data, _ in receiver.streams] == [b"one"]
+
+
+async def test_an_announcement_above_the_limit_ends_the_stream(
+    server: SocketTransport, connect: Connect, receiver: Recorder
+) -> None:
+    peer = await connect(server)
+
+    await peer.send((MAX_STREAM + 1).to_bytes(4))
+
+    assert await peer.until_closed() == b""
+    assert server.stats.streams_too_large == server.stats.streams_failed == 1
+    assert receiver.streams == []
+
+
+async def test_a_peer_that_stops_in_the_middle_is_cut_off(
+    hasty: SocketTransport, connect: Connect, receiver: Recorder
+) -> None:
+    peer = await connect(hasty)
+
+    await peer.send(frame(b"hello")[:-1])
+
+    assert await peer.until_closed() == b""
+    assert hasty.stats.streams_timed_out == hasty.stats.streams_failed == 1
+    assert receiver.streams == []
+
+
+async def test_a_peer_that_never_reads_its_reply_is_cut_off(connect: Connect, receiver: Recorder) -> None:
+    megabytes = 32 << 20  # more than the buffers of both sockets hold
+    transport = SocketTransport(CONFIG.replace(stream_timeout=0.05, max_stream=megabytes))
+    receiver.answer = lambda _: bytes(megabytes)
+    await transport.start(receiver)
+    peer = await connect(transport)
+
+    await peer.send(frame(b"?"))
+
+    await eventually(lambda: transport.stats.streams_timed_out == 1)
+    await transport.close()
+
+
+async def test_a_peer_that_leaves_in_the_middle_is_counted(server: SocketTransport, connect: Connect) -> None:
+    peer = await connect(server)
+    await peer.send(frame(b"hello")[:-1])
+
+    await peer.close()
+
+    await eventually(lambda: server.stats.streams_failed == 1)
+
+
+async def test_connections_beyond_the_limit_are_closed_and_later_ones_served_again(
+    server: SocketTransport, connect: Connect
+) -> None:
+    idle = [await connect(server) for _ in range(2)]
+    await eventually(lambda: server.stats.streams_in == 2)
+
+    refused = await connect(server)
+    assert await refused.until_closed() == b""
+    assert server.stats.streams_refused == 1
+
+    await idle[0].close()
+    await eventually(lambda: server.stats.streams_failed == 1)
+    served = await connect(server)
+    await served.send(frame(b"hello"))
+    assert await served.until_closed() == frame(b"hello")
+
+
+async def test_closing_the_server_ends_open_connections(server: SocketTransport, connect: Connect) -> None:
+    peer = await connect(server)
+    await eventually(lambda: server.stats.streams_in == 1)
+
+    await server.close()
+
+    assert await peer.until_closed() == b""
+
+
+async def test_a_peer_that_resets_the_stream_is_named(server: SocketTransport) -> None:
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(5)
+        writer.transport.abort()
+
+    rude = await asyncio.start_server(reset, "127.0.0.1", 0)
+    address = Address(*rude.sockets[0].getsockname())
+
+    with pytest.raises(ReceiveError, match=f"{address} did not reply"):
+        await server.exchange(address, bytes(MAX_STREAM), PATIENCE)
+
+    rude.close()
+    await rude.wait_closed()
+
+
+async def test_a_message_of_megabytes_goes_through(receiver: Recorder) -> None:
+    size = 8 << 20
+    transport = SocketTransport(CONFIG.replace(max_stream=size))
+    await transport.start(receiver)
+
+    reply = await transport.exchange(transport.address, bytes(size), PATIENCE)
+
+    assert reply == bytes(size)
+    await transport.close()
