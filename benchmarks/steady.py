@@ -317,7 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results += measured
         problems += failed
         if measured and not options.json:
-            print(f"\n{nodes} nodes, {plan.seconds:g} s, median of {plan.rounds} (min–max), × {BASELINE}")
+            print(f"\n{nodes} nodes: median (min–max) of {plan.rounds} × {plan.seconds:g} s, ×ratio to {BASELINE}")
             print(table(measured), flush=True)
     if options.json:
         print(json.dumps(document(results, problems, plan), indent=2))

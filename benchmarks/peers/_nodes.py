@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Sized
@@ -72,7 +71,9 @@ class Implementation(Generic[N]):
 
 
 def _exit_when_input_closes() -> None:
-    sys.stdin.buffer.read()
+    # Not sys.stdin: a thread that waits in it would turn every other end into a fatal error.
+    while os.read(0, 1024):
+        pass
     # Not sys.exit: hundreds of graceful leaves at once take seconds and measure nothing.
     os._exit(0)
 
