@@ -10,7 +10,7 @@ from __future__ import annotations
 from shoal.swim.context import Context
 from shoal.swim.membership import Membership
 from shoal.swim.outbox import Outbox
-from shoal.types import Address
+from shoal.types import Address, MemberState
 from shoal.wire.messages import Gossip
 
 __all__ = ["Gossiper"]
@@ -33,7 +33,7 @@ class Gossiper:
 
     def wake(self, now: float) -> None:
         """Call after anything that may have brought news; arms the next round."""
-        if not self._is_armed and self._queue and self._config.gossip_fanout:
+        if not self._is_armed and self._queue and self._config.gossip_fanout and self._has_audience(now):
             self._is_armed = True
             self._timers.at(max(now, self._earliest), self._round)
 
@@ -41,18 +41,26 @@ class Gossiper:
         self._is_armed = False
         addresses = self._choose(now)
         if not addresses:
-            return  # The next join brings news, and with it the next round.
+            return  # Whoever listened is gone; the next join brings news, and with it the next round.
         self._earliest = now + self._config.gossip_interval
         self._stats.gossip_rounds += 1
         self._outbox.post_news(Gossip(0, self._table.digest, self._membership.id), addresses)
         self.wake(now)
 
+    def _has_audience(self, now: float) -> bool:
+        return self._others() > 0 or bool(self._recently_dead(now))
+
+    def _others(self) -> int:
+        """How many present members there are besides this node, which need not be one."""
+        return self._table.present_count - self._table.is_present(self._membership.id)
+
     def _choose(self, now: float) -> list[Address]:
         """Random members, present or recently dead, each with the same chance."""
         dead = self._recently_dead(now)
-        fanout, present = self._config.gossip_fanout, self._table.present_count
-        lots = self._random.sample(range(present + len(dead)), min(fanout, present + len(dead)))
-        chosen_dead = [dead[lot - present] for lot in lots if lot >= present]
+        others = self._others()
+        fanout = min(self._config.gossip_fanout, others + len(dead))
+        lots = self._random.sample(range(others + len(dead)), fanout)
+        chosen_dead = [dead[lot - others] for lot in lots if lot >= others]
         slots = self._table.sample(self._random, fanout - len(chosen_dead), {self._membership.id})
         return [self._table.info(slot).address for slot in (*slots, *chosen_dead)]
 
@@ -63,5 +71,5 @@ class Gossiper:
             if now - recent[oldest] <= self._config.gossip_to_dead:
                 break
             del recent[oldest]
-        slots = (self._table.slot_of(id) for id in recent if not self._table.is_present(id))
-        return [slot for slot in slots if slot is not None]
+        slots = map(self._table.slot_of, recent)
+        return [slot for slot in slots if slot is not None and self._table.state(slot) is MemberState.DEAD]

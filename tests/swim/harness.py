@@ -1,0 +1,278 @@
+"""Cores on a virtual clock, small and exact.
+
+`Solo` is one core whose peers are written by hand: a test says what it hears and reads what it sends. `Net` joins a
+handful of them with a network that delivers at once and in order, and that loses what it is told to lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, TypeVar
+
+from shoal.config import ClusterConfig
+from shoal.events import Event
+from shoal.swim.core import Swim
+from shoal.swim.outputs import Datagram, StreamExchange
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Tags
+from shoal.wire.messages import Alive, Gossip, Message, SyncRecord, SyncRequest, SyncResponse, Update
+from shoal.wire.native import NativeDialect
+
+E = TypeVar("E")
+M = TypeVar("M")
+
+DIALECT = NativeDialect("shoal")
+BASE_MS = 1_700_000_000_000
+
+
+def node_id(number: int) -> NodeId:
+    """A fixed id; a higher number is a later run."""
+    return NodeId.mint(BASE_MS + number, Random(number))
+
+
+def address_of(number: int) -> Address:
+    return Address(f"10.0.{number >> 8}.{number & 255}", 7946)
+
+
+def info_of(number: int, name: str | None = None, *, at: Address | None = None, **tags: str) -> NodeInfo:
+    """What node `number` publishes: name, id and address follow from the number unless they are given."""
+    return NodeInfo(name or f"n{number}", node_id(number), at or address_of(number), Tags(tags))
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A datagram, decoded."""
+
+    message: Message
+    updates: tuple[Update, ...]
+    to: Address
+    at: float
+
+
+STRANGER = node_id(999)
+OWN = 100
+
+
+class Solo:
+    """One core, its clock, and what it was handed out so far."""
+
+    def __init__(self, number: int = OWN, *, seed: int = 1, info: NodeInfo | None = None, **config: Any) -> None:
+        self.now = 0.0
+        self.info = info or info_of(number, "me")
+        self.config = ClusterConfig(**config)
+        self.core = Swim(self.config, self.info, DIALECT, Random(seed), self.now)
+        self._streams: list[StreamExchange] = []
+        self._datagrams: list[tuple[float, Datagram]] = []
+        self._events: list[Event] = []
+
+    # What goes in
+
+    def receive(self, message: Message, *updates: Update, source: Address | None = None) -> None:
+        data = DIALECT.attach(DIALECT.encode(message), [DIALECT.encode_update(update) for update in updates])
+        self.core.receive(data, source or address_of(999), self.now)
+        self._collect()
+
+    def hear(self, *updates: Update) -> None:
+        """News by the gossip of a stranger."""
+        self.receive(Gossip(0, 0, STRANGER), *updates)
+
+    def meet(self, *numbers: int) -> None:
+        """Hear that these nodes are alive."""
+        self.hear(*(Alive(info_of(number), 0) for number in numbers))
+
+    def ask(self, message: Message) -> Message | None:
+        """The reply to a stream message."""
+        reply = self.core.receive_stream(DIALECT.encode(message), address_of(999), self.now)
+        self._collect()
+        return None if reply is None else DIALECT.decode(reply)[0]
+
+    def sync_from(self, sender: NodeId, *records: SyncRecord) -> None:
+        """A peer comes with its view."""
+        assert isinstance(self.ask(SyncRequest(0, 0, sender, records)), SyncResponse)
+
+    def reply(self, exchange: StreamExchange, message: Message) -> None:
+        self.core.stream_replied(exchange.token, DIALECT.encode(message), self.now)
+        self._collect()
+
+    def fail(self, exchange: StreamExchange, reason: str = "refused") -> None:
+        self.core.stream_failed(exchange.token, reason, self.now)
+        self._collect()
+
+    def start(self) -> None:
+        self.core.start(self.now)
+        self._collect()
+
+    def join(self, *seeds: Address) -> None:
+        self.core.join(seeds, self.now)
+        self._collect()
+
+    def leave(self) -> None:
+        self.core.leave(self.now)
+        self._collect()
+
+    # Time
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, with every timer fired at its moment."""
+        end, fired = self.now + seconds, 0
+        while (deadline := self.core.next_deadline()) is not None and deadline <= end:
+            self.now = max(self.now, deadline)
+            self.core.advance(self.now)
+            self._collect()
+            fired += 1
+            assert fired < 100_000, "the core asks to be woken without end"
+        self.now = end
+
+    def sleep_until(self, moment: float) -> None:
+        self.sleep(moment - self.now)
+
+    def stall(self, seconds: float) -> None:
+        """Let time pass with the process stopped, then fire what is due."""
+        self.now += seconds
+        self.core.advance(self.now)
+        self._collect()
+
+    # What came out
+
+    def sent(self, kind: type[M] | None = None) -> list[Sent]:
+        """Datagrams since the last call, or those that carry a message of one kind; the others are forgotten too."""
+        sent = [_decode(datagram, at) for at, datagram in self._datagrams]
+        self._datagrams.clear()
+        return [packet for packet in sent if kind is None or isinstance(packet.message, kind)]
+
+    def news(self) -> list[Update]:
+        """Every update of every datagram since the last call."""
+        return [update for packet in self.sent() for update in packet.updates]
+
+    def streams(self) -> list[StreamExchange]:
+        """Stream exchanges opened since the last call."""
+        streams, self._streams = self._streams, []
+        return streams
+
+    def events(self, kind: type[E] | tuple[type[E], ...] | None = None) -> list[Any]:
+        """Events since the last call, or those of one kind; the others are forgotten too."""
+        events, self._events = self._events, []
+        return [event for event in events if kind is None or isinstance(event, kind)]
+
+    def quiet(self) -> Solo:
+        """Forget all that came out so far."""
+        self.sent()
+        self.streams()
+        self.events()
+        return self
+
+    def drain(self) -> list[Datagram | StreamExchange]:
+        """Undecoded outputs since the last call."""
+        outputs: list[Datagram | StreamExchange] = [datagram for _, datagram in self._datagrams]
+        outputs += self._streams
+        self._datagrams.clear()
+        self._streams.clear()
+        return outputs
+
+    def _collect(self) -> None:
+        for output in self.core.outgoing():
+            if isinstance(output, Datagram):
+                self._datagrams.append((self.now, output))
+            else:
+                self._streams.append(output)
+        self._events += self.core.events()
+
+    # What is believed
+
+    def member(self, number: int) -> Member:
+        member = self.core.member(node_id(number))
+        assert member is not None, f"n{number} is unknown"
+        return member
+
+    def state(self, number: int) -> MemberState | None:
+        member = self.core.member(node_id(number))
+        return None if member is None else member.state
+
+    def states(self) -> dict[str, MemberState]:
+        return {member.name: member.state for member in self.core.members()}
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        return self.core.stats.dropped
+
+
+def _decode(datagram: Datagram, at: float) -> Sent:
+    message, updates = DIALECT.decode(datagram.data)
+    return Sent(message, tuple(updates), datagram.address, at)
+
+
+Loss = Callable[[Solo, Datagram], bool]
+
+
+class Net:
+    """Cores that reach each other in no time. `lost` says which datagrams go missing; `down` nodes hear nothing."""
+
+    def __init__(self, count: int, **config: Any) -> None:
+        self.now = 0.0
+        self.nodes = {
+            address_of(number): Solo(info=info_of(number), seed=number, **config) for number in range(1, count + 1)
+        }
+        self.down: set[Solo] = set()
+        self.lost: Loss = lambda _sender, _datagram: False
+        self.log: list[bytes] = []
+        """Every byte that any node sent, in order."""
+
+    def __getitem__(self, number: int) -> Solo:
+        return self.nodes[address_of(number)]
+
+    def form(self, seconds: float = 5.0) -> Net:
+        """Start everybody with the first node as the seed, and wait."""
+        for node in self.nodes.values():
+            node.start()
+            if node is not self[1]:
+                node.join(address_of(1))
+        self.sleep(seconds)
+        return self
+
+    def sleep(self, seconds: float) -> None:
+        end = self.now + seconds
+        self._transfer()
+        while (due := self._next()) is not None and due[0] <= end:
+            self.now, node = max(self.now, due[0]), due[1]
+            self._set_clocks()
+            node.stall(0.0)
+            self._transfer()
+        self.now = end
+        self._set_clocks()
+
+    def _set_clocks(self) -> None:
+        for node in self.nodes.values():
+            node.now = self.now
+
+    def _running(self) -> Iterable[Solo]:
+        return [node for node in self.nodes.values() if node not in self.down]
+
+    def _next(self) -> tuple[float, Solo] | None:
+        deadlines = [(node.core.next_deadline(), node) for node in self._running()]
+        return min(((at, node) for at, node in deadlines if at is not None), key=lambda due: due[0], default=None)
+
+    def _transfer(self) -> None:
+        while moved := [(node, output) for node in self._running() for output in node.drain()]:
+            for sender, output in moved:
+                self.log.append(output.data)
+                receiver = self.nodes.get(output.address)
+                if receiver in self.down:
+                    receiver = None
+                if isinstance(output, StreamExchange):
+                    self._exchange(sender, receiver, output)
+                elif receiver is not None and not self.lost(sender, output):
+                    receiver.core.receive(output.data, sender.info.address, self.now)
+                    receiver._collect()
+
+    def _exchange(self, sender: Solo, receiver: Solo | None, exchange: StreamExchange) -> None:
+        reply = None
+        if receiver is not None:
+            reply = receiver.core.receive_stream(exchange.data, sender.info.address, self.now)
+            receiver._collect()
+        if reply is None:
+            sender.core.stream_failed(exchange.token, "no reply", self.now)
+        else:
+            self.log.append(reply)
+            sender.core.stream_replied(exchange.token, reply, self.now)
+        sender._collect()

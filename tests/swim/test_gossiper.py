@@ -1,0 +1,100 @@
+import pytest
+
+from shoal.types import MemberState
+from shoal.wire.messages import Alive, Dead, Gossip, Left
+from tests.swim.harness import Solo, address_of, info_of, node_id
+
+
+def test_the_first_news_after_a_quiet_time_goes_out_at_once() -> None:
+    solo = Solo()
+    solo.meet(1, 2)
+    solo.sleep(5.0)
+    solo.quiet()
+    solo.hear(Alive(info_of(3), 0))
+    solo.sleep(0.0)
+    assert {packet.to for packet in solo.sent(Gossip)} == {address_of(1), address_of(2), address_of(3)}
+
+
+def test_a_stream_of_news_is_paced_by_the_gossip_interval() -> None:
+    solo = Solo(gossip_interval=0.2)
+    solo.meet(1)
+    for number in range(2, 30):
+        solo.meet(number)
+        solo.sleep(0.03)
+    assert sorted({packet.at for packet in solo.sent(Gossip)}) == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
+
+
+def test_each_round_goes_to_as_many_members_as_the_fanout() -> None:
+    solo = Solo(gossip_fanout=2)
+    solo.meet(*range(1, 10))
+    solo.sleep(0.0)
+    assert len({packet.to for packet in solo.sent(Gossip)}) == 2
+
+
+def test_without_news_there_is_no_gossip() -> None:
+    solo = Solo()
+    solo.meet(1, 2)
+    solo.sleep(10.0)
+    solo.quiet()
+    solo.sleep(100.0)
+    assert solo.sent(Gossip) == []
+
+
+def test_with_a_fanout_of_zero_there_is_no_gossip() -> None:
+    solo = Solo(gossip_fanout=0)
+    solo.meet(1, 2)
+    solo.sleep(10.0)
+    assert solo.sent(Gossip) == []
+
+
+def test_a_lonely_node_sleeps() -> None:
+    solo = Solo()
+    assert solo.core.next_deadline() is None
+    solo.start()
+    for _ in range(20):
+        deadline = solo.core.next_deadline()
+        assert deadline is not None
+        assert deadline > solo.now or solo.now == 0.0
+        solo.sleep_until(deadline)
+
+
+def test_a_node_that_lost_everyone_sleeps() -> None:
+    solo = Solo(gossip_fanout=1, gossip_to_dead=1.0)
+    solo.meet(1)
+    solo.hear(Dead(node_id(1), 0, node_id(2)))
+    solo.sleep(0.0)
+    while (deadline := solo.core.next_deadline()) is not None:
+        assert deadline > solo.now
+        solo.sleep_until(deadline)
+
+
+def test_the_recently_dead_get_gossip_so_that_they_can_refute() -> None:
+    solo = Solo(gossip_to_dead=30.0)
+    solo.meet(1)
+    solo.hear(Dead(node_id(1), 0, node_id(2)))
+    solo.quiet()
+    solo.sleep(0.0)
+    [packet] = solo.sent(Gossip)
+    assert packet.to == address_of(1)
+    assert Dead(node_id(1), 0, node_id(2)) in packet.updates
+
+
+def test_the_long_dead_get_none() -> None:
+    solo = Solo(gossip_to_dead=30.0)
+    solo.meet(1, 2)
+    solo.hear(Dead(node_id(1), 0, node_id(2)))
+    solo.sleep(31.0)
+    solo.quiet()
+    solo.meet(3)
+    solo.sleep(5.0)
+    assert address_of(1) not in {packet.to for packet in solo.sent(Gossip)}
+
+
+def test_whoever_left_gets_none() -> None:
+    solo = Solo()
+    solo.meet(1, 2)
+    solo.hear(Dead(node_id(1), 0, node_id(2)), Left(node_id(1), 0))
+    assert solo.state(1) is MemberState.LEFT
+    solo.quiet()
+    solo.sleep(10.0)
+    assert address_of(1) not in {packet.to for packet in solo.sent(Gossip)}
