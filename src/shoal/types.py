@@ -185,9 +185,10 @@ def _parse_port(text: str, port: str) -> int:
         raise InvalidAddressError(text, "the port is empty")
     if not (port.isascii() and port.isdigit()):
         raise InvalidAddressError(text, f"the port {port!r} is no number")
-    if len(port) > 5 or int(port) > 65535:
+    digits = port.lstrip("0") or "0"
+    if len(digits) > 5 or int(digits) > 65535:
         raise InvalidAddressError(text, f"the port {port} is above 65535")
-    return int(port)
+    return int(digits)
 
 
 class MemberState(IntEnum):
