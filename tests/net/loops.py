@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable
-from typing import Any
+from contextvars import Context
+from typing import Any, TypeVarTuple
+
+_Args = TypeVarTuple("_Args")
 
 
 class _JumpingSelector(selectors.SelectSelector):
@@ -36,13 +39,19 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.now
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*_Args], object],
+        *args: *_Args,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
         self.timers_armed += 1
-        return super().call_at(when - self.fires_early_by, callback, *args, **kwargs)
+        return super().call_at(when - self.fires_early_by, callback, *args, context=context)
 
 
 class WatchlessLoop(asyncio.SelectorEventLoop):
     """As the proactor loop of Windows, it has no `add_reader`."""
 
-    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+    def add_reader(self, fd: Any, callback: Callable[[*_Args], Any], *args: *_Args) -> None:
         raise NotImplementedError

@@ -39,3 +39,10 @@ class Recorder:
             while len(self.datagrams) < datagrams or len(self.streams) < streams:
                 self._arrived.clear()
                 await self._arrived.wait()
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds, where nothing tells when it begins to."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - a counter rises without an event
+            await asyncio.sleep(0.001)

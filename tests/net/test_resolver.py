@@ -98,7 +98,7 @@ async def test_a_failure_is_remembered_briefly(resolver: Resolver, names: Names)
 async def test_whatever_the_system_raises_becomes_one_error(resolver: Resolver, names: Names, error: Exception) -> None:
     names.error = error
 
-    with pytest.raises(ResolutionError, match="cannot resolve 'nobody': ."):
+    with pytest.raises(ResolutionError, match=r"cannot resolve 'nobody': ."):
         await resolver.resolve("nobody")
 
 

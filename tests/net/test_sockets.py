@@ -18,7 +18,7 @@ from shoal.net.binding import PORT_TRIES
 from shoal.net.held import HELD_NAMES, HELD_PER_NAME
 from shoal.net.sockets import SocketTransport
 from shoal.types import Address
-from tests.net.receivers import PATIENCE, Recorder
+from tests.net.receivers import PATIENCE, Recorder, eventually
 
 ANYWHERE = Address("127.0.0.1", 0)
 NOT_OURS = "203.0.113.1"  # RFC 5737: nobody has it
@@ -300,9 +300,7 @@ async def test_datagrams_wait_for_few_names(node: SocketTransport, names: Names)
 async def test_datagrams_to_an_unknown_name_are_dropped_and_counted(node: SocketTransport, names: Names) -> None:
     nobody = Address("nobody", 7946)
     node.send(b"", nobody)
-    async with asyncio.timeout(PATIENCE):
-        while node.stats.send_unresolved < 1:
-            await asyncio.sleep(0)
+    await eventually(lambda: node.stats.send_unresolved == 1)
 
     node.send(b"", nobody)  # at once, without asking again
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -11,7 +12,7 @@ from shoal.config import ClusterConfig
 from shoal.errors import ReceiveError
 from shoal.net.sockets import SocketTransport
 from shoal.types import Address
-from tests.net.receivers import PATIENCE, Recorder
+from tests.net.receivers import PATIENCE, Recorder, eventually
 
 MAX_STREAM = 65_536
 CONFIG = ClusterConfig(bind=Address("127.0.0.1", 0), max_stream=MAX_STREAM, max_streams_in=2)
@@ -42,10 +43,8 @@ class Peer:
 
     async def close(self) -> None:
         self._writer.transport.abort()
-        try:
+        with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
-        except ConnectionError:
-            pass
 
 
 @pytest.fixture
@@ -85,12 +84,6 @@ async def connect() -> AsyncIterator[Callable[[SocketTransport], asyncio.Future[
 
 
 Connect = Callable[[SocketTransport], asyncio.Future[Peer]]
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def test_a_message_in_single_bytes_is_put_together(
