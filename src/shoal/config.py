@@ -301,7 +301,7 @@ class ClusterConfig:
         chosen = profile or from_variables.pop("profile", None) or from_file.get("profile", Profile.LAN)
         from_file.pop("profile", None)
         from_variables.pop("profile", None)
-        return cls.of_profile(chosen).replace(**from_file).replace(**from_variables)
+        return cls.of_profile(chosen).replace(**from_file | from_variables)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other values. Texts are read as TOML and the command line would: "host:port", "0.5", "true".
@@ -396,10 +396,8 @@ def _did_you_mean(field: str, types: Mapping[str, Any]) -> str:
 
 
 def _read_address(value: object) -> Address:
-    if isinstance(value, Address):
-        return value
-    if isinstance(value, str):
-        return Address.parse(value)
+    if isinstance(value, (str, Address)):
+        return Address.parse(str(value))
     raise InvalidAddressError(repr(value), "expected a text such as 127.0.0.1:7946")
 
 
