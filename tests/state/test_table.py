@@ -1,0 +1,222 @@
+from collections import Counter
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
+
+from shoal.state.digest import ViewDigest
+from shoal.state.precedence import pack
+from shoal.state.table import MemberTable
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Tags
+
+KEY = b"shoal"
+
+
+def _info(number: int, name: str | None = None, port: int | None = None) -> NodeInfo:
+    id = NodeId(number.to_bytes(NodeId.SIZE))
+    return NodeInfo(name or f"n{number}", id, Address("10.0.0.1", port or 1000 + number), Tags())
+
+
+def _filled(count: int) -> MemberTable:
+    table = MemberTable(KEY)
+    for number in range(count):
+        table.add(_info(number), pack(0, MemberState.ALIVE), 0.0)
+    return table
+
+
+# Against a model
+
+
+class Row:
+    """What a table without columns and indexes would hold of one member."""
+
+    def __init__(self, info: NodeInfo, incarnation: int, state: MemberState, since: float) -> None:
+        self.info, self.incarnation, self.state, self.since = info, incarnation, state, since
+
+    def member(self) -> Member:
+        info = self.info
+        return Member(info.name, info.id, info.address, self.state, self.incarnation, info.tags, self.since)
+
+
+class TableModel(RuleBasedStateMachine):
+    """The table does what a list of rows does. Present members have an address each, as membership sees to."""
+
+    slots = Bundle("slots")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = MemberTable(KEY)
+        self.rows: dict[int, Row] = {}
+        self.made = 0
+        self.now = 0.0
+        self.generation = 0
+        self.snapshot: tuple[Member, ...] = ()
+
+    @rule(target=slots, state=st.sampled_from(MemberState), incarnation=st.integers(0, 3))
+    def add(self, state: MemberState, incarnation: int) -> int:
+        self.made += 1
+        self.now += 1
+        info = _info(self.made)
+        slot = self.table.add(info, pack(incarnation, state), self.now)
+        assert slot not in self.rows
+        self.rows[slot] = Row(info, incarnation, state, self.now)
+        return slot
+
+    @rule(slot=slots, state=st.sampled_from(MemberState), incarnation=st.integers(0, 3))
+    def set_belief(self, slot: int, state: MemberState, incarnation: int) -> None:
+        self.now += 1
+        row = self.rows[slot]
+        if state is not row.state:
+            row.since = self.now
+        row.state, row.incarnation = state, incarnation
+        self.table.set_belief(slot, pack(incarnation, state), self.now)
+
+    @rule(slot=slots, tag=st.text(max_size=3), moves=st.booleans())
+    def set_info(self, slot: int, tag: str, moves: bool) -> None:
+        row = self.rows[slot]
+        self.made += 1
+        address = Address("10.0.0.1", 1000 + self.made) if moves else row.info.address
+        row.info = replace(row.info, address=address, tags=Tags(tag=tag))
+        self.table.set_info(slot, row.info)
+
+    @rule(slot=consumes(slots))
+    def remove(self, slot: int) -> None:
+        del self.rows[slot]
+        self.table.remove(slot)
+
+    @precondition(lambda self: self.rows)
+    @rule(random=st.randoms(use_true_random=False), count=st.integers(0, 5))
+    def sample(self, random: Random, count: int) -> None:
+        present = {slot for slot, row in self.rows.items() if row.state.is_present}
+        skipped = next(iter(self.rows))
+        picked = self.table.sample(random, count, {self.rows[skipped].info.id})
+        assert len(picked) == len(set(picked)) == min(count, len(present - {skipped}))
+        assert set(picked) <= present - {skipped}
+
+    @invariant()
+    def rows_are_found_by_every_key(self) -> None:
+        assert len(self.table) == len(self.rows)
+        assert sorted(self.table.slots()) == sorted(self.rows)
+        for slot, row in self.rows.items():
+            info = row.info
+            assert self.table.info(slot) == info
+            assert self.table.belief(slot) == pack(row.incarnation, row.state)
+            assert self.table.state(slot) is row.state
+            assert self.table.since(slot) == row.since
+            assert self.table.slot_of(info.id) == self.table.slot_named(info.name) == slot
+            assert self.table.slot_at(info.address) == (slot if row.state.is_present else None)
+            assert self.table.is_present(info.id) is row.state.is_present
+
+    @invariant()
+    def what_is_gone_is_not_found(self) -> None:
+        known = {row.info.id for row in self.rows.values()}
+        for number in range(self.made + 2):
+            if _info(number).id not in known:
+                assert self.table.slot_of(_info(number).id) is None
+                assert self.table.slot_named(f"n{number}") is None
+                assert not self.table.is_present(_info(number).id)
+
+    @invariant()
+    def totals_are_those_of_the_rows(self) -> None:
+        present = [row for row in self.rows.values() if row.state.is_present]
+        digest = ViewDigest(KEY)
+        for row in present:
+            digest.add(row.info.id, pack(row.incarnation, row.state))
+        assert self.table.digest == digest.value
+        assert self.table.present_count == len(present)
+        assert sorted(self.table.present_ids()) == sorted(row.info.id for row in present)
+        counts = Counter(row.state for row in self.rows.values())
+        assert [self.table.count(state) for state in MemberState] == [counts[state] for state in MemberState]
+
+    @invariant()
+    def members_are_a_snapshot_that_changes_with_the_generation(self) -> None:
+        members = self.table.members()
+        assert sorted(members, key=lambda member: member.id) == sorted(
+            (row.member() for row in self.rows.values()), key=lambda member: member.id
+        )
+        assert self.table.members() is members
+        assert self.table.generation >= self.generation
+        if members != self.snapshot:
+            assert self.table.generation > self.generation
+        self.generation, self.snapshot = self.table.generation, members
+
+
+TestTable = TableModel.TestCase
+TestTable.settings = settings(max_examples=60, stateful_step_count=30)
+
+
+# Sampling
+
+
+@pytest.mark.parametrize(("members", "count"), [(8, 3), (100, 3)])
+def test_every_member_is_sampled_about_as_often(members: int, count: int) -> None:
+    table, random, rounds = _filled(members), Random(1), 4000
+    picks = Counter(slot for _ in range(rounds) for slot in table.sample(random, count, {_info(0).id}))
+    expected = rounds * count / (members - 1)
+    assert picks[0] == 0
+    assert len(picks) == members - 1
+    assert all(abs(times - expected) < 6 * expected**0.5 for times in picks.values())
+
+
+@pytest.mark.parametrize("members", [0, 1, 2, 3, 16, 29, 30, 200])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_sample_is_as_large_as_can_be(members: int, count: int) -> None:
+    table = _filled(members)
+    skip = {_info(0).id, _info(1).id}
+    picked = table.sample(Random(2), count, skip)
+    assert len(set(picked)) == len(picked) == min(count, max(0, members - 2))
+    assert not {table.info(slot).id for slot in picked} & skip
+
+
+# Values
+
+
+def test_a_member_is_a_value_that_later_changes_do_not_touch() -> None:
+    table = _filled(1)
+    slot = table.slot_named("n0")
+    assert slot is not None
+    before = table.member(slot)
+    assert table.member(slot) is before
+    table.set_belief(slot, pack(1, MemberState.SUSPECT), 5.0)
+    assert (before.state, before.since) == (MemberState.ALIVE, 0.0)
+    assert (table.member(slot).state, table.member(slot).since) == (MemberState.SUSPECT, 5.0)
+
+
+def test_since_stays_while_the_state_does() -> None:
+    table = _filled(1)
+    table.set_belief(0, pack(7, MemberState.ALIVE), 5.0)
+    assert table.since(0) == 0.0
+
+
+def test_a_slot_is_used_again() -> None:
+    table = _filled(3)
+    table.remove(1)
+    assert table.add(_info(9), pack(0, MemberState.ALIVE), 0.0) == 1
+
+
+def test_members_come_in_the_order_in_which_they_were_added() -> None:
+    table = _filled(3)
+    table.remove(0)
+    table.add(_info(9), pack(0, MemberState.ALIVE), 0.0)
+    assert [member.name for member in table.members()] == ["n1", "n2", "n9"]
+
+
+def test_an_address_passes_to_whoever_is_present_there() -> None:
+    table = MemberTable(KEY)
+    old = table.add(_info(1, port=5), pack(0, MemberState.ALIVE), 0.0)
+    table.set_belief(old, pack(0, MemberState.DEAD), 1.0)
+    new = table.add(_info(2, port=5), pack(0, MemberState.ALIVE), 2.0)
+    assert table.slot_at(Address("10.0.0.1", 5)) == new
+    table.remove(old)
+    assert table.slot_at(Address("10.0.0.1", 5)) == new
+
+
+def test_a_name_and_an_id_have_one_row() -> None:
+    table = _filled(1)
+    with pytest.raises(AssertionError):
+        table.add(_info(0, name="other"), pack(0, MemberState.ALIVE), 0.0)
+    with pytest.raises(AssertionError):
+        table.add(_info(1, name="n0"), pack(0, MemberState.ALIVE), 0.0)
