@@ -25,6 +25,8 @@ from shoal.types import Address, Tags, is_node_name
 __all__ = ["ENVIRONMENT_PREFIX", "ClusterConfig", "Profile"]
 
 ENVIRONMENT_PREFIX = "SHOAL_"
+_COMMAND_LINE_VARIABLES = frozenset({"SHOAL_AGENT"})
+"""They share the prefix, and say which agent to ask, not how a node behaves."""
 
 _T = typing.TypeVar("_T", int, float)
 _DAY = 86_400.0
@@ -457,7 +459,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     found = {
         key.removeprefix(ENVIRONMENT_PREFIX).lower(): value
         for key, value in environ.items()
-        if key.startswith(ENVIRONMENT_PREFIX)
+        if key.startswith(ENVIRONMENT_PREFIX) and key not in _COMMAND_LINE_VARIABLES
     }
     for field, value in found.items():
         if field not in known:

@@ -1,0 +1,394 @@
+"""The JSON forms of what an agent tells: members, events, evidence, health.
+
+The API writes them, the command line reads them. Ids and addresses are texts, durations are seconds, moments are
+RFC 3339 in UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, Literal, TypeAlias, assert_never
+
+from msgspec import Meta, Struct
+
+from shoal import cluster, events, types
+from shoal.types import MemberState
+
+__all__ = [
+    "BroadcastReceived",
+    "Event",
+    "EventsLost",
+    "Evidence",
+    "Failure",
+    "Health",
+    "Info",
+    "JoinCompleted",
+    "JoinRequest",
+    "JoinResult",
+    "LeaveCompleted",
+    "LeaveRequest",
+    "Member",
+    "MemberFailed",
+    "MemberJoined",
+    "MemberLeft",
+    "MemberRecovered",
+    "MemberSuspected",
+    "MemberUpdated",
+    "MessageReceived",
+    "Moment",
+    "NameConflict",
+    "ProbeReport",
+    "SeedUnreachable",
+    "State",
+    "TagChanges",
+    "TagSet",
+    "UnreachableSeed",
+    "event_name",
+    "event_of",
+]
+
+State: TypeAlias = Literal["alive", "suspect", "dead", "left"]
+
+_STATES: Final[Mapping[MemberState, State]] = {
+    MemberState.ALIVE: "alive",
+    MemberState.SUSPECT: "suspect",
+    MemberState.DEAD: "dead",
+    MemberState.LEFT: "left",
+}
+
+_MAX_SEEDS: Final = 256
+
+TagSet: TypeAlias = dict[str, str]
+"""Body of `PUT /v1/tags`: all tags."""
+TagChanges: TypeAlias = dict[str, str | None]
+"""Body of `PATCH /v1/tags`: tags to set; null removes one."""
+
+
+class Moment(Struct, frozen=True):
+    """One moment on two clocks, which turns a node's monotonic times into ages and into times of day."""
+
+    monotonic: float
+    """The node's clock, in seconds."""
+    wall: datetime
+
+    @classmethod
+    def at(cls, monotonic: float) -> Moment:
+        """Now, when the node's clock shows `monotonic`."""
+        return cls(monotonic, datetime.now(UTC))
+
+    def age(self, since: float) -> float:
+        """Seconds from `since` to this moment, to the millisecond."""
+        return round(max(0.0, self.monotonic - since), 3)
+
+    def time_of(self, since: float) -> datetime:
+        """The time of day when the node's clock showed `since`."""
+        return self.wall - timedelta(seconds=self.age(since))
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """One node as the agent sees it."""
+
+    name: str
+    id: str
+    address: str
+    state: State
+    incarnation: int
+    tags: dict[str, str]
+    age: float
+    """Seconds for which the agent has held this state."""
+
+    @classmethod
+    def of(cls, member: types.Member, now: Moment) -> Member:
+        """The form of `member`."""
+        return cls(
+            name=member.name,
+            id=str(member.id),
+            address=str(member.address),
+            state=_STATES[member.state],
+            incarnation=member.incarnation,
+            tags=dict(member.tags),
+            age=now.age(member.since),
+        )
+
+
+class ProbeReport(Struct, frozen=True, kw_only=True):
+    """One failed probe; `timeout` and `deadline` are seconds after the first ping."""
+
+    timeout: float
+    deadline: float
+    relays: list[str]
+    nacks: int
+    stream_tried: bool
+
+    @classmethod
+    def of(cls, report: events.ProbeReport) -> ProbeReport:
+        """The form of `report`."""
+        return cls(
+            timeout=report.timeout,
+            deadline=report.deadline,
+            relays=list(report.relays),
+            nacks=report.nacks,
+            stream_tried=report.stream_tried,
+        )
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """Why a member is held suspect or dead."""
+
+    reason: str
+    accusers: list[str]
+    suspicion_timeout: float | None
+    local_health: int
+    probe: ProbeReport | None
+
+    @classmethod
+    def of(cls, evidence: events.Evidence) -> Evidence:
+        """The form of `evidence`."""
+        return cls(
+            reason=evidence.reason.value,
+            accusers=list(evidence.accusers),
+            suspicion_timeout=evidence.suspicion_timeout,
+            local_health=evidence.local_health,
+            probe=None if evidence.probe is None else ProbeReport.of(evidence.probe),
+        )
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """How the agent's node is doing."""
+
+    ready: bool
+    """Running, not leaving, and seen by its peers under its name: what `/healthz` answers 200 for."""
+    running: bool
+    leaving: bool
+    superseded: bool
+    """A newer run holds its name, so no peer sees it."""
+    joined: bool
+    """It has exchanged views with another member."""
+    counts: dict[State, int]
+    """Members by state, this node included."""
+    last_probe_success_age: float | None
+    """Seconds since a probe was last answered; null if none ever was."""
+    local_health: int
+    """0 is healthy; the protocol's timings stretch with it."""
+    local_health_reasons: dict[str, int]
+    """What raised the score since the start, and how often."""
+    subscribers: int
+    """Event streams that are open."""
+
+    @classmethod
+    def of(cls, health: cluster.Health) -> Health:
+        """The form of `health`."""
+        age = health.last_probe_success_age
+        return cls(
+            ready=health.is_running and not health.is_leaving and not health.is_superseded,
+            running=health.is_running,
+            leaving=health.is_leaving,
+            superseded=health.is_superseded,
+            joined=health.has_joined,
+            counts={_STATES[state]: count for state, count in health.counts.items()},
+            last_probe_success_age=None if age is None else round(age, 3),
+            local_health=health.local_health,
+            local_health_reasons=dict(health.local_health_reasons),
+            subscribers=health.subscribers,
+        )
+
+
+class Info(Struct, frozen=True, kw_only=True):
+    """The agent itself."""
+
+    version: str
+    """Of the package."""
+    cluster: str
+    member: Member
+    health: Health
+    stats: dict[str, int]
+
+
+class Failure(Struct, frozen=True):
+    """The answer to a request that was refused."""
+
+    error: str
+
+
+# Requests
+
+
+class JoinRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/join`."""
+
+    seeds: Annotated[list[str], Meta(min_length=1, max_length=_MAX_SEEDS)]
+
+
+class LeaveRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/leave`: an empty object, or nothing."""
+
+
+class UnreachableSeed(Struct, frozen=True):
+    """A seed that did not answer, and why; it is tried again for ever."""
+
+    seed: str
+    reason: str
+
+
+class JoinResult(Struct, frozen=True, kw_only=True):
+    """What became of each seed within a few seconds."""
+
+    reached: list[str]
+    """A member is known there."""
+    unreachable: list[UnreachableSeed]
+    pending: list[str]
+    """Neither yet; the agent goes on trying."""
+
+
+# Events
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+class _Event(Struct, frozen=True, kw_only=True, tag_field="event", tag=_snake):
+    time: datetime
+    """When the agent saw it happen."""
+
+
+class MemberJoined(_Event, frozen=True, kw_only=True):
+    """A member is new to this view, or came back from the dead."""
+
+    member: Member
+
+
+class MemberSuspected(_Event, frozen=True, kw_only=True):
+    """A member did not answer somebody's probe; it may still refute."""
+
+    member: Member
+    evidence: Evidence
+
+
+class MemberRecovered(_Event, frozen=True, kw_only=True):
+    """A suspected member refuted the suspicion."""
+
+    member: Member
+
+
+class MemberFailed(_Event, frozen=True, kw_only=True):
+    """A member is held dead."""
+
+    member: Member
+    evidence: Evidence
+
+
+class MemberLeft(_Event, frozen=True, kw_only=True):
+    """A member said goodbye."""
+
+    member: Member
+
+
+class MemberUpdated(_Event, frozen=True, kw_only=True):
+    """A member published other tags."""
+
+    member: Member
+    previous_tags: dict[str, str]
+
+
+class NameConflict(_Event, frozen=True, kw_only=True):
+    """Two running nodes claim one name; `winner`, the newer run, holds it from now on."""
+
+    winner: Member
+    loser: Member
+
+
+class BroadcastReceived(_Event, frozen=True, kw_only=True):
+    """A user broadcast arrived; the payload is in base64."""
+
+    origin: str
+    payload: bytes
+
+
+class MessageReceived(_Event, frozen=True, kw_only=True):
+    """A direct user message arrived; the payload is in base64."""
+
+    sender: str
+    payload: bytes
+
+
+class JoinCompleted(_Event, frozen=True, kw_only=True):
+    """This node exchanged views with another member for the first time."""
+
+
+class LeaveCompleted(_Event, frozen=True, kw_only=True):
+    """This node's goodbye has spread."""
+
+
+class SeedUnreachable(_Event, frozen=True, kw_only=True):
+    """A seed did not answer; it will be tried again, for ever."""
+
+    address: str
+    reason: str
+
+
+class EventsLost(_Event, frozen=True, kw_only=True):
+    """This reader was too slow and lost `count` events: read the members to catch up."""
+
+    count: int
+
+
+Event: TypeAlias = (
+    MemberJoined
+    | MemberSuspected
+    | MemberRecovered
+    | MemberFailed
+    | MemberLeft
+    | MemberUpdated
+    | NameConflict
+    | BroadcastReceived
+    | MessageReceived
+    | JoinCompleted
+    | LeaveCompleted
+    | SeedUnreachable
+    | EventsLost
+)
+
+
+def event_name(event: Event) -> str:
+    """The name that the event has in streams and logs, such as `member_joined`."""
+    return str(event.__struct_config__.tag)
+
+
+def event_of(event: events.Event, now: Moment) -> Event:
+    """The form of `event`. A change of state gets the time when it happened, everything else the time `now`."""
+    match event:
+        case events.MemberJoined(member):
+            return MemberJoined(time=now.time_of(member.since), member=Member.of(member, now))
+        case events.MemberSuspected(member, evidence):
+            return MemberSuspected(
+                time=now.time_of(member.since), member=Member.of(member, now), evidence=Evidence.of(evidence)
+            )
+        case events.MemberRecovered(member):
+            return MemberRecovered(time=now.time_of(member.since), member=Member.of(member, now))
+        case events.MemberFailed(member, evidence):
+            return MemberFailed(
+                time=now.time_of(member.since), member=Member.of(member, now), evidence=Evidence.of(evidence)
+            )
+        case events.MemberLeft(member):
+            return MemberLeft(time=now.time_of(member.since), member=Member.of(member, now))
+        case events.MemberUpdated(member, previous_tags):
+            return MemberUpdated(time=now.wall, member=Member.of(member, now), previous_tags=dict(previous_tags))
+        case events.NameConflict(winner, loser):
+            return NameConflict(time=now.wall, winner=Member.of(winner, now), loser=Member.of(loser, now))
+        case events.BroadcastReceived(origin, payload):
+            return BroadcastReceived(time=now.wall, origin=str(origin), payload=payload)
+        case events.MessageReceived(sender, payload):
+            return MessageReceived(time=now.wall, sender=str(sender), payload=payload)
+        case events.JoinCompleted():
+            return JoinCompleted(time=now.wall)
+        case events.LeaveCompleted():
+            return LeaveCompleted(time=now.wall)
+        case events.SeedUnreachable(address, reason):
+            return SeedUnreachable(time=now.wall, address=str(address), reason=reason)
+        case events.EventsLost(count):
+            return EventsLost(time=now.wall, count=count)
+        case _:
+            assert_never(event)

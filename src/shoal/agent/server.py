@@ -1,0 +1,154 @@
+"""Runs one node and its HTTP API as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+from shoal.agent import schema
+from shoal.agent.api import create_app, only_hosts_of
+from shoal.agent.logs import EventLog
+from shoal.agent.stopping import StopRequest
+from shoal.cluster import Cluster
+from shoal.config import ClusterConfig
+from shoal.errors import BindError, ConfigError, MissingExtraError
+from shoal.net.loops import run
+from shoal.types import Address
+
+try:
+    import uvicorn
+except ImportError as error:
+    raise MissingExtraError("the agent", "http") from error
+
+__all__ = ["run_agent"]
+
+_SHUTDOWN_PATIENCE: Final = 1
+"""Seconds that requests under way get at the end. Event streams end by themselves, unless nobody reads them."""
+_MAX_CONNECTIONS: Final = 256
+
+_log = logging.getLogger("shoal.agent")
+
+
+def run_agent(config: ClusterConfig, http: Address | None, *, allow_remote: bool = False) -> bool:
+    """Run a node until it is asked to end by SIGTERM, SIGINT or its API; blocks, in the main thread.
+
+    `http` is where the API listens; port 0 takes any free one, and None means no API. An address that other machines
+    can reach needs `allow_remote`, because the API asks nobody who they are. Returns whether the node said goodbye,
+    rather than being told to end at once. Raises `BindError`, `ConfigError` or `ResolutionError` when it cannot start.
+    """
+    if http is None:
+        return run(_run(config, None))
+    if not (http.is_loopback or allow_remote):
+        raise ConfigError(
+            "http",
+            str(http),
+            "whoever reaches this address could steer the node, because the API has no authentication; listen on "
+            "127.0.0.1 or [::1], or add --http-allow-remote",
+        )
+    with _listen(http) as sock:
+        return run(_run(config, sock))
+
+
+def _listen(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server(address, family=family)
+    except OSError as error:
+        cause = "the port is in use" if error.errno == errno.EADDRINUSE else _cause(error)
+        raise BindError(
+            f"cannot serve HTTP on {address}: {cause}; choose another address with --http HOST:PORT, or --http none"
+        ) from error
+
+
+def _cause(error: OSError) -> str:
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return error.strerror or str(error)
+    return os.strerror(error.errno).lower()
+
+
+async def _run(config: ClusterConfig, sock: socket.socket | None) -> bool:
+    # An agent is of use before a seed answers: start() shall not wait for one.
+    cluster = Cluster(config, join_timeout=0)
+    stop = StopRequest()
+    with stop.on_signals(), cluster.events() as events:
+        try:
+            await cluster.start()
+            address = None if sock is None else Address(*sock.getsockname()[:2])
+            _report_start(cluster, address)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(EventLog(cluster.now).follow(events))
+                http = None
+                if sock is not None and address is not None:
+                    http = _http_server(cluster, address, stop)
+                    tasks.create_task(http.serve([sock]))
+                await stop.asked.wait()
+                has_left = await _leave(cluster, stop)
+                await cluster.close()  # ends the event streams, and so lets the API end
+                if http is not None:
+                    http.should_exit = True
+                    http.force_exit = not has_left
+        finally:
+            await cluster.close()
+    _log.info("the agent has ended", extra={"event": "agent_stopped", "has_left": has_left})
+    return has_left
+
+
+class _HttpServer(uvicorn.Server):
+    """Leaves signals to the agent, which has more to end than HTTP."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _http_server(cluster: Cluster, address: Address, stop: StopRequest) -> _HttpServer:
+    app = create_app(cluster, trusted_host=only_hosts_of(address), on_left=stop.asked.set)
+    settings = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="off",
+        limit_concurrency=_MAX_CONNECTIONS,
+        timeout_graceful_shutdown=_SHUTDOWN_PATIENCE,
+    )
+    return _HttpServer(settings)
+
+
+def _report_start(cluster: Cluster, http: Address | None) -> None:
+    local = cluster.local
+    _log.info(
+        "%s gossips on %s%s",
+        local.name,
+        local.address,
+        "" if http is None else f" and serves http://{http}",
+        extra={
+            "event": "agent_started",
+            "cluster": cluster.config.cluster,
+            "member": schema.Member.of(local, schema.Moment.at(cluster.now())),
+            "http": None if http is None else str(http),
+        },
+    )
+
+
+async def _leave(cluster: Cluster, stop: StopRequest) -> bool:
+    """Say goodbye; returns whether it has spread before somebody urged the end."""
+    _log.info("saying goodbye; ask again to end at once", extra={"event": "agent_leaving"})
+    leaving = asyncio.ensure_future(cluster.leave())
+    urged = asyncio.ensure_future(stop.urged.wait())
+    try:
+        done, _ = await asyncio.wait({leaving, urged}, return_when=asyncio.FIRST_COMPLETED)
+        if leaving in done:
+            leaving.result()
+        return leaving in done
+    finally:
+        leaving.cancel()
+        urged.cancel()

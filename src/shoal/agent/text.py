@@ -1,0 +1,87 @@
+"""Members and events in words, for logs and terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from shoal.agent import schema
+
+__all__ = ["describe", "evidence_text", "printable", "tags_text"]
+
+
+def printable(text: str) -> str:
+    """`text` with control characters escaped, so that what a peer chose cannot forge a line or steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def tags_text(tags: Mapping[str, str]) -> str:
+    """`a=1 b=2`, in the order of the keys."""
+    return printable(" ".join(f"{key}={value}" for key, value in sorted(tags.items())))
+
+
+def evidence_text(evidence: schema.Evidence) -> str:
+    """Why a member is held suspect or dead, in one line."""
+    parts = [evidence.reason]
+    if evidence.suspicion_timeout is not None:
+        parts[0] += f" after {evidence.suspicion_timeout:.2f} s"
+    if evidence.accusers:
+        parts.append(f"accused by {', '.join(evidence.accusers)}")
+    if (probe := evidence.probe) is not None:
+        parts.append(
+            f"own probe without an answer for {probe.deadline:.2f} s"
+            f" ({len(probe.relays)} relays, {probe.nacks} nacks, {'a' if probe.stream_tried else 'no'} stream ping)"
+        )
+    if evidence.local_health:
+        parts.append(f"local health {evidence.local_health}")
+    return printable("; ".join(parts))
+
+
+def describe(event: schema.Event) -> str:
+    """What happened, in one line."""
+    match event:
+        case schema.MemberJoined(member=member):
+            return f"{_who(member)} joined{_with_tags(member.tags)}"
+        case schema.MemberSuspected(member=member, evidence=evidence):
+            return f"{_who(member)} is suspected: {evidence_text(evidence)}"
+        case schema.MemberRecovered(member=member):
+            return f"{_who(member)} refuted the suspicion"
+        case schema.MemberFailed(member=member, evidence=evidence):
+            return f"{_who(member)} failed: {evidence_text(evidence)}"
+        case schema.MemberLeft(member=member):
+            return f"{_who(member)} left"
+        case schema.MemberUpdated(member=member, previous_tags=previous):
+            return f"{_who(member)} changed its tags: {_tag_changes(previous, member.tags)}"
+        case schema.NameConflict(winner=winner, loser=loser):
+            name = printable(winner.name)
+            return f"two nodes are named {name}: {winner.address} holds the name now, {loser.address} lost it"
+        case schema.BroadcastReceived(origin=origin, payload=payload):
+            return f"broadcast of {len(payload)} bytes from {origin}"
+        case schema.MessageReceived(sender=sender, payload=payload):
+            return f"message of {len(payload)} bytes from {sender}"
+        case schema.JoinCompleted():
+            return "this node has joined the cluster"
+        case schema.LeaveCompleted():
+            return "this node has left the cluster"
+        case schema.SeedUnreachable(address=address, reason=reason):
+            return f"seed {address} is unreachable: {printable(reason)}; it will be tried again"
+        case schema.EventsLost(count=count):
+            return f"{count} events were lost, because they were read too slowly"
+        case _:
+            assert_never(event)
+
+
+def _who(member: schema.Member) -> str:
+    return f"{printable(member.name)} at {member.address}"
+
+
+def _with_tags(tags: Mapping[str, str]) -> str:
+    return f" with {tags_text(tags)}" if tags else ""
+
+
+def _tag_changes(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    changed = {key: value for key, value in new.items() if old.get(key) != value}
+    gone = " ".join(f"-{printable(key)}" for key in sorted(old.keys() - new.keys()))
+    return f"{tags_text(changed)} {gone}".strip()

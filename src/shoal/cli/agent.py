@@ -1,0 +1,70 @@
+"""`shoal agent`."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+import click
+
+from shoal.agent.logs import LogFormat, LogLevel, configure
+from shoal.cli.options import address, http_address, tag
+from shoal.config import ClusterConfig, Profile
+from shoal.types import Address
+
+
+def _values(choices: type[StrEnum]) -> list[str]:
+    return [choice.value for choice in choices]
+
+
+@click.command()
+@click.option("--name", metavar="NAME", help="Unique in the cluster.  [default: the host's name and a random suffix]")
+@click.option(
+    "--bind", callback=address, metavar="HOST:PORT", help="Gossip over UDP and TCP here.  [default: 127.0.0.1:7946]"
+)
+@click.option("--advertise", callback=address, metavar="HOST:PORT", help="What peers send to, if it isn't --bind.")
+@click.option("--join", "seeds", callback=address, multiple=True, metavar="HOST:PORT", help="A member to join through.")
+@click.option(
+    "--tag", "tags", callback=tag, multiple=True, metavar="KEY=VALUE", help="Something this node says of itself."
+)
+@click.option("--cluster", metavar="NAME", help="Packets of other clusters are dropped.  [default: shoal]")
+@click.option("--profile", type=click.Choice(_values(Profile)), help="Set of timings to start from.  [default: lan]")
+@click.option("--config", "path", type=Path, metavar="FILE", help="TOML file with settings.")
+@click.option(
+    "--http",
+    callback=http_address,
+    metavar="HOST:PORT",
+    default="127.0.0.1:7980",
+    show_default=True,
+    help="Serve the HTTP API here; port 0 takes any free one, 'none' serves none.",
+)
+@click.option("--http-allow-remote", is_flag=True, help="Let --http listen beyond this machine. It has no passwords.")
+@click.option("--log-format", type=click.Choice(_values(LogFormat)), default="text", show_default=True)
+@click.option("--log-level", type=click.Choice(_values(LogLevel)), default="info", show_default=True)
+def agent(
+    *,
+    seeds: tuple[Address, ...],
+    tags: tuple[tuple[str, str], ...],
+    profile: str | None,
+    path: Path | None,
+    http: Address | None,
+    http_allow_remote: bool,
+    log_format: str,
+    log_level: str,
+    **settings: str | Address | None,
+) -> None:
+    """Run one node, with its HTTP API, until SIGTERM or Ctrl-C; it then says goodbye and ends.
+
+    Settings come from the profile, then the file, then variables such as SHOAL_PROBE_INTERVAL, then the options, the
+    later ones outranking the earlier. Options --join and --tag add to what was set before. An unreachable seed is
+    tried again for ever.
+    """
+    from shoal.agent.server import run_agent  # noqa: PLC0415 - needs an extra, and `--help` does not
+
+    config = ClusterConfig.load(path, os.environ, profile)
+    given = {field: value for field, value in settings.items() if value is not None}
+    config = config.replace(seeds=(*config.seeds, *seeds), tags={**config.tags, **dict(tags)}, **given)
+    configure(LogFormat(log_format), LogLevel(log_level))
+    if not run_agent(config, http, allow_remote=http_allow_remote):
+        raise SystemExit(1)

@@ -1,0 +1,134 @@
+"""Talks to an agent over HTTP, with the standard library."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Final, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from shoal.agent import schema
+from shoal.errors import ShoalError
+from shoal.types import Address
+
+__all__ = ["AgentClient", "AgentError"]
+
+_TIMEOUT: Final = 10.0
+"""Seconds without a byte from the agent; it may take half of them to answer `join`."""
+_EVENTS_TIMEOUT: Final = 35.0
+"""Seconds: more than three heartbeats of the event stream."""
+_LEAVE_TIMEOUT: Final = 70.0
+"""Seconds: more than the longest `leave_timeout`."""
+
+_EVENT: Final[msgspec.json.Decoder[schema.Event]] = msgspec.json.Decoder(schema.Event)
+
+_T = TypeVar("_T")
+
+
+class AgentError(ShoalError):
+    """No agent answers, or the agent refused; the message says which and why."""
+
+
+class AgentClient:
+    """The API of the agent at one address. Every method raises `AgentError`."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def members(self, states: tuple[str, ...] = (), tags: Mapping[str, str] | None = None) -> list[schema.Member]:
+        """Members in these states, or in any, that have these tags."""
+        query = [("state", state) for state in states]
+        query += [("tag", f"{key}={value}") for key, value in (tags or {}).items()]
+        path = "/v1/members" + (f"?{urlencode(query)}" if query else "")
+        return self._ask("GET", path, list[schema.Member])
+
+    def member(self, name_or_id: str) -> schema.Member:
+        """One member."""
+        return self._ask("GET", f"/v1/members/{quote(name_or_id, safe='')}", schema.Member)
+
+    def local(self) -> schema.Member:
+        """The agent's own node."""
+        return self._ask("GET", "/v1/self", schema.Member)
+
+    def info(self) -> schema.Info:
+        """The agent itself."""
+        return self._ask("GET", "/v1/info", schema.Info)
+
+    def join(self, seeds: list[str]) -> schema.JoinResult:
+        """Let it contact further seeds."""
+        return self._ask("POST", "/v1/join", schema.JoinResult, body=schema.JoinRequest(seeds))
+
+    def leave(self) -> schema.Member:
+        """Let it say goodbye and end; returns its node as it was at the end."""
+        return self._ask("POST", "/v1/leave", schema.Member, body=schema.LeaveRequest(), timeout=_LEAVE_TIMEOUT)
+
+    def update_tags(self, changes: schema.TagChanges) -> schema.TagSet:
+        """Set some tags and remove those whose value is None; returns all."""
+        return self._ask("PATCH", "/v1/tags", schema.TagSet, body=changes)
+
+    def events(self) -> Iterator[schema.Event]:
+        """What happens from now on, until the agent ends the stream."""
+        with closing(http.client.HTTPConnection(*self._address, timeout=_EVENTS_TIMEOUT)) as connection:
+            response = self._send(connection, "GET", "/v1/events", None)
+            if response.status != 200:
+                raise self._refusal(response.status, self._read(response))
+            while line := self._read_line(response):
+                if line.startswith(b"data: "):
+                    yield self._decode(line.removeprefix(b"data: "), _EVENT)
+
+    def _ask(self, method: str, path: str, form: type[_T], *, body: object = None, timeout: float = _TIMEOUT) -> _T:
+        with closing(http.client.HTTPConnection(*self._address, timeout=timeout)) as connection:
+            response = self._send(connection, method, path, body)
+            answer = self._read(response)
+        if response.status != 200:
+            raise self._refusal(response.status, answer)
+        return self._decode(answer, msgspec.json.Decoder(form))
+
+    def _send(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: object
+    ) -> http.client.HTTPResponse:
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            connection.request(method, path, None if body is None else msgspec.json.encode(body), headers)
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._silence(error) from error
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        try:
+            return response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._silence(error) from error
+
+    def _read_line(self, response: http.client.HTTPResponse) -> bytes:
+        try:
+            return response.readline()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._silence(error) from error
+
+    def _silence(self, error: Exception) -> AgentError:
+        if isinstance(error, TimeoutError):
+            return AgentError(f"the agent at {self._address} does not answer; it may be frozen")
+        if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+            return self._stranger()
+        return AgentError(
+            f"no agent answers at {self._address}; start one with `shoal agent`, or name another with --agent HOST:PORT"
+        )
+
+    def _stranger(self) -> AgentError:
+        return AgentError(f"what answers at {self._address} is no shoal agent of this version; see --agent HOST:PORT")
+
+    def _refusal(self, status: int, answer: bytes) -> AgentError:
+        try:
+            return AgentError(msgspec.json.decode(answer, type=schema.Failure).error)
+        except msgspec.DecodeError:
+            return AgentError(f"{self._stranger()} (HTTP status {status})")
+
+    def _decode(self, answer: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
+        try:
+            return decoder.decode(answer)
+        except msgspec.DecodeError as error:
+            raise self._stranger() from error

@@ -1,0 +1,71 @@
+"""Options and arguments that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+from shoal.errors import ShoalError
+from shoal.types import Address
+
+__all__ = ["address", "agent_option", "http_address", "json_option", "tag"]
+
+_DEFAULT_AGENT: Final = "127.0.0.1:7980"
+
+_T = TypeVar("_T")
+_Callback = Callable[[click.Context, click.Parameter, Any], Any]
+
+
+def _reader(read: Callable[[str], _T]) -> _Callback:
+    """A callback that reads each text of an option or argument.
+
+    What is wrong with it is said in one line, without click's summary of the usage, which would bury it.
+    """
+
+    def callback(_ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        try:
+            if isinstance(value, tuple):
+                return tuple(map(read, value))
+            return None if value is None else read(value)
+        except ShoalError as error:
+            name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+            raise click.ClickException(f"{name}: {error}") from None
+
+    return callback
+
+
+def _read_tag(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise ShoalError(f"{text!r} is no tag; write KEY=VALUE")
+    return key, value
+
+
+address: Final = _reader(Address.parse)
+"""Callback: HOST:PORT or [V6]:PORT."""
+http_address: Final = _reader(lambda text: None if text == "none" else Address.parse(text))
+"""Callback: the same, or none."""
+tag: Final = _reader(_read_tag)
+"""Callback: KEY=VALUE; the value may be empty."""
+
+
+def agent_option(command: Any) -> Any:
+    """`--agent`: which agent to ask."""
+    return click.option(
+        "--agent",
+        "where",
+        callback=address,
+        metavar="HOST:PORT",
+        envvar="SHOAL_AGENT",
+        show_envvar=True,
+        default=_DEFAULT_AGENT,
+        show_default=True,
+        help="Where the agent's HTTP API listens.",
+    )(command)
+
+
+def json_option(command: Any) -> Any:
+    """`--json`: what programs read."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)

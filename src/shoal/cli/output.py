@@ -1,0 +1,111 @@
+"""What commands print: tables and lines for people, JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+import click
+import msgspec
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from shoal.agent import schema
+from shoal.agent.text import describe, printable, tags_text
+
+__all__ = ["age_text", "console", "event_line", "member_table", "print_json", "print_members", "print_pairs"]
+
+_STATE_STYLES: Final = {"alive": "green", "suspect": "yellow", "dead": "red", "left": "bright_black"}
+
+_EVENT_STYLES: Final[dict[type[schema.Event], str]] = {
+    schema.MemberJoined: "green",
+    schema.MemberRecovered: "green",
+    schema.MemberSuspected: "yellow",
+    schema.MemberFailed: "red",
+    schema.MemberLeft: "bright_black",
+    schema.NameConflict: "red",
+    schema.SeedUnreachable: "yellow",
+    schema.EventsLost: "red",
+}
+
+_HEADINGS: Final = ("NAME", "STATE", "ADDRESS", "INC", "FOR", "TAGS")
+
+
+def console() -> Console:
+    """Standard output; colours only in a terminal that wants them."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def print_json(form: object) -> None:
+    """One JSON value, indented for people who look at it."""
+    click.echo(msgspec.json.format(msgspec.json.encode(form), indent=2))
+
+
+def print_members(members: Sequence[schema.Member]) -> None:
+    """A table in a terminal, aligned plain lines elsewhere."""
+    out = console()
+    if out.is_terminal:
+        out.print(member_table(members), soft_wrap=False)
+    else:
+        print_columns([_HEADINGS, *map(_member_cells, members)])
+
+
+def member_table(members: Iterable[schema.Member]) -> RenderableType:
+    """The members as a table with colours."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in _HEADINGS:
+        table.add_column(
+            heading, justify="right" if heading in {"INC", "FOR"} else "left", no_wrap=heading not in {"NAME", "TAGS"}
+        )
+    for member in members:
+        name, state, *others = _member_cells(member)
+        table.add_row(Text(name), Text(state, _STATE_STYLES[member.state]), *map(Text, others))
+    return table
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Rows of texts, each column as wide as its widest cell."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """Names and values."""
+    print_columns([(f"{name}:", value) for name, value in pairs])
+
+
+def event_line(event: schema.Event) -> Text:
+    """One event: the local time of day, its name, what happened."""
+    line = Text(f"{_local_time(event.time)}  ")
+    line.append(f"{schema.event_name(event):<17}", _EVENT_STYLES.get(type(event), ""))
+    return line.append(f"  {describe(event)}")
+
+
+def age_text(seconds: float) -> str:
+    """A duration in its two largest units."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = int(seconds)
+    for unit, size, lower, lower_size in (("d", 86_400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // lower_size
+            return f"{whole // size}{unit}{rest}{lower}" if rest else f"{whole // size}{unit}"
+    return f"{whole}s"
+
+
+def _member_cells(member: schema.Member) -> tuple[str, ...]:
+    return (
+        printable(member.name),
+        member.state,
+        member.address,
+        str(member.incarnation),
+        age_text(member.age),
+        tags_text(member.tags),
+    )
+
+
+def _local_time(moment: datetime) -> str:
+    return moment.astimezone().strftime("%H:%M:%S.%f")[:-3]
