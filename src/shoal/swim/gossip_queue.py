@@ -65,11 +65,11 @@ class GossipQueue:
     def push(self, key: Hashable, data: bytes, priority: Priority) -> None:
         """Queue an update; it supersedes what is queued under the same key."""
         self.discard(key)
-        if len(self._items) >= self._limit:
-            self._drop_least_urgent()
         item = _Item(key, data, priority)
         self._items[key] = item
         self._place(item)
+        if len(self._items) > self._limit:
+            self._drop_least_urgent()
 
     def discard(self, key: Hashable) -> None:
         """Forget what is queued under a key, if anything."""

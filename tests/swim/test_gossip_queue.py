@@ -1,0 +1,208 @@
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from shoal.swim.gossip_queue import GossipQueue, Priority
+from shoal.swim.stats import Drop, Stats
+
+CRITICAL, HIGH, NORMAL, LOW = Priority
+LIMIT = 8
+SIZE = 20
+
+
+def _data(text: str) -> bytes:
+    return text.encode().ljust(SIZE, b".")
+
+
+def _queue(keys: Iterable[str] = (), priority: Priority = NORMAL, *, limit: int = 100) -> GossipQueue:
+    queue = GossipQueue(limit, Stats())
+    for key in keys:
+        queue.push(key, _data(key), priority)
+    return queue
+
+
+def _pick(queue: GossipQueue, count: int, limit: int = 100, copies: int = 1) -> list[str]:
+    """What a packet with room for `count` updates takes."""
+    return [data.decode().rstrip(".") for data in queue.pick(count * SIZE, 0, limit, copies)]
+
+
+def test_what_was_sent_least_goes_first_and_of_that_the_newest() -> None:
+    queue = _queue("abc")
+    assert _pick(queue, 2) == ["c", "b"]
+    assert _pick(queue, 2) == ["a", "b"]
+    queue.push("d", _data("d"), NORMAL)
+    assert _pick(queue, 4) == ["d", "a", "c", "b"]
+
+
+def test_urgency_comes_before_freshness() -> None:
+    queue = _queue()
+    for priority in (LOW, CRITICAL, NORMAL, HIGH):
+        queue.push(priority, _data(priority.name), priority)
+    assert _pick(queue, 4) == ["CRITICAL", "HIGH", "NORMAL", "LOW"]
+    assert _pick(queue, 2) == ["CRITICAL", "HIGH"]
+    assert _pick(queue, 4) == ["CRITICAL", "HIGH", "NORMAL", "LOW"]
+
+
+def test_newer_news_under_a_key_replaces_older_and_starts_again() -> None:
+    queue = _queue("ab", HIGH)
+    _pick(queue, 2, limit=3)
+    queue.push("a", _data("A"), CRITICAL)
+    assert len(queue) == 2
+    assert _pick(queue, 5, limit=3) == ["A", "b"]
+    assert _pick(queue, 5, limit=3) == ["A", "b"]
+    assert _pick(queue, 5, limit=3) == ["A"]
+    assert "a" not in queue
+
+
+def test_an_update_goes_once_it_was_sent_to_as_many_as_the_limit() -> None:
+    queue = _queue("a")
+    assert [len(_pick(queue, 1, limit=7, copies=3)) for _ in range(4)] == [1, 1, 1, 0]
+    assert len(queue) == 0
+
+
+def test_a_limit_that_shrinks_ends_what_was_sent_often_enough() -> None:
+    queue = _queue("a")
+    for _ in range(5):
+        _pick(queue, 1, limit=100)
+    assert _pick(queue, 1, limit=2) == ["a"]
+    assert "a" not in queue
+
+
+def test_what_does_not_fit_waits_and_lets_smaller_ones_pass() -> None:
+    queue = _queue("a")
+    queue.push("large", b"x" * 100, CRITICAL)
+    assert _pick(queue, 4) == ["a"]
+    assert "large" in queue
+    assert queue.pick(100, 0, 10) == [b"x" * 100]
+
+
+def test_overhead_counts_for_every_update() -> None:
+    queue = _queue("abc")
+    assert len(queue.pick(2 * SIZE + 9, 5, 10)) == 1
+    assert len(queue.pick(2 * SIZE + 10, 5, 10)) == 2
+
+
+def test_a_full_queue_drops_the_least_urgent_then_the_most_often_sent_then_the_oldest() -> None:
+    stats = Stats()
+    queue = GossipQueue(4, stats)
+    for key, priority in (("old", NORMAL), ("sent", NORMAL), ("new", NORMAL), ("low", LOW)):
+        queue.push(key, _data(key), priority)
+        if key == "sent":
+            _pick(queue, 1)
+    for number, victim in enumerate(("low", "sent", "old"), 1):
+        queue.push(number, _data(str(number)), HIGH)
+        assert victim not in queue
+        assert len(queue) == 4
+        assert stats.dropped == {Drop.QUEUE_FULL: number}
+
+
+def test_a_full_queue_does_not_drop_the_urgent_for_the_less_urgent() -> None:
+    stats = Stats()
+    queue = GossipQueue(2, stats)
+    queue.push("a", _data("a"), CRITICAL)
+    queue.push("b", _data("b"), HIGH)
+    queue.push("c", _data("c"), LOW)
+    assert _pick(queue, 3) == ["a", "b"]
+    assert stats.dropped == {Drop.QUEUE_FULL: 1}
+
+
+def test_a_replacement_drops_nothing() -> None:
+    stats = Stats()
+    queue = GossipQueue(2, stats)
+    for key in ("a", "b", "a", "b"):
+        queue.push(key, _data(key), NORMAL)
+    assert (len(queue), stats.dropped) == (2, {})
+
+
+def test_discarding_forgets() -> None:
+    queue = _queue("ab")
+    queue.discard("a")
+    queue.discard("unknown")
+    assert _pick(queue, 5) == ["b"]
+
+
+sizes = st.lists(st.tuples(st.sampled_from(Priority), st.integers(1, 60)), max_size=30)
+
+
+@given(sizes, st.integers(-5, 200), st.integers(0, 8))
+def test_a_packet_is_never_overfilled(items: list[tuple[Priority, int]], room: int, overhead: int) -> None:
+    queue = _queue()
+    for key, (priority, size) in enumerate(items):
+        queue.push(key, bytes(size), priority)
+    picked = queue.pick(room, overhead, 10)
+    assert not picked or sum(len(data) + overhead for data in picked) <= room
+
+
+@given(sizes)
+def test_every_update_that_fits_in_an_empty_packet_is_sent_in_the_end(items: list[tuple[Priority, int]]) -> None:
+    queue = _queue()
+    for key, (priority, size) in enumerate(items):
+        queue.push(key, bytes(size), priority)
+    for _ in range(3 * len(items)):
+        assert not queue or queue.pick(60, 0, 3)
+    assert not queue
+
+
+@dataclass
+class Item:
+    key: int
+    data: bytes
+    priority: Priority
+    sent: int
+    placed: int
+
+
+class QueueModel(RuleBasedStateMachine):
+    """The queue does what a sorted list does; nothing is lost unless it was replaced, discarded, spread or counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stats = Stats()
+        self.queue = GossipQueue(LIMIT, self.stats)
+        self.items: dict[int, Item] = {}
+        self.moment = 0
+        self.dropped = 0
+
+    def _now(self) -> int:
+        self.moment += 1
+        return self.moment
+
+    @rule(key=st.integers(0, 12), priority=st.sampled_from(Priority))
+    def push(self, key: int, priority: Priority) -> None:
+        moment = self._now()
+        item = Item(key, _data(str(moment)), priority, 0, moment)
+        self.items[key] = item
+        if len(self.items) > LIMIT:
+            victim = max(self.items.values(), key=lambda item: (item.priority, item.sent, -item.placed))
+            del self.items[victim.key]
+            self.dropped += 1
+        self.queue.push(key, item.data, priority)
+
+    @rule(key=st.integers(0, 12))
+    def discard(self, key: int) -> None:
+        self.items.pop(key, None)
+        self.queue.discard(key)
+
+    @rule(count=st.integers(0, 10), limit=st.integers(0, 6), copies=st.integers(1, 3))
+    def pick(self, count: int, limit: int, copies: int) -> None:
+        ordered = sorted(self.items.values(), key=lambda item: (item.priority, item.sent, -item.placed))
+        expected = ordered[:count]
+        for item in expected:
+            item.sent += copies
+            item.placed = self._now()
+            if item.sent >= limit:
+                del self.items[item.key]
+        assert self.queue.pick(count * SIZE, 0, limit, copies) == [item.data for item in expected]
+
+    @invariant()
+    def the_same_updates_wait(self) -> None:
+        assert len(self.queue) == len(self.items) <= LIMIT
+        assert all((key in self.queue) is (key in self.items) for key in range(13))
+        assert self.stats.dropped.get(Drop.QUEUE_FULL, 0) == self.dropped
+
+
+TestQueue = QueueModel.TestCase
+TestQueue.settings = settings(max_examples=100, stateful_step_count=40)
