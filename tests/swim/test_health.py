@@ -1,0 +1,39 @@
+import pytest
+
+from shoal.config import ClusterConfig
+from shoal.swim.health import HealthReason, LocalHealth
+
+
+def test_the_score_begins_at_0_and_nothing_is_stretched() -> None:
+    health = LocalHealth(ClusterConfig())
+    assert (health.score, health.multiplier) == (0, 1)
+
+
+def test_the_score_stays_between_0_and_its_ceiling() -> None:
+    health = LocalHealth(ClusterConfig(local_health_max=3))
+    scores = []
+    for _ in range(5):
+        health.worsen(HealthReason.SUSPECTED)
+        scores.append(health.score)
+    for _ in range(5):
+        health.improve()
+        scores.append(health.score)
+    assert scores == [1, 2, 3, 3, 3, 2, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("lha_probe", "multiplier"), [(True, 3), (False, 1)])
+def test_timings_stretch_by_the_score_plus_one_unless_switched_off(lha_probe: bool, multiplier: int) -> None:
+    health = LocalHealth(ClusterConfig(lha_probe=lha_probe))
+    health.worsen(HealthReason.PROBE_FAILED)
+    health.worsen(HealthReason.NACK_MISSED)
+    assert (health.score, health.multiplier) == (2, multiplier)
+
+
+def test_every_reason_is_counted_and_what_was_handed_out_stays_as_it_was() -> None:
+    health = LocalHealth(ClusterConfig(local_health_max=1))
+    before = health.reasons
+    for reason in (HealthReason.STALLED, HealthReason.STALLED, HealthReason.SUSPECTED):
+        health.worsen(reason)
+    health.improve()
+    assert before == dict.fromkeys(HealthReason, 0)
+    assert health.reasons == before | {HealthReason.STALLED: 2, HealthReason.SUSPECTED: 1}
