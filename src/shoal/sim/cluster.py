@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import TextIO, TypeVar
+from typing import TextIO, TypeVar, cast
 
 from shoal.config import ClusterConfig
 from shoal.events import Event, MemberFailed, MemberJoined, MemberLeft, MemberRecovered, MemberSuspected, MemberUpdated
@@ -61,7 +61,7 @@ class SimCluster:
         self.config = config or ClusterConfig.lan()
         self.scheduler = Scheduler()
         self.network = Network(self.scheduler, seed, link)
-        self.observations: list[Observation] = []
+        self.observations: list[Observation[Event]] = []
         """Everything that anybody saw, in order of time."""
         self.nodes: dict[str, SimNode] = {}
         self._formed = formed
@@ -269,10 +269,10 @@ class SimCluster:
 
     def observed(
         self, kind: type[_E], *, observer: str | None = None, about: str | None = None, since: float = 0.0
-    ) -> list[Observation]:
+    ) -> list[Observation[_E]]:
         """What was seen of one kind of event; by one observer, about one member (by its name), from some time on."""
         return [
-            seen
+            cast(Observation[_E], seen)
             for seen in self.observations
             if isinstance(seen.event, kind)
             and seen.time >= since

@@ -23,6 +23,7 @@ from shoal.events import (
     MemberRecovered,
     MemberSuspected,
     MemberUpdated,
+    VerdictReason,
 )
 from shoal.types import Address, Member, MemberState, NodeId
 
@@ -245,10 +246,11 @@ def _follow(phases: dict[NodeId, _Phase], event: MemberEvent, observer: str) -> 
 
 
 def leavers_are_never_reported_failed(_before: Moment, after: Moment) -> Iterator[str]:
-    """Whoever said goodbye in peace is seen as LEFT, never as failed."""
+    """Whoever said goodbye in peace is seen as LEFT, never as failed, unless its next run is heard of first."""
     for view in after.views.values():
-        for event in view.events:
-            if isinstance(event, MemberFailed) and event.member.id in after.leavers:
+        failures = [event for event in view.events if isinstance(event, MemberFailed)]
+        for event in failures:
+            if event.member.id in after.leavers and event.evidence.reason is not VerdictReason.REPLACED:
                 yield f"{view.observer} saw {event.member.name} fail, which left: {event.evidence}"
 
 

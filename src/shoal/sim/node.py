@@ -10,13 +10,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import Generic, TypeVar
 
 from shoal.config import ClusterConfig
 from shoal.events import Event
 from shoal.sim import inputs
 from shoal.sim.network import Host, Network, StreamMode, StreamReply
 from shoal.sim.scheduler import Scheduler
-from shoal.sim.streams import open_stream
+from shoal.sim.streams import Stream, open_stream
 from shoal.sim.trace import Birth, TraceWriter
 from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram, Output, StreamExchange
@@ -30,19 +31,21 @@ EPOCH_MS = 1_767_225_600_000
 
 _MOST_WAKES_AT_ONCE = 1000
 
+E_co = TypeVar("E_co", bound=Event, covariant=True)
+
 
 class SimulationError(Exception):
     """The simulation was asked for what makes no sense, such as freezing a node that is down."""
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Generic[E_co]):
     """One event that one node's user saw."""
 
     time: float
     """Virtual seconds."""
     observer: str
-    event: Event
+    event: E_co
     run: int = 1
     """Which run of the observer, counted from 1."""
 
@@ -56,7 +59,7 @@ class World:
     seed: int | str
     dialect: Callable[[str], Dialect]
     """Makes the dialect for a cluster's name."""
-    observations: list[Observation]
+    observations: list[Observation[Event]]
     trace: TraceWriter | None
 
 
@@ -114,8 +117,7 @@ class SimNode:
         self._waiting_datagrams = 0
         self._outbox: list[Output] = []
         self._open_streams = 0
-        self.exchanges = 0
-        """Stream exchanges that the core has asked for and that are not over."""
+        self._exchanges: dict[int, Stream | None] = {}
         self._is_working = False
         self._busy_until = 0.0
         self._generation = -1
@@ -157,6 +159,11 @@ class SimNode:
             and host.rate is None
             and host.streams is StreamMode.OPEN
         )
+
+    @property
+    def exchanges(self) -> int:
+        """Stream exchanges that the core has asked for and that are not over."""
+        return len(self._exchanges)
 
     @property
     def core(self) -> Swim:
@@ -213,8 +220,9 @@ class SimNode:
 
     def crash(self, *, silent: bool = False) -> None:
         """Kill the process; `silent` takes the machine off the network, so that streams to it hang, not refused."""
-        self._stop()
+        self._require_running()
         self.host.is_off = silent
+        self._stop()
 
     def leave(self) -> None:
         """Say goodbye; the process ends when that has spread."""
@@ -225,6 +233,9 @@ class SimNode:
         self._last_id = self.core.local.id
         self._core = None
         self.host.port = None
+        for stream in self._exchanges.values():
+            if stream is not None:
+                stream.abort()
         for arrival in self._inbox:
             if arrival.reply is not None:
                 arrival.reply(None)
@@ -233,8 +244,9 @@ class SimNode:
     def _reset(self) -> None:
         self._inbox.clear()
         self._outbox.clear()
+        self._exchanges.clear()
         self.is_frozen = self.is_blocked = self._is_working = False
-        self._waiting_datagrams = self._open_streams = self.exchanges = 0
+        self._waiting_datagrams = self._open_streams = 0
         self._busy_until = 0.0
         self._generation = -1
         self._wake_at = None
@@ -337,11 +349,10 @@ class SimNode:
         self._open_streams += 1
         self._arrived(_Arrival(inputs.ReceiveStream(data, source), reply))
 
-    def _exchanged(self, run: int, outcome: inputs.StreamReplied | inputs.StreamFailed) -> None:
+    def _exchanged(self, outcome: inputs.StreamReplied | inputs.StreamFailed) -> None:
         """An exchange of ours is over."""
-        if run == self.run and self._core is not None:
-            self.exchanges -= 1
-            self._arrived(_Arrival(outcome))
+        del self._exchanges[outcome.token]
+        self._arrived(_Arrival(outcome))
 
     @property
     def _must_wait(self) -> bool:
@@ -389,7 +400,6 @@ class SimNode:
         if world.trace is not None:
             world.trace.fed(now, self.name, self.run, entry, answer, outputs, events)
         for output in outputs:
-            self.exchanges += isinstance(output, StreamExchange)
             self._emit(output)
         for event in events:
             world.observations.append(Observation(world.scheduler.now, self.name, event, self.run))
@@ -414,23 +424,25 @@ class SimNode:
                 self._exchange(output)
 
     def _exchange(self, exchange: StreamExchange) -> None:
-        run, token = self.run, exchange.token
-        open_stream(
+        token = exchange.token
+        self._exchanges[token] = open_stream(
             self._world.network,
             self.host,
             exchange.address,
             exchange.data,
             exchange.timeout,
-            lambda data: self._exchanged(run, inputs.StreamReplied(token, data)),
-            lambda reason: self._exchanged(run, inputs.StreamFailed(token, reason)),
+            lambda data: self._exchanged(inputs.StreamReplied(token, data)),
+            lambda reason: self._exchanged(inputs.StreamFailed(token, reason)),
         )
 
     def _hold(self, output: Output) -> None:
         """Keep an output until sending no longer blocks; the core bounds its stream exchanges itself."""
         if isinstance(output, Datagram) and len(self._outbox) >= self.inbox_limit:
             self.overflowed += 1
-        else:
-            self._outbox.append(output)
+            return
+        if isinstance(output, StreamExchange):
+            self._exchanges[output.token] = None
+        self._outbox.append(output)
 
     # Waking the core
 

@@ -203,10 +203,11 @@ class _Generator:
     def _new_node(self) -> Step | None:
         if len(self._names) >= 2 * self._nodes:
             return None
+        rival = self._random.choice(self._names) if self._random.random() < 0.25 else None
         name = f"n{len(self._names)}"
         self._names.append(name)
         self._up.append(name)
-        return steps.Start(name)
+        return steps.Start(name, known_as=rival)
 
     def _freeze(self) -> Step | None:
         name = self._one_of(self._running)

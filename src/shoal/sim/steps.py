@@ -70,15 +70,18 @@ class Start:
     node: str
     clock_step: float = 0.0
     """Seconds by which its wall clock is ahead."""
+    known_as: str | None = None
+    """The name that an added node claims in the cluster, if not its own: that of another is a conflict."""
 
     def apply(self, cluster: SimCluster) -> None:
         """Start it."""
         if self.node not in cluster.nodes:
-            cluster.add_node(self.node)
+            cluster.add_node(self.node, known_as=self.known_as)
         cluster.start(self.node, clock_step=self.clock_step)
 
     def __str__(self) -> str:
-        return f"start {self.node}" + (f", clock off by {self.clock_step:g} s" if self.clock_step else "")
+        claim = f" as another {self.known_as}" if self.known_as else ""
+        return f"start {self.node}{claim}" + (f", clock off by {self.clock_step:g} s" if self.clock_step else "")
 
 
 @dataclass(frozen=True, slots=True)

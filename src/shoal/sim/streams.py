@@ -7,7 +7,7 @@ from collections.abc import Callable
 from shoal.sim.network import Host, Network, StreamMode
 from shoal.types import Address
 
-__all__ = ["open_stream"]
+__all__ = ["Stream", "open_stream"]
 
 _RETRANSMIT_AFTER = 0.2  # seconds; TCP's least retransmission timeout, which doubles from try to try
 
@@ -20,12 +20,14 @@ def open_stream(
     timeout: float,
     replied: Callable[[bytes], None],
     failed: Callable[[str], None],
-) -> None:
+) -> Stream:
     """Send a request and get a reply; calls either `replied` or `failed`, once, at most `timeout` seconds from now."""
-    _Exchange(network, client, network.host_at(address), data, replied, failed).open(timeout)
+    stream = Stream(network, client, network.host_at(address), data, replied, failed)
+    stream.open(timeout)
+    return stream
 
 
-class _Exchange:
+class Stream:
     """One exchange. Each leg is tried until it gets through; the timeout ends whatever hangs."""
 
     __slots__ = ("_client", "_data", "_failed", "_network", "_over", "_replied", "_server")
@@ -48,10 +50,15 @@ class _Exchange:
         self._over = False
 
     def open(self, timeout: float) -> None:
+        """Begin to connect."""
         self._client.traffic.streams_out += 1
         self._network.scheduler.after(timeout, self._fail, "timed out")
         if self._server is not None:
             self._leg(self._client, self._server, 0, self._connected)
+
+    def abort(self) -> None:
+        """The client is gone: nothing more is sent, and nobody is told of the outcome."""
+        self._over = True
 
     def _connected(self) -> None:
         server = self._server
@@ -82,6 +89,8 @@ class _Exchange:
     def _answer(self, reply: bytes | None) -> None:
         server = self._server
         assert server is not None
+        if server.is_off:
+            return
         if reply is None:
             self._leg(server, self._client, 0, self._fail, "closed without a reply")
         elif server.streams is StreamMode.RESET:

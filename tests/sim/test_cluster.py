@@ -1,0 +1,134 @@
+import pytest
+
+from shoal.config import ClusterConfig
+from shoal.events import JoinCompleted, MemberFailed, MemberJoined, NameConflict
+from shoal.sim.cluster import SimCluster
+from shoal.sim.invariants import InvariantViolated
+from shoal.sim.network import Link
+
+
+def test_nodes_that_start_together_find_each_other_through_the_first() -> None:
+    cluster = SimCluster(nodes=20)
+
+    cluster.start_all()
+
+    assert not cluster.converged()
+    assert cluster.run_until(cluster.converged, at_most=10)
+    assert all(len(node.view()) == 20 for node in cluster.nodes.values())
+    cluster.check_at_rest()
+
+
+def test_a_formed_cluster_agrees_from_the_start() -> None:
+    cluster = SimCluster(nodes=60, formed=True)
+
+    cluster.start_all()
+
+    assert cluster.converged()
+    assert not cluster.observed(MemberJoined)
+    cluster.run(20)
+    cluster.check_at_rest()
+
+
+def test_a_formed_cluster_behaves_as_one_that_joined() -> None:
+    cluster = SimCluster(nodes=20, formed=True)
+    cluster.start_all()
+    cluster.run(10)
+
+    cluster.crash("n7")
+
+    assert cluster.run_until(cluster.converged, at_most=40)
+    assert len(cluster.observed(MemberFailed, about="n7")) == 19
+
+
+def test_a_node_alone_is_a_cluster() -> None:
+    cluster = SimCluster(nodes=1)
+
+    cluster.start_all()
+    cluster.run(60)
+
+    assert cluster.converged()
+    assert not cluster.observed(JoinCompleted)
+
+
+def test_a_node_that_is_added_later_joins() -> None:
+    cluster = SimCluster(nodes=3)
+    cluster.start_all()
+    cluster.run(5)
+
+    added = cluster.add_node()
+    cluster.start(added.name)
+
+    assert added.name == "n3"
+    assert cluster.run_until(cluster.converged, at_most=10)
+    assert len(cluster.observed(MemberJoined, about="n3")) == 3
+
+
+def test_of_two_nodes_of_one_name_the_newer_keeps_it() -> None:
+    cluster = SimCluster(nodes=3)
+    cluster.start_all()
+    cluster.run(5)
+
+    cluster.add_node("rival", known_as="n1")
+    cluster.start("rival")
+    cluster.run(20)
+
+    assert cluster.node("n1").core.is_superseded
+    assert cluster.node("n0").view()["n1"].id == cluster.node("rival").id
+    assert cluster.observed(NameConflict)
+    assert cluster.converged()
+
+
+def test_both_sides_of_a_partition_fail_each_other_and_find_together_again() -> None:
+    cluster = SimCluster(nodes=6)
+    cluster.start_all()
+    cluster.run(5)
+
+    cluster.partition(["n0", "n1", "n2"], ["n3", "n4", "n5"])
+    cluster.run(40)
+    assert {seen.observer for seen in cluster.observed(MemberFailed, about="n4")} == {"n0", "n1", "n2"}
+    assert not cluster.converged()
+
+    cluster.heal()
+    assert cluster.run_until(cluster.converged, at_most=60)
+    cluster.check_at_rest()
+
+
+def test_observations_can_be_narrowed() -> None:
+    cluster = SimCluster(nodes=4)
+    cluster.start_all()
+    cluster.run(5)
+    cluster.crash("n1")
+    crashed_at = cluster.now
+    cluster.run(40)
+
+    assert len(cluster.observed(MemberFailed)) == 3
+    assert len(cluster.observed(MemberFailed, observer="n0", about="n1", since=crashed_at)) == 1
+    assert not cluster.observed(MemberFailed, about="n0")
+    assert not cluster.observed(MemberFailed, since=cluster.now)
+
+
+def test_run_until_gives_up_in_time() -> None:
+    cluster = SimCluster(nodes=2)
+
+    assert not cluster.run_until(lambda: False, at_most=3.0)
+    assert cluster.now == pytest.approx(3.0)
+
+
+def test_a_broken_invariant_stops_the_run_and_says_where() -> None:
+    cluster = SimCluster(nodes=3, config=ClusterConfig.lan(max_tag_bytes=600))
+    cluster.start_all()
+    cluster.run(5)
+    node = cluster.node("n1")
+    node.host.traffic.largest_datagram = 1401
+
+    with pytest.raises(InvariantViolated, match=r"datagrams_keep_their_limit: n1 sent a datagram of 1401 bytes"):
+        cluster.run(2)
+
+
+def test_views_that_differ_are_no_rest() -> None:
+    cluster = SimCluster(nodes=3, link=Link(loss=1.0))
+    cluster.start_all()
+    cluster.run(5)
+
+    with pytest.raises(InvariantViolated, match="n0 does not hold n1 alive"):
+        cluster.check_at_rest()

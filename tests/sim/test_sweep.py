@@ -1,0 +1,33 @@
+"""Random scenarios, seed after seed, under all invariants.
+
+`SHOAL_SIM_SEEDS` says which: a number for so many from 0 on, or `FIRST..LAST`. A failure shows its seed and the
+scenario as a script; `SHOAL_SIM_SEEDS=17..17` plays the one again.
+"""
+
+import os
+
+import pytest
+
+from shoal.sim.scenario import play, random_scenario
+
+_DEFAULT = "600"
+_CHUNK = 50
+
+
+def seeds() -> range:
+    text = os.environ.get("SHOAL_SIM_SEEDS", _DEFAULT)
+    first, dots, last = text.partition("..")
+    return range(int(first), int(last) + 1) if dots else range(int(first))
+
+
+def chunks() -> list[range]:
+    everything = seeds()
+    return [everything[start : start + _CHUNK] for start in range(0, len(everything), _CHUNK)]
+
+
+@pytest.mark.parametrize("chunk", chunks(), ids=lambda chunk: f"seeds {chunk[0]} to {chunk[-1]}")
+def test_random_scenarios_keep_all_invariants_and_end_in_agreement(chunk: range) -> None:
+    for seed in chunk:
+        cluster = play(random_scenario(seed, nodes=5 + seed % 4))
+
+        assert cluster.converged()
