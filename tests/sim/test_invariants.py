@@ -251,6 +251,13 @@ def test_a_reply_storm_is_seen() -> None:
     assert broken(invariants.replies_never_storm, before, after(10_000)).startswith("n0 sent 10000 datagrams")
 
 
+def test_a_node_may_answer_at_once_what_waited() -> None:
+    before = moment(replace(view(SELF), waiting=500))
+    after = moment(replace(view(SELF), datagrams_out=1000), time=2.0)
+
+    assert not broken(invariants.replies_never_storm, before, after)
+
+
 def test_views_that_do_not_agree_are_seen() -> None:
     one, other = view(SELF, member("n1")), view(SELF, member("n1"), observer="n1")
     blind = view(member("n1"), observer="n1")

@@ -349,6 +349,7 @@ class SimCluster:
             datagrams_out=node.host.traffic.datagrams_out,
             largest_datagram=node.host.traffic.largest_datagram,
             exchanges=node.exchanges,
+            waiting=node.waiting,
         )
 
     # Helpers

@@ -73,6 +73,8 @@ class View:
     largest_datagram: int = 0
     exchanges: int = 0
     """Stream exchanges under way."""
+    waiting: int = 0
+    """Packets that wait to be handled or sent because the process is frozen, blocked or slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +287,7 @@ def _above(view: View, what: str, size: int, bound: int) -> Iterator[str]:
         yield f"{view.observer} has {size} {what}, the bound is {bound}"
 
 
-_BURST = 300  # a thawed node answers at once what waited, and a node may be everybody's relay for a moment
+_BURST = 300  # a node may be everybody's relay, or just have joined, for a moment
 
 
 def replies_never_storm(before: Moment, after: Moment) -> Iterator[str]:
@@ -298,7 +300,7 @@ def replies_never_storm(before: Moment, after: Moment) -> Iterator[str]:
         config = view.config
         gossip = config.gossip_fanout / config.gossip_interval
         probing = (2 + 3 * config.indirect_probes) / config.probe_interval
-        allowed = _BURST + 3 * (gossip + probing) * seconds
+        allowed = _BURST + 2 * old.waiting + 3 * (gossip + probing) * seconds
         sent = view.datagrams_out - old.datagrams_out
         if sent > allowed:
             yield f"{view.observer} sent {sent} datagrams in {seconds:.3f} s, {allowed:.0f} are allowed"

@@ -161,6 +161,11 @@ class SimNode:
         )
 
     @property
+    def waiting(self) -> int:
+        """Packets that wait to be handled or sent."""
+        return len(self._inbox) + len(self._outbox)
+
+    @property
     def exchanges(self) -> int:
         """Stream exchanges that the core has asked for and that are not over."""
         return len(self._exchanges)
