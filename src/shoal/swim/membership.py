@@ -150,7 +150,9 @@ class Membership:
         """
         info, incarnation = record.info, record.incarnation
         is_known = self._table.slot_of(info.id) is not None
-        if record.state.is_present:
+        if self._is_mismatched(info):
+            self._stats.drop(Drop.MISMATCHED_RUN)
+        elif record.state.is_present:
             self._apply_alive(info, incarnation, now)
             if record.state is MemberState.SUSPECT:
                 self._apply_suspect(info.id, incarnation, sender, now)
@@ -209,18 +211,22 @@ class Membership:
     # Alive
 
     def _apply_alive(self, info: NodeInfo, incarnation: int, now: float) -> None:
-        if info.id == self.id:
+        if self._is_mismatched(info):
+            self._stats.drop(Drop.MISMATCHED_RUN)
+        elif info.id == self.id:
             self._stats.drop(Drop.STALE)
         elif self._is_our_name(info):
             self._meet_own_name(info, incarnation, MemberState.ALIVE, now)
         elif (slot := self._table.slot_of(info.id)) is None:
             self._welcome(info, incarnation, now)
-        elif self._table.info(slot).name != info.name:
-            self._stats.drop(Drop.MISMATCHED_RUN)
         elif supersedes(pack(incarnation, MemberState.ALIVE), self._table.belief(slot)):
             self._renew(slot, info, incarnation, now)
         else:
             self._stats.drop(Drop.STALE)
+
+    def _is_mismatched(self, info: NodeInfo) -> bool:
+        slot = self._table.slot_of(info.id)
+        return slot is not None and self._table.info(slot).name != info.name
 
     def _welcome(self, info: NodeInfo, incarnation: int, now: float) -> None:
         """A run that is not in the table."""
