@@ -158,7 +158,11 @@ class Swim:
         self._joining.start(now)
 
     def join(self, seeds: Iterable[Address], now: float) -> None:
-        """Contact members to join through; they are remembered and tried again for ever."""
+        """Contact members to join through; they are remembered and tried again for ever.
+
+        Raises `ClosedError` after `leave`.
+        """
+        self._refuse_when_leaving("join")
         self._joining.join(seeds, now)
 
     def leave(self, now: float) -> None:
@@ -238,6 +242,11 @@ class Swim:
     def is_joining(self) -> bool:
         """Whether a seed is being contacted right now, or waits for its next try."""
         return self._joining.is_busy
+
+    @property
+    def missing_seeds(self) -> list[Address]:
+        """Seeds at which no present member is known to be."""
+        return self._joining.missing_seeds()
 
     @property
     def is_leaving(self) -> bool:

@@ -62,17 +62,17 @@ class Joining:
             self._seeds.setdefault(seed, None)
             if len(self._seeds) > _MAX_SEEDS:
                 del self._seeds[next(iter(self._seeds))]
-        self._contact(self._missing_seeds(), now)
+        self._contact(self.missing_seeds(), now)
 
     def _round(self, now: float) -> None:
         alone = self._table.present_count <= 1
         if alone:
-            self._contact(self._missing_seeds() + self._dead_addresses(), now)
+            self._contact(self.missing_seeds() + self._dead_addresses(), now)
             pause = self._pause
             self._pause = min(self._pause * 2, self._config.rejoin_interval_max)
         else:
             self._pause = self._config.rejoin_interval
-            self._contact(self._missing_seeds() + self._dead_addresses(), now, at_most=1)
+            self._contact(self.missing_seeds() + self._dead_addresses(), now, at_most=1)
             pause = self._config.reconnect_interval
         self._timer = self._timers.at(now + pause * self._random.uniform(0.75, 1.25), self._round)
 
@@ -117,7 +117,7 @@ class Joining:
             self._seeds[address] = None
             self._tell(SeedUnreachable(address, reason))
 
-    def _missing_seeds(self) -> list[Address]:
+    def missing_seeds(self) -> list[Address]:
         """Seeds at which no present member is known to be."""
         return [seed for seed, who in self._seeds.items() if not self._is_there(seed, who)]
 
