@@ -6,6 +6,7 @@ import socket
 
 from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
+from shoal.net.binding import family_of
 from shoal.types import Address
 
 __all__ = ["advertised_address"]
@@ -14,16 +15,17 @@ __all__ = ["advertised_address"]
 def advertised_address(config: ClusterConfig, bound: Address) -> Address:
     """The configured one, or else the bound one, or else, for a node on every interface, the one that leads to a seed.
 
-    Raises `ConfigError` when none of them tells.
+    A loopback address is the last choice, because a seed on this machine may have peers elsewhere. Raises `ConfigError`
+    when none of them tells.
     """
     if config.advertise is not None:
         return Address(config.advertise.host, config.advertise.port or bound.port)
     if not bound.is_unspecified:
         return bound
-    for seed in config.seeds:
-        host = _own_host_towards(seed, socket.AF_INET6 if ":" in bound.host else socket.AF_INET)
-        if host is not None:
-            return Address(host, bound.port)
+    hosts = (_own_host_towards(seed, family_of(bound.host)) for seed in config.seeds)
+    candidates = [Address(host, bound.port) for host in hosts if host is not None]
+    if candidates:
+        return min(candidates, key=lambda address: address.is_loopback)
     raise ConfigError(
         "advertise", None, f"bind = {str(bound)!r} means every interface; give the address that peers can reach"
     )
@@ -36,6 +38,7 @@ def _own_host_towards(seed: Address, family: socket.AddressFamily) -> str | None
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect(seed)
-            return str(probe.getsockname()[0])
-    except OSError:
+            host = str(probe.getsockname()[0])
+    except (OSError, OverflowError):  # the latter for a port above 65535
         return None
+    return None if "%" in host else host  # a zone means nothing to peers
