@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import logging
 import platform
 import secrets
 import time
@@ -13,28 +15,32 @@ from enum import Enum
 from random import Random
 from types import TracebackType
 from typing import Any, Self
-from weakref import WeakSet
 
 from shoal.config import ClusterConfig
 from shoal.errors import (
     AlreadyStartedError,
     ClosedError,
-    LifecycleError,
     NotStartedError,
     ShoalTimeoutError,
     UnknownMemberError,
 )
-from shoal.events import Event, LeaveCompleted
+from shoal.events import Event, NameConflict, SeedUnreachable
 from shoal.net.advertise import advertised_address
 from shoal.net.driver import Driver
+from shoal.net.loops import OwnLoop
 from shoal.net.sockets import SocketTransport
 from shoal.net.transport import Transport
-from shoal.subscription import Subscription
+from shoal.subscription import Subscription, Subscriptions
 from shoal.swim.core import Swim
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Tags
 from shoal.wire.native import NativeDialect
 
 __all__ = ["Cluster", "Health"]
+
+_HOST_BYTES = 100
+"""Bytes of the host's name in a default name, which has 128 at most."""
+
+_log = logging.getLogger("shoal.cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +86,64 @@ class _Running:
     loop: asyncio.AbstractEventLoop
 
 
+class _Complaints:
+    """Tells the log what somebody should look at: seeds that do not answer, once each, and names claimed twice."""
+
+    def __init__(self, core: Swim) -> None:
+        self._core = core
+        #: Reported and still missing, so never more than the core has seeds.
+        self._unreachable: set[Address] = set()
+
+    def look_at(self, events: Sequence[Event]) -> None:
+        """Some events, just after they happened; called on the event loop's thread."""
+        for event in events:
+            match event:
+                case SeedUnreachable():
+                    self._seed_failed(event)
+                case NameConflict(winner, loser):
+                    _log.warning(
+                        "%s: two nodes are named %s: the one at %s holds the name from now on, the one at %s has lost "
+                        "it; give each a name of its own",
+                        self._core.local.name,
+                        winner.name,
+                        winner.address,
+                        loser.address,
+                        extra={"event": "name_conflict", "address": str(winner.address), "loser": str(loser.address)},
+                    )
+        if self._unreachable:
+            self._look_for_recovery()
+
+    def _seed_failed(self, failure: SeedUnreachable) -> None:
+        # This node itself may be among the seeds, and a member may have turned up there by other ways.
+        is_news = failure.address in self._core.missing_seeds and failure.address not in self._unreachable
+        if is_news:
+            self._unreachable.add(failure.address)
+        _log.log(
+            logging.WARNING if is_news else logging.DEBUG,
+            "%s: the seed %s does not answer: %s; it is tried again for ever, check that a node runs there",
+            self._core.local.name,
+            failure.address,
+            failure.reason,
+            extra={"event": "seed_unreachable", "address": str(failure.address), "reason": failure.reason},
+        )
+
+    def _look_for_recovery(self) -> None:
+        missing = self._core.missing_seeds
+        for seed in sorted(self._unreachable.difference(missing)):
+            _log.info(
+                "%s: a member is at the seed %s now",
+                self._core.local.name,
+                seed,
+                extra={"event": "seed_recovered", "address": str(seed)},
+            )
+        self._unreachable.intersection_update(missing)
+
+
 class Cluster:
     """One member of a cluster. One object is one run: start it once, and only on one event loop.
 
-    Commands are coroutines and belong to that event loop. Reads are plain calls that never wait, from any thread.
+    Commands are coroutines and belong to that event loop; elsewhere they raise `LifecycleError`. Reads are plain calls
+    that never wait, from any thread, and after `close` they show what was known last.
     """
 
     def __init__(
@@ -96,11 +156,14 @@ class Cluster:
         `ConfigError`.
         """
         config = (config or ClusterConfig.lan()).replace(**changes)
-        self._config = config if config.name is not None else config.replace(name=_default_name())
+        self._name = config.name if config.name is not None else _default_name()
+        self._config = config.replace(name=self._name)
         self._transport = transport
         self._phase = _Phase.NEW
         self._running: _Running | None = None
-        self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._own_loop = OwnLoop()
+        self._opening = asyncio.Lock()
+        self._subscriptions = Subscriptions(self._config.event_buffer, self._own_loop)
 
     # Life
 
@@ -111,14 +174,18 @@ class Cluster:
         cannot be reached are tried again for ever. Raises `BindError`, `ResolutionError`, `ConfigError`,
         `AlreadyStartedError` or `ClosedError`; then, and when it is cancelled, nothing stays open.
         """
-        if self._phase is _Phase.CLOSED:
+        if self._is_closed():
             raise ClosedError("this cluster object is closed; make a new one")
         if self._phase is not _Phase.NEW:
             raise AlreadyStartedError("this cluster object is started already; one object is one run")
+        self._own_loop.check()
         self._phase = _Phase.STARTING
         try:
-            running = await self._open(self._transport or SocketTransport(self._config))
+            async with self._opening:
+                running = await self._open(self._transport or SocketTransport(self._config))
             await self._contact_seeds(running)
+            if self._is_closed():
+                raise ClosedError("this cluster object was closed while it started")
         except BaseException:
             await self.close()
             raise
@@ -127,29 +194,30 @@ class Cluster:
     async def leave(self) -> None:
         """Say goodbye, and wait until it has spread, at most `leave_timeout`; close() is still to be called.
 
-        Peers see LEFT, never DEAD. Calling it again, or after `close`, changes nothing. Raises `NotStartedError`.
+        Peers see LEFT, never DEAD. Calling it again, or after `close`, changes nothing. Cancelling it takes nothing
+        back: the goodbye goes on to spread until `close`. Raises `NotStartedError`.
         """
-        if self._phase is _Phase.CLOSED:
+        if self._is_closed():
             return
         running = self._here()
         with self.events() as events:
             running.driver.call(running.core.leave)
-            if running.core.has_left:
-                return
-            async for event in events:
-                if isinstance(event, LeaveCompleted):
-                    return
+            while not running.core.has_left and await anext(events, None) is not None:
+                pass
 
     async def close(self) -> None:
         """End this member at once and release everything; peers see a crash unless `leave` came before.
 
-        May be called at any time and again.
+        May be called at any time and again. Event streams end after what waits in them; a `start` under way raises
+        `ClosedError`.
         """
+        if self._phase is not _Phase.NEW:
+            self._own_loop.check()
         self._phase = _Phase.CLOSED
-        for subscription in list(self._subscriptions):
-            subscription.close()
-        if self._running is not None:
-            await self._running.driver.stop()
+        self._subscriptions.close()
+        async with self._opening:
+            if self._running is not None:
+                await self._running.driver.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -166,8 +234,11 @@ class Cluster:
     # Commands
 
     async def join(self, seeds: Iterable[Address | str]) -> None:
-        """Contact further seeds; they are remembered, and tried again for ever. Raises `ConfigError`."""
-        parsed = self._config.replace(seeds=tuple(seeds)).seeds
+        """Contact further seeds, without waiting for them; they are remembered, and tried again for ever.
+
+        Raises `ConfigError`, and `ClosedError` after `leave`.
+        """
+        parsed = self._config.replace(seeds=seeds if isinstance(seeds, str | Address) else tuple(seeds)).seeds
         running = self._commanded()
         running.driver.call(running.core.join, parsed)
 
@@ -210,14 +281,13 @@ class Cluster:
 
         Raises `ShoalTimeoutError`, and `ClosedError` when the node closes meanwhile.
         """
+        self._commanded()
         with self.events() as events:
             try:
                 async with asyncio.timeout(timeout):
                     while len(self.members()) < count:
-                        try:
-                            await anext(events)
-                        except StopAsyncIteration:
-                            raise ClosedError(f"the node closed while it waited for {count} members") from None
+                        if await anext(events, None) is None:
+                            raise ClosedError(f"the node closed while it waited for {count} members")
             except TimeoutError:
                 alive = len(self.members())
                 raise ShoalTimeoutError(f"{alive} of {count} members are alive after {timeout} seconds") from None
@@ -236,7 +306,7 @@ class Cluster:
         with running.driver.lock:
             return running.core.local
 
-    def members(self, **tags: str) -> tuple[Member, ...]:
+    def members(self, /, **tags: str) -> tuple[Member, ...]:
         """Members that are alive, this node included, and have all these tags."""
         return tuple(
             member for member in self.all_members() if member.state is MemberState.ALIVE and member.has_tags(tags)
@@ -255,12 +325,13 @@ class Cluster:
             return running.core.member(which) if isinstance(which, NodeId) else running.core.member_named(which)
 
     def events(self) -> Subscription:
-        """A new stream of events, from this call on; it waits for its reader up to `event_buffer` events."""
-        if self._phase is _Phase.CLOSED:
+        """A new stream of events, from this call on, also before `start`; `event_buffer` events wait for its reader.
+
+        Raises `ClosedError`.
+        """
+        if self._is_closed():
             raise ClosedError("this cluster object is closed; no events will come")
-        subscription = Subscription(self._config.event_buffer)
-        self._subscriptions.add(subscription)
-        return subscription
+        return self._subscriptions.subscribe()
 
     def health(self) -> Health:
         """How this node is doing."""
@@ -275,18 +346,20 @@ class Cluster:
                 has_joined=core.joined,
                 address=core.local.address,
                 counts=core.counts(),
-                last_probe_success_age=None if success is None else self.now() - success,
+                last_probe_success_age=None if success is None else max(0.0, self.now() - success),
                 local_health=core.health.score,
                 local_health_reasons={str(reason): count for reason, count in core.health.reasons.items()},
                 subscribers=len(self._subscriptions),
             )
 
     def stats(self) -> dict[str, int]:
-        """All counters since the start, those of the transport under `transport_`."""
+        """All counters since the start, those of the transport under `transport_`, of its driver under `driver_`."""
         running = self._started()
         with running.driver.lock:
             counters = running.core.stats.as_dict()
-        return counters | {f"transport_{name}": count for name, count in running.transport.stats.as_dict().items()}
+        counters |= {f"transport_{name}": count for name, count in running.transport.stats.as_dict().items()}
+        counters |= {f"driver_{name}": count for name, count in dataclasses.asdict(running.driver.stats).items()}
+        return counters
 
     def now(self) -> float:
         """The clock that `Member.since` is read from, in monotonic seconds."""
@@ -299,14 +372,20 @@ class Cluster:
         try:
             await transport.bind()
             info = NodeInfo(
-                name=self._config.name or _default_name(),
+                name=self._name,
                 id=NodeId.mint(time.time_ns() // 1_000_000, Random(secrets.randbits(128))),
                 address=advertised_address(self._config, transport.address),
                 tags=Tags(self._config.tags),
             )
             dialect = NativeDialect(self._config.cluster)
             core = Swim(self._config, info, dialect, Random(secrets.randbits(128)), loop.time())
-            driver = Driver(core, transport, on_events=self._publish, max_streams_out=self._config.max_streams_out)
+            complaints = _Complaints(core)
+
+            def on_events(events: Sequence[Event]) -> None:
+                complaints.look_at(events)
+                self._subscriptions.push(events)
+
+            driver = Driver(core, transport, on_events=on_events, max_streams_out=self._config.max_streams_out)
             self._running = _Running(core, driver, transport, loop)
             await driver.start()
         except BaseException:
@@ -320,12 +399,11 @@ class Cluster:
         with self.events() as events, suppress(TimeoutError):
             running.driver.call(running.core.join, self._config.seeds)
             async with asyncio.timeout(self._config.join_timeout):
-                while running.core.is_joining and not running.core.joined:
-                    await anext(events)
+                while running.core.is_joining and not running.core.joined and await anext(events, None) is not None:
+                    pass
 
-    def _publish(self, events: Sequence[Event]) -> None:
-        for subscription in list(self._subscriptions):
-            subscription.push(events)
+    def _is_closed(self) -> bool:
+        return self._phase is _Phase.CLOSED
 
     def _started(self) -> _Running:
         if self._running is None:
@@ -335,12 +413,11 @@ class Cluster:
     def _here(self) -> _Running:
         """What commands work on; they belong to the event loop that the node was started on."""
         running = self._started()
-        if asyncio.get_running_loop() is not running.loop:
-            raise LifecycleError("this node runs on another event loop; call it there, or use shoal.blocking")
+        self._own_loop.check()
         return running
 
     def _commanded(self) -> _Running:
-        if self._phase is _Phase.CLOSED:
+        if self._is_closed():
             raise ClosedError("this cluster object is closed")
         return self._here()
 
@@ -357,5 +434,6 @@ class Cluster:
 
 def _default_name() -> str:
     """The host's name with a random suffix: readable, and unique without asking anybody."""
-    host = "".join(character for character in platform.node() if character.isprintable())[:80]
+    printable = "".join(character for character in platform.node() if character.isprintable())
+    host = printable.encode()[:_HOST_BYTES].decode(errors="ignore")
     return f"{host or 'node'}-{secrets.token_hex(3)}"

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["loop_factory", "run"]
+from shoal.errors import LifecycleError
+
+__all__ = ["OwnLoop", "loop_factory", "run"]
 
 _Result = TypeVar("_Result")
 
@@ -24,3 +26,24 @@ def run(main: Coroutine[Any, Any, _Result]) -> _Result:
     """As `asyncio.run`, on a uvloop where that is installed."""
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(main)
+
+
+class OwnLoop:
+    """The one event loop that something belongs to: the first on which it was used."""
+
+    __slots__ = ("_loop",)
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def check(self) -> asyncio.AbstractEventLoop:
+        """The running loop, if it is the own one; raises `LifecycleError` otherwise."""
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            raise LifecycleError("no asyncio event loop runs here; call it from one, or use shoal.blocking") from None
+        if self._loop is None:
+            self._loop = running
+        if self._loop is not running:
+            raise LifecycleError("this node belongs to another event loop; call it there, or use shoal.blocking")
+        return running
