@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from shoal import cluster as face
 from shoal.config import ClusterConfig
-from shoal.errors import AlreadyStartedError, ClosedError, NotStartedError
+from shoal.errors import AlreadyStartedError, ClosedError, LifecycleError, NotStartedError
 from shoal.events import Event
 from shoal.net.loops import loop_factory
 from shoal.net.transport import Transport
@@ -23,8 +23,90 @@ __all__ = ["Cluster", "Events"]
 _Result = TypeVar("_Result")
 
 
+_LOOK_UP = 0.5
+"""Seconds for which a thread waits without looking up: on Windows nothing, not even Ctrl-C, ends a wait before."""
+
+
+class _LoopThread:
+    """An event loop in a thread of its own, and the way to it from other threads.
+
+    The thread is a daemon: a program that ends without `stop` just ends.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._loop = (loop_factory() or asyncio.new_event_loop)()
+        self._thread = threading.Thread(target=self._live, name=name, daemon=True)
+        #: Held while work is handed in, so that none comes after the loop's last turn, which nobody would do.
+        self._entrance = threading.Lock()
+        self._is_stopped = False
+        try:
+            self._thread.start()
+        except BaseException:
+            self._loop.close()
+            raise
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process is a copy, made by a fork, of the one that has the thread."""
+        return not self._is_stopped and not self._thread.is_alive()
+
+    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """The result of `work`, which is cancelled when the wait is interrupted."""
+        future = self._hand_in(work)
+        try:
+            while not concurrent.futures.wait((future,), _LOOK_UP).done:
+                pass
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise ClosedError("the node was closed meanwhile") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        """Cancel what is under way and end the thread; may be called again."""
+        with self._entrance:
+            if not self._is_stopped:
+                self._is_stopped = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _hand_in(self, work: Coroutine[Any, Any, _Result]) -> concurrent.futures.Future[_Result]:
+        try:
+            if threading.current_thread() is self._thread:
+                raise LifecycleError("this is the node's own thread, which cannot wait for itself")
+            if self.is_forked:
+                raise LifecycleError("this process is a fork, and the node is in its parent; make a node of its own")
+            with self._entrance:
+                if self._is_stopped:
+                    raise ClosedError("this cluster object is closed")
+                return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except BaseException:
+            work.close()
+            raise
+
+    def _live(self) -> None:
+        try:
+            self._loop.run_forever()
+            self._loop.run_until_complete(_end_others())
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        finally:
+            self._loop.close()
+
+
+async def _end_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others)
+
+
 class Events(Iterator[Event]):
-    """A blocking iterator over events; ends when the cluster closes or `close` is called, from whichever thread."""
+    """A blocking iterator over events; ends when the cluster closes or `close` is called, from whichever thread.
+
+    One thread at a time may iterate; `LifecycleError` says so.
+    """
 
     def __init__(self, cluster: Cluster, subscription: Subscription) -> None:
         self._cluster = cluster
@@ -34,15 +116,17 @@ class Events(Iterator[Event]):
         try:
             event = self._cluster.run(self._next())
         except ClosedError:
-            event = None
+            event = self._subscription.take()
         if event is None:
             raise StopIteration
         return event
 
     def close(self) -> None:
         """End the iteration after what is waiting; may be called again."""
-        with suppress(ClosedError):
+        try:
             self._cluster.run(self._close())
+        except LifecycleError:  # no loop is running that could read from it
+            self._subscription.close()
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +146,8 @@ class Events(Iterator[Event]):
 class Cluster:
     """One member, as `shoal.Cluster`; every method may be called from any thread and blocks until it is done.
 
-    Interrupting a call (Ctrl-C) cancels it. Use `with`, or `close`, which also ends the thread.
+    Interrupting a call (Ctrl-C) cancels it. Use `with`, or `close`, which also ends the thread. After a fork the node
+    stays in the parent: in the child `leave` and `close` do nothing, and other commands raise `LifecycleError`.
     """
 
     def __init__(
@@ -70,23 +155,20 @@ class Cluster:
     ) -> None:
         """As `shoal.Cluster`; no thread is started before `start`."""
         self._cluster = face.Cluster(config, transport=transport, **changes)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._closing = threading.Lock()
+        self._thread: _LoopThread | None = None
+        self._lock = threading.Lock()
         self._is_closed = False
 
     # Life
 
     def start(self) -> None:
         """As `shoal.Cluster.start`."""
-        if self._is_closed:
-            raise ClosedError("this cluster object is closed; make a new one")
-        if self._loop is not None:
-            raise AlreadyStartedError("this cluster object is started already; one object is one run")
-        self._loop = (loop_factory() or asyncio.new_event_loop)()
-        name = f"shoal {self._cluster.config.name}"
-        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
-        self._thread.start()
+        with self._lock:
+            if self._is_closed:
+                raise ClosedError("this cluster object is closed; make a new one")
+            if self._thread is not None:
+                raise AlreadyStartedError("this cluster object is started already; one object is one run")
+            self._thread = _LoopThread(f"shoal {self.config.name}")
         try:
             self.run(self._cluster.start())
         except BaseException:
@@ -95,20 +177,15 @@ class Cluster:
 
     def leave(self) -> None:
         """As `shoal.Cluster.leave`."""
-        if not self._is_closed:
+        if not self._is_over():
             self.run(self._cluster.leave())
 
     def close(self) -> None:
         """As `shoal.Cluster.close`; the thread has ended when it returns."""
-        with self._closing:
-            if self._is_closed:
-                return
-            if self._loop is not None and self._thread is not None:
+        with self._lock:
+            if not self._is_over() and self._thread is not None:
                 self.run(self._cluster.close())
-                self._is_closed = True
-                self._loop.call_soon_threadsafe(self._loop.stop)
-                self._thread.join()
-                self._loop.close()
+                self._thread.stop()
             self._is_closed = True
 
     def __enter__(self) -> Self:
@@ -161,7 +238,7 @@ class Cluster:
         """As `shoal.Cluster.local`."""
         return self._cluster.local
 
-    def members(self, **tags: str) -> tuple[Member, ...]:
+    def members(self, /, **tags: str) -> tuple[Member, ...]:
         """As `shoal.Cluster.members`."""
         return self._cluster.members(**tags)
 
@@ -192,17 +269,14 @@ class Cluster:
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run a coroutine on the member's event loop and wait for its result.
 
-        Raises what it raises, and `NotStartedError` and `ClosedError`.
+        Raises what it raises, `NotStartedError`, and `ClosedError` when the node closes before it is done.
         """
-        loop = self._loop
-        if loop is None or self._is_closed:
-            work.close()
-            if self._is_closed:
-                raise ClosedError("this cluster object is closed")
-            raise NotStartedError("this cluster object is not started; use 'with' or start() first")
-        future = asyncio.run_coroutine_threadsafe(work, loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+        if self._thread is not None:
+            return self._thread.run(work)
+        work.close()
+        if self._is_closed:
+            raise ClosedError("this cluster object is closed")
+        raise NotStartedError("this cluster object is not started; use 'with' or start() first")
+
+    def _is_over(self) -> bool:
+        return self._is_closed or (self._thread is not None and self._thread.is_forked)
