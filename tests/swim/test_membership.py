@@ -126,6 +126,16 @@ def test_the_table_is_bounded_and_says_so() -> None:
     assert Alive(info_of(3), 0) not in _told(solo)
 
 
+def test_a_full_table_still_takes_a_newer_run_of_a_member() -> None:
+    solo = Solo(max_members=3)
+    solo.meet(1, 2)
+    solo.hear(Alive(info_of(11, "n1"), 0))
+    assert solo.core.member_named("n1") == solo.member(11)
+    solo.sync_from(STRANGER, _record(info_of(12, "n2"), LEFT))
+    assert solo.states()["n2"] is LEFT
+    assert Drop.TABLE_FULL not in solo.dropped
+
+
 def test_an_id_under_another_name_is_forged() -> None:
     solo = _solo(1)
     solo.hear(Alive(info_of(1, "other"), 5))
@@ -491,6 +501,14 @@ def test_an_older_run_does_not_come_back_over_the_tombstone_of_a_newer_one() -> 
     assert solo.state(11) is DEAD
 
 
+def test_a_name_that_moves_from_a_run_that_seems_well_is_a_conflict() -> None:
+    solo = _solo(1)
+    loser = solo.member(1)
+    solo.hear(Alive(info_of(11, "n1", role="worker"), 4))
+    assert solo.events(NameConflict) == [NameConflict(winner=solo.member(11), loser=loser)]
+    assert solo.member(11).incarnation == 4
+
+
 @pytest.mark.parametrize("accusation", [Suspect(PEER, 0, A), Dead(PEER, 0, A), Left(PEER, 0)])
 def test_a_name_that_moves_from_a_run_that_seems_unwell_is_none(accusation: Update) -> None:
     solo = _solo(1, 2)
@@ -498,6 +516,13 @@ def test_a_name_that_moves_from_a_run_that_seems_unwell_is_none(accusation: Upda
     solo.hear(Alive(info_of(11, "n1"), 0))
     assert solo.events(NameConflict) == []
     assert solo.state(11) is ALIVE
+
+
+def test_a_name_whose_newer_run_is_gone_already_is_none() -> None:
+    solo = _solo(1)
+    solo.sync_from(A, _record(info_of(11, "n1"), LEFT))
+    assert [type(event) for event in solo.events((MemberFailed, NameConflict))] == [MemberFailed]
+    assert solo.state(11) is LEFT
 
 
 def test_a_newer_member_at_an_address_ends_the_older_one_there() -> None:
@@ -530,6 +555,34 @@ def test_a_member_that_moves_takes_its_new_address_only_from_an_older_one() -> N
     solo.hear(Alive(info_of(2, at=address_of(1)), 1))
     assert solo.member(2).address == address_of(1)
     assert solo.states() == {"me": ALIVE, "n1": DEAD, "n2": ALIVE, "n3": ALIVE}
+
+
+def test_news_of_an_old_run_ends_nobody_at_its_address() -> None:
+    solo = _solo(1)
+    solo.hear(Alive(info_of(12, "moved"), 0))
+    solo.hear(Alive(info_of(11, "moved", at=address_of(1)), 0))
+    assert solo.states() == {"me": ALIVE, "n1": ALIVE, "moved": ALIVE}
+    assert solo.member(12).address == address_of(12)
+
+
+def test_a_suspicion_does_not_bring_the_dead_back_to_an_address_that_a_newer_member_holds() -> None:
+    solo = _solo(1)
+    solo.hear(Alive(info_of(2, at=address_of(1)), 0))
+    solo.hear(Suspect(PEER, 1, B))
+    assert solo.states() == {"me": ALIVE, "n1": DEAD, "n2": ALIVE}
+    assert solo.dropped[Drop.OLD_RUN] == 1
+
+
+@pytest.mark.parametrize("word", [Alive(info_of(20, at=address_of(10)), 1), Suspect(node_id(20), 1, A)])
+def test_the_dead_that_come_back_are_not_forgotten_for_the_run_whose_address_they_take(word: Update) -> None:
+    solo = _solo(max_tombstones=16)
+    solo.hear(Alive(info_of(20, at=address_of(10)), 0), Dead(node_id(20), 0, A))
+    for number in range(300, 315):
+        solo.hear(Alive(info_of(number), 0), Dead(node_id(number), 0, A))
+    solo.meet(10)
+    solo.hear(word)
+    assert (solo.state(10), solo.member(20).state.is_present) == (DEAD, True)
+    assert len(solo.core.members()) == 18
 
 
 # Ourselves, as others see us
@@ -684,6 +737,14 @@ def test_an_older_run_of_our_name_hears_our_next_word() -> None:
     assert solo.core.local.id == ME
     assert solo.dropped[Drop.OLD_RUN] == 1
     assert Alive(solo.info, 0) in _told(solo)
+
+
+@pytest.mark.parametrize(("holder", "yields"), [(1, True), (300, False)])
+def test_a_newer_run_of_our_name_takes_its_address_from_an_older_member_only(holder: int, yields: bool) -> None:
+    solo = _settled(holder)
+    solo.hear(Alive(info_of(200, "me", at=address_of(holder)), 0))
+    assert solo.core.is_superseded is yields
+    assert solo.states() == {"me": ALIVE, f"n{holder}": DEAD if yields else ALIVE}
 
 
 # State syncs

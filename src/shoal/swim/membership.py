@@ -230,48 +230,55 @@ class Membership:
 
     def _welcome(self, info: NodeInfo, incarnation: int, now: float) -> None:
         """A run that is not in the table."""
-        if len(self._table) >= self._config.max_members:
-            self._stats.drop(Drop.TABLE_FULL)
+        if not (self._may_take_name(info) and self._may_take_address(info)):
             return
-        if not (self._clear_address(info, now) and self._clear_name(info, now)):
-            return
+        self._clear_address(info, now)
+        older = self._clear_name(info, now)
         slot = self._table.add(info, pack(incarnation, MemberState.ALIVE), now)
         self._ring.insert(info.id)
         self._gossip(Alive(info, incarnation), Priority.NORMAL)
-        self._tell(MemberJoined(self._table.member(slot)))
+        member = self._table.member(slot)
+        # A name that moves away from a run that seems well: perhaps two processes use it.
+        if older is not None and older.state is MemberState.ALIVE and older.address != info.address:
+            self._tell(NameConflict(winner=member, loser=older))
+        self._tell(MemberJoined(member))
 
-    def _clear_name(self, info: NodeInfo, now: float) -> bool:
-        """End and forget an older run of the same name; False if a newer run holds it."""
+    def _may_take_name(self, info: NodeInfo) -> bool:
+        """Whether a run that is not in the table gets a row: no newer run holds its name, or else there is room."""
+        slot = self._table.slot_named(info.name)
+        if slot is not None and self._table.info(slot).id > info.id:
+            self._stats.drop(Drop.OLD_RUN)
+            return False
+        if slot is None and len(self._table) >= self._config.max_members:
+            self._stats.drop(Drop.TABLE_FULL)
+            return False
+        return True
+
+    def _clear_name(self, info: NodeInfo, now: float) -> Member | None:
+        """End and forget an older run of the same name; returns what it was."""
         slot = self._table.slot_named(info.name)
         if slot is None:
-            return True
-        if self._table.info(slot).id > info.id:
-            self._stats.drop(Drop.OLD_RUN)
-            return False
-        self._report_conflict(slot, info)
+            return None
+        older = self._table.member(slot)
         self._end_run(slot, now)
-        self.tombstones.discard(self._table.info(slot).id)
+        self.tombstones.discard(older.id)
         self._table.remove(slot)
-        return True
+        return older
 
-    def _clear_address(self, info: NodeInfo, now: float) -> bool:
-        """End an older run at the same address; False if a newer run, or this node, is there."""
+    def _may_take_address(self, info: NodeInfo) -> bool:
+        """Whether neither a newer run nor this node is at the address."""
         slot = self._table.slot_at(info.address)
-        if slot is None or self._table.info(slot).id == info.id:
-            return True
-        holder = self._table.info(slot).id
-        if holder == self.id or holder > info.id:
+        holder = info.id if slot is None else self._table.info(slot).id
+        if holder != info.id and (holder == self.id or holder > info.id):
             self._stats.drop(Drop.OLD_RUN)
             return False
-        self._end_run(slot, now)
         return True
 
-    def _report_conflict(self, slot: int, winner: NodeInfo) -> None:
-        """Tell the user when a name moves away from a run that seems well: perhaps two processes use it."""
-        loser = self._table.member(slot)
-        if loser.state is MemberState.ALIVE and loser.address != winner.address:
-            member = Member(winner.name, winner.id, winner.address, MemberState.ALIVE, 0, winner.tags, loser.since)
-            self._tell(NameConflict(winner=member, loser=loser))
+    def _clear_address(self, info: NodeInfo, now: float) -> None:
+        """End an older run at the same address."""
+        slot = self._table.slot_at(info.address)
+        if slot is not None and self._table.info(slot).id != info.id:
+            self._end_run(slot, now)
 
     def _end_run(self, slot: int, now: float) -> None:
         """A newer run took over, so the old one is dead.
@@ -286,10 +293,11 @@ class Membership:
     def _renew(self, slot: int, info: NodeInfo, incarnation: int, now: float) -> None:
         """The owner's newer word about a run in the table: a refutation, a return from the dead, or new tags."""
         known, was = self._table.info(slot), self._table.state(slot)
-        if not self._clear_address(info, now):
+        if not self._may_take_address(info):
             return
         self._cancel_suspicion(info.id)
         self.tombstones.discard(info.id)
+        self._clear_address(info, now)
         self._table.set_info(slot, info)
         self._table.set_belief(slot, pack(incarnation, MemberState.ALIVE), now)
         self._gossip(Alive(info, incarnation), Priority.CRITICAL if was > MemberState.ALIVE else Priority.NORMAL)
@@ -323,9 +331,13 @@ class Membership:
             self._stats.drop(Drop.STALE)
 
     def _suspect(self, slot: int, belief: int, accuser: NodeId, now: float, probe: ProbeReport | None) -> None:
-        id, was_present = self._table.info(slot).id, self._table.state(slot).is_present
+        info, was_present = self._table.info(slot), self._table.state(slot).is_present
+        if not self._may_take_address(info):
+            return
+        id = info.id
         self._cancel_suspicion(id)
         self.tombstones.discard(id)
+        self._clear_address(info, now)
         self._table.set_belief(slot, belief, now)
         bounds = suspicion_bounds(self._config, self._table.present_count)
         suspicion = Suspicion(accuser, bounds, now, probe)
@@ -430,9 +442,8 @@ class Membership:
         since = now - record.age
         if self.tombstones.is_over(since, now):
             self._stats.drop(Drop.STALE)
-        elif len(self._table) >= self._config.max_members:
-            self._stats.drop(Drop.TABLE_FULL)
-        elif self._clear_name(info, now):
+        elif self._may_take_name(info):
+            self._clear_name(info, now)
             self._table.add(info, pack(record.incarnation, record.state), since)
             self.tombstones.add(info.id, since)
 
@@ -504,6 +515,9 @@ class Membership:
 
     def _yield_name(self, info: NodeInfo, incarnation: int, now: float) -> None:
         """A newer run holds our name in every view but ours: give it up here too, and say so."""
+        if not self._may_take_address(info):
+            return
+        self._clear_address(info, now)
         loser = self.local
         self.is_superseded = True
         self._drop_own_row()
