@@ -253,6 +253,16 @@ def test_confirmations_shorten_a_suspicion_and_are_passed_on() -> None:
     assert failed.evidence.accusers == ("n2", "n3")
 
 
+def test_a_confirmation_after_the_shortened_time_kills_at_once() -> None:
+    solo = _solo(1, 2, 3)
+    solo.hear(Suspect(PEER, 0, A), Suspect(PEER, 0, B))
+    solo.sleep(10.0)
+    assert solo.state(1) is SUSPECT
+    solo.hear(Suspect(PEER, 0, C))
+    solo.sleep(0.0)
+    assert solo.state(1) is DEAD
+
+
 @pytest.mark.parametrize("accuser", [A, B])
 def test_who_accused_before_does_not_confirm(accuser: NodeId) -> None:
     solo = _solo(1, 2, 3)
@@ -300,6 +310,28 @@ def test_an_old_suspicion_changes_nothing() -> None:
     solo.hear(Suspect(PEER, 1, A))
     assert solo.state(1) is ALIVE
     assert solo.dropped[Drop.STALE] == 1
+
+
+def test_a_suspicion_at_a_higher_incarnation_begins_anew_and_tells_of_the_refutation_in_between() -> None:
+    solo = _solo(1, 2, 3)
+    solo.hear(Suspect(PEER, 0, A))
+    solo.sleep(20.0)
+    solo.quiet()
+    solo.hear(Suspect(PEER, 1, B))
+    assert [type(event) for event in solo.events()] == [MemberRecovered, MemberSuspected]
+    solo.sleep(20.0)
+    assert solo.state(1) is SUSPECT
+    solo.sleep(5.0)
+    assert solo.state(1) is DEAD
+
+
+def test_our_own_failed_probe_confirms_and_is_kept_as_evidence() -> None:
+    solo = _solo(1)
+    solo.start()
+    solo.hear(Suspect(PEER, 0, STRANGER))
+    solo.sleep(LEAST + 1.0)
+    [failed] = solo.events(MemberFailed)
+    assert failed.evidence.probe is not None
 
 
 def test_the_refutation_of_tags_tells_both() -> None:

@@ -326,12 +326,12 @@ class Membership:
         if supersedes(incoming, belief):
             self._suspect(slot, incoming, accuser, now, probe)
         elif incoming == belief:
-            self._confirm(id, incarnation, accuser, now)
+            self._confirm(id, incarnation, accuser, now, probe)
         else:
             self._stats.drop(Drop.STALE)
 
     def _suspect(self, slot: int, belief: int, accuser: NodeId, now: float, probe: ProbeReport | None) -> None:
-        info, was_present = self._table.info(slot), self._table.state(slot).is_present
+        info, was = self._table.info(slot), self._table.state(slot)
         if not self._may_take_address(info):
             return
         id = info.id
@@ -342,28 +342,33 @@ class Membership:
         bounds = suspicion_bounds(self._config, self._table.present_count)
         suspicion = Suspicion(accuser, bounds, now, probe)
         self._suspicions[id] = suspicion
-        self._arm(id, suspicion)
+        self._arm(id, suspicion, now)
         self._stats.suspicions += 1
         self._gossip(Suspect(id, incarnation_of(belief), accuser), Priority.HIGH)
         member = self._table.member(slot)
-        if not was_present:  # It refuted its death, and was suspected again before we heard of it.
+        # What it refuted, before it was suspected again, we did not hear of.
+        if was is MemberState.SUSPECT:
+            self._tell(MemberRecovered(member))
+        elif not was.is_present:
             self._ring.insert(id)
             self._tell(MemberJoined(member))
         reason = VerdictReason.PROBE_FAILED if probe is not None else VerdictReason.REPORTED
         self._tell(MemberSuspected(member, self._evidence(reason, suspicion)))
 
-    def _confirm(self, id: NodeId, incarnation: int, accuser: NodeId, now: float) -> None:
+    def _confirm(self, id: NodeId, incarnation: int, accuser: NodeId, now: float, probe: ProbeReport | None) -> None:
         """A further accuser shortens the suspicion, and the first few are passed on (Lifeguard §IV-B)."""
         suspicion = self._suspicions[id]
+        suspicion.probe = suspicion.probe or probe
         if not suspicion.confirm(accuser):
             self._stats.drop(Drop.STALE)
             return
-        self._arm(id, suspicion)
+        self._arm(id, suspicion, now)
         self._gossip(Suspect(id, incarnation, accuser), Priority.HIGH)
 
-    def _arm(self, id: NodeId, suspicion: Suspicion) -> None:
+    def _arm(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
         suspicion.cancel()
-        suspicion.timer = self._timers.at(suspicion.deadline, partial(self._expire, id, suspicion, suspicion.deadline))
+        due = max(suspicion.deadline, now)  # A late confirmation may leave no time at all.
+        suspicion.timer = self._timers.at(due, partial(self._expire, id, suspicion, due))
 
     def _expire(self, id: NodeId, suspicion: Suspicion, due: float, now: float) -> None:
         """The suspicion was not refuted in time.
