@@ -747,6 +747,17 @@ def test_a_node_without_its_name_does_not_fight_for_it() -> None:
     assert _told(solo) == []
 
 
+def test_a_node_without_its_name_is_no_tombstone_of_its_own() -> None:
+    solo = Solo(tombstone_life=60.0)
+    solo.meet(1)
+    solo.sync_from(PEER)
+    solo.hear(Alive(info_of(200, "me"), 3), Dead(node_id(200), 3, PEER))
+    solo.sleep(100.0)
+    solo.sync_from(PEER, _record(solo.info, DEAD, 9))
+    assert solo.core.local.state is ALIVE
+    assert solo.states() == {"n1": ALIVE}
+
+
 def test_a_newer_run_at_our_own_address_is_our_own_past() -> None:
     solo = _settled(1)
     solo.hear(Alive(info_of(200, "me", at=solo.info.address), 3))
@@ -881,10 +892,32 @@ def test_a_broadcast_that_fits_in_no_datagram_is_refused() -> None:
     assert any(isinstance(update, UserBroadcast) for update in _told(solo))
 
 
+def test_news_that_fits_in_none_of_our_datagrams_is_held_but_does_not_block_other_news() -> None:
+    solo = _solo(1, max_datagram=512)
+    solo.hear(*(Alive(info_of(number, x="y" * 500), 0) for number in range(300, 320)))
+    solo.hear(Alive(info_of(2), 0))
+    assert solo.state(300) is ALIVE
+    assert solo.dropped[Drop.OVERSIZED] == 20
+    assert Alive(info_of(2), 0) in _told(solo)
+
+
+def test_news_that_does_not_fit_still_supersedes_what_was_queued() -> None:
+    solo = _solo(1, max_datagram=512)
+    solo.hear(Suspect(PEER, 0, A), Alive(info_of(1, x="y" * 500), 1))
+    assert _told(solo) == []
+
+
 def test_news_of_a_member_replaces_older_news_of_it() -> None:
     solo = _solo(1, 2)
     solo.hear(Suspect(PEER, 0, A), Alive(info_of(1), 1), Dead(PEER, 1, A))
     assert set(map(str, _told(solo))) == {str(Dead(PEER, 1, A))}
+
+
+def test_what_is_remembered_of_recent_deaths_is_bounded() -> None:
+    solo = Solo(max_tombstones=16)
+    for number in range(300, 400):
+        solo.hear(Alive(info_of(number), 0), Dead(node_id(number), 0, A))
+    assert len(solo.core._membership.recently_dead) <= 16
 
 
 def test_an_address_may_be_a_host_name() -> None:

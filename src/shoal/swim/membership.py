@@ -70,6 +70,10 @@ class Membership:
         self.is_settled = False
         """Whether we have exchanged views with a peer; until then a newer run of our name is our own past, not a
         rival."""
+        empty = self._dialect.encode(Gossip(0, 0, info.id))
+        overhead = self._dialect.packet_overhead + self._dialect.update_overhead
+        #: Bytes of the largest update that fits in the smallest packet that carries updates.
+        self._room = self._config.max_datagram - len(empty) - overhead
         self._check_size(info)
         self._table.add(info, pack(0, MemberState.ALIVE), now)
         self._announce()
@@ -438,14 +442,16 @@ class Membership:
         self.tombstones.add(id, now)
         self.recently_dead.pop(id, None)
         self.recently_dead[id] = now
+        if len(self.recently_dead) > self._config.max_tombstones:
+            del self.recently_dead[next(iter(self.recently_dead))]
         if was_present:
             self._stats.deaths += 1
             self._tell(MemberFailed(self._table.member(slot), evidence))
 
     def _apply_tombstone(self, info: NodeInfo, record: SyncRecord, now: float) -> None:
-        """A peer remembers a dead or left run that is not in our table."""
+        """A peer remembers a dead or left run that is not in our table; ours is not once it is superseded."""
         since = now - record.age
-        if self.tombstones.is_over(since, now):
+        if self.tombstones.is_over(since, now) or info.id == self.id:
             self._stats.drop(Drop.STALE)
         elif self._may_take_name(info):
             self._clear_name(info, now)
@@ -545,7 +551,12 @@ class Membership:
 
     def _gossip(self, update: Update, priority: Priority) -> None:
         key = (update.origin, update.number) if isinstance(update, UserBroadcast) else _subject(update)
-        self._queue.push(key, self._dialect.encode_update(update), priority)
+        data = self._dialect.encode_update(update)
+        if len(data) <= self._room:
+            self._queue.push(key, data, priority)
+        else:  # A peer with larger datagrams sent it; waiting here, it would only be in the way of other news.
+            self._queue.discard(key)
+            self._stats.drop(Drop.OVERSIZED)
 
     def _evidence(self, reason: VerdictReason, suspicion: Suspicion, timeout: float | None = None) -> Evidence:
         return Evidence(
@@ -568,12 +579,8 @@ class Membership:
         self._check_fits("own record", self._dialect.encode_update(Alive(info, MAX_INCARNATION)))
 
     def _check_fits(self, what: str, update: bytes) -> None:
-        """Whether an update fits in the smallest packet that carries updates."""
-        packet = self._dialect.encode(Gossip(0, 0, self.id))
-        size = len(update) + self._dialect.update_overhead
-        room = self._config.max_datagram - len(packet) - self._dialect.packet_overhead
-        if size > room:
-            raise MessageTooLargeError(what, size, room, "max_datagram")
+        if len(update) > self._room:
+            raise MessageTooLargeError(what, len(update), self._room, "max_datagram")
 
 
 def _subject(update: Alive | Suspect | Dead | Left) -> NodeId:

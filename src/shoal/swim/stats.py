@@ -32,6 +32,8 @@ class Drop(StrEnum):
     RELAYS_FULL = "relays_full"
     QUEUE_FULL = "queue_full"
     """An update pushed out of the gossip queue before it had spread."""
+    OVERSIZED = "oversized"
+    """News that fits in none of this node's datagrams, and so was not passed on."""
     EXCHANGES_FULL = "exchanges_full"
     """A stream exchange that was not started because too many are under way."""
 
