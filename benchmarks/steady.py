@@ -17,6 +17,10 @@ The LAN profiles of kinship and memberlist synchronise whole views every 30 s, a
 first 30 s are over. ``--settle 60 --seconds 60`` includes that; the default window, which is meant
 for a quick comparison, does not.
 
+All nodes of a peer share a process, so events that fall together share a wake-up and cost less than they would
+alone. Nodes that joined in one burst may keep their timers in step for ever after; ``--spread 40`` joins them over
+40 s instead, which takes that advantage away.
+
 A peer that cannot run here is listed as skipped, with the reason. Linux only.
 """
 
@@ -32,6 +36,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from math import nan
 from types import FrameType
 from typing import NoReturn
 
@@ -110,6 +115,7 @@ class Plan:
     """How every run is measured."""
 
     rounds: int
+    spread: float
     settle: float
     seconds: float
     own_network: bool
@@ -117,9 +123,9 @@ class Plan:
 
 def measure(peer: _peers.Peer, nodes: int, plan: Plan) -> tuple[Formed, Sample]:
     """Run ``peer`` once; raises :class:`PeerError`."""
-    command = [*peer.command, "--nodes", str(nodes)]
+    command = [*peer.command, "--nodes", str(nodes), "--spread", str(plan.spread)]
     with running(in_own_network(command) if plan.own_network else command) as process:
-        formed = process.wait_formed(FORM_SECONDS)
+        formed = process.wait_formed(FORM_SECONDS + plan.spread)
         time.sleep(plan.settle)
         before = process.read()
         time.sleep(plan.seconds)
@@ -160,6 +166,12 @@ def compare(peers: Sequence[_peers.Peer], nodes: int, plan: Plan) -> tuple[list[
             )
     results = [Result(nodes, formed[name], runs) for name, runs in samples.items() if runs]
     return results, list(failed.values())
+
+
+def heading(nodes: int, plan: Plan) -> str:
+    joined = f"joined over {plan.spread:g} s" if plan.spread else "joined at once"
+    runs = f"median (min–max) of {plan.rounds} × {plan.seconds:g} s"
+    return f"{nodes} nodes, {joined}: {runs}, ×ratio to {BASELINE}"
 
 
 def table(results: Sequence[Result]) -> str:
@@ -240,8 +252,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME,…",
         help=f"any of {','.join(_peers.NAMES)} (all)",
     )
-    parser.add_argument("--seconds", type=_positive, default=20.0, help="length of the window (20)")
-    parser.add_argument("--settle", type=_positive, default=5.0, help="pause before it (5)")
+    parser.add_argument("--seconds", type=_window, default=20.0, help="length of the window (20)")
+    parser.add_argument("--settle", type=_seconds, default=5.0, help="pause before it (5)")
+    parser.add_argument("--spread", type=_seconds, default=0.0, help="seconds that the joins are spread over (0)")
     parser.add_argument("--rounds", type=_count, default=3, help="runs of each peer (3)")
     parser.add_argument("--json", action="store_true", help="print one JSON document, no tables")
     parser.add_argument(
@@ -275,13 +288,20 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _positive(text: str) -> float:
+def _seconds(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = 0.0
-    if not 0 < value < 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds below 3600")
+        value = nan
+    if not 0 <= value < 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 3600")
+    return value
+
+
+def _window(text: str) -> float:
+    value = _seconds(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a window has 1 second or more, not {text}")
     return value
 
 
@@ -309,7 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     refusal = own_network_refusal()
     if refusal is not None:
         note(f"{refusal}; datagrams and bytes are those of the whole machine")
-    plan = Plan(options.rounds, options.settle, options.seconds, own_network=refusal is None)
+    plan = Plan(options.rounds, options.spread, options.settle, options.seconds, own_network=refusal is None)
     peers, problems = prepare(options.peers, options.kinship_python)
     results: list[Result] = []
     for nodes in options.nodes:
@@ -317,8 +337,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results += measured
         problems += failed
         if measured and not options.json:
-            print(f"\n{nodes} nodes: median (min–max) of {plan.rounds} × {plan.seconds:g} s, ×ratio to {BASELINE}")
-            print(table(measured), flush=True)
+            print(f"\n{heading(nodes, plan)}\n{table(measured)}", flush=True)
     if options.json:
         print(json.dumps(document(results, problems, plan), indent=2))
     else:

@@ -6,6 +6,8 @@ of the N views holds all N members it prints one line of JSON, and then idles. T
 ("formed"), ``seconds`` (since before the first node started), ``name``, ``version``, ``encrypted`` and
 ``profile``.
 
+``--spread SECONDS`` starts the joins evenly over so long instead of all at once.
+
 Whenever its standard input closes the program exits 0 at once, without leaving: what follows the window is
 not measured, and a peer whose benchmark was killed ends by itself.
 """

@@ -49,25 +49,30 @@ class Implementation(Generic[N]):
         """Run the peer program until its standard input closes."""
         parser = argparse.ArgumentParser(description=f"N nodes of {self.distribution}")
         parser.add_argument("--nodes", type=int, required=True, metavar="N")
-        count = parser.parse_args().nodes
+        parser.add_argument("--spread", type=float, default=0.0, metavar="SECONDS")
+        options = parser.parse_args()
         threading.Thread(target=_exit_when_input_closes, daemon=True).start()
-        asyncio.run(self._run(count))
+        asyncio.run(self._run(options.nodes, options.spread))
 
-    async def _run(self, count: int) -> None:
+    async def _run(self, count: int, spread: float) -> None:
         facts = Facts(self.distribution, version(self.distribution), self.encrypted)
         async with AsyncExitStack() as stack:
             begin = time.perf_counter()
-            await _views_full(await self._start(stack, count))
+            await _views_full(await self._start(stack, count, spread))
             seconds = time.perf_counter() - begin
             line = {"event": "formed", "seconds": round(seconds, 3), **asdict(facts)}
             print(json.dumps(line), flush=True)
             await asyncio.Event().wait()
 
-    async def _start(self, stack: AsyncExitStack, count: int) -> list[N]:
+    async def _start(self, stack: AsyncExitStack, count: int, spread: float) -> list[N]:
         first = await stack.enter_async_context(self.open_node("node-0", []))
         seeds = [self.address_of(first)]
-        others = (self.open_node(f"node-{i}", seeds) for i in range(1, count))
-        return [first, *await asyncio.gather(*map(stack.enter_async_context, others))]
+
+        async def join(number: int) -> N:
+            await asyncio.sleep(spread * number / count)
+            return await stack.enter_async_context(self.open_node(f"node-{number}", seeds))
+
+        return [first, *await asyncio.gather(*map(join, range(1, count)))]
 
 
 def _exit_when_input_closes() -> None:

@@ -31,9 +31,10 @@ type formed struct {
 
 func main() {
 	count := flag.Int("nodes", 0, "number of nodes")
+	spread := flag.Float64("spread", 0, "seconds over which the joins are spread")
 	flag.Parse()
 	go exitWhenInputCloses()
-	if err := run(*count); err != nil {
+	if err := run(*count, *spread); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -45,9 +46,9 @@ func exitWhenInputCloses() {
 	os.Exit(0)
 }
 
-func run(count int) error {
+func run(count int, spread float64) error {
 	begin := time.Now()
-	nodes, err := start(count)
+	nodes, err := start(count, spread)
 	if err != nil {
 		return err
 	}
@@ -60,8 +61,8 @@ func run(count int) error {
 	return json.NewEncoder(os.Stdout).Encode(line)
 }
 
-// start opens the first node, then all others at once, each joining the first.
-func start(count int) ([]*memberlist.Memberlist, error) {
+// start opens the first node, then all others over spread seconds, each joining the first.
+func start(count int, spread float64) ([]*memberlist.Memberlist, error) {
 	if count < 1 {
 		return nil, fmt.Errorf("--nodes must be at least 1, not %d", count)
 	}
@@ -75,6 +76,7 @@ func start(count int) ([]*memberlist.Memberlist, error) {
 	failures := make(chan error, count)
 	for i := 1; i < count; i++ {
 		go func() {
+			time.Sleep(time.Duration(spread * float64(i) / float64(count) * float64(time.Second)))
 			node, err := open(i, seed)
 			nodes[i] = node
 			failures <- err
