@@ -7,7 +7,7 @@
 """
 
 import logging
-from importlib.metadata import version
+from importlib.metadata import version as _version
 
 from shoal.cluster import Cluster, Health
 from shoal.config import ClusterConfig, Profile
@@ -34,6 +34,6 @@ __all__ = [  # noqa: PLE0604
     *_events,
 ]
 
-__version__ = version("shoal")
+__version__ = _version("shoal")
 
 logging.getLogger("shoal").addHandler(logging.NullHandler())
