@@ -81,7 +81,7 @@ class _LoopThread:
                 if self._is_stopped:
                     raise ClosedError("this cluster object is closed")
                 return asyncio.run_coroutine_threadsafe(work, self._loop)
-        except BaseException:
+        except LifecycleError:
             work.close()
             raise
 

@@ -39,6 +39,6 @@ def _own_host_towards(seed: Address, family: socket.AddressFamily) -> str | None
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect(seed)
             host = str(probe.getsockname()[0])
-    except (OSError, OverflowError):  # the latter for a port above 65535
+    except OSError:
         return None
     return None if "%" in host else host  # a zone means nothing to peers
