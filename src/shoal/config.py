@@ -110,8 +110,9 @@ class ClusterConfig:
     """Relays, 0 to 16. How many members are asked to ping in our place (SWIM's k; ML: 3). More tolerates more loss."""
     stream_probe: bool = True
     """Ping over a stream beside the relays (ML), which finds members whose datagrams alone are lost."""
-    nack_fraction: float = _number(0.8, 0.1, 1.0, "of the probe timeout")
-    """Fraction of the probe timeout, 0.1 to 1. When a relay without an answer says so (LG: 0.8)."""
+    nack_fraction: float = _number(0.8, 0.1, 1.0, "of the wait")
+    """Fraction of the wait, 0.1 to 1. When, of the time until the prober's verdict, a relay without an answer says so
+    (LG: 0.8)."""
     max_relayed: int = _count(1024, 1, 1_000_000, "probes")
     """Probes, 1 to 1000000. How many indirect probes this node carries at once; more are dropped and counted."""
 

@@ -127,6 +127,16 @@ class Solo:
     def sleep_until(self, moment: float) -> None:
         self.sleep(moment - self.now)
 
+    def sleep_until_sent(self, kind: type[M]) -> Sent:
+        """Let time pass until one datagram with such a message goes out; returns it and forgets all others."""
+        while True:
+            deadline = self.core.next_deadline()
+            assert deadline is not None, f"no {kind.__name__} is ever sent"
+            self.sleep_until(max(deadline, self.now))
+            if packets := self.sent(kind):
+                [packet] = packets
+                return packet
+
     def stall(self, seconds: float) -> None:
         """Let time pass with the process stopped, then fire what is due."""
         self.now += seconds

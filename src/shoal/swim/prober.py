@@ -26,8 +26,8 @@ from shoal.wire.messages import Ack, Nack, Ping, PingRequest
 __all__ = ["Prober"]
 
 _RELAY_LIFE: Final = 2.0
-"""Probe timeouts for which a relay waits for the target: a late ack is still worth passing on until the requester's
-verdict falls, which is one timeout after it asked and at most another one later."""
+"""Timeouts of a ping request for which its relay waits for the target: a late ack is worth passing on until the
+requester's verdict falls, which is one timeout after it asked and at most another one later."""
 
 
 @dataclass(slots=True)
@@ -52,7 +52,8 @@ class _Relayed:
 
     requester: Address
     requester_seq: int
-    nack_timer: Timer
+    timer: Timer
+    """Of the nack, and after it of the end."""
 
 
 class Prober:
@@ -109,20 +110,24 @@ class Prober:
 
     def _ask_others(self, probe: _Probe, now: float) -> None:
         """The direct ping was not answered in time: ask relays, and try a stream."""
+        late = now - (probe.started + probe.timeout)
+        probe.deadline += late  # Relays get their time however late they are asked.
         probe.timer = self._timers.at(probe.deadline, partial(self._conclude, probe))
         if probe.acked or not self._table.is_present(probe.target):
             return
+        if self._is_stall(late):
+            self._health.worsen(HealthReason.STALLED)
         address = self._address_of(probe.target)
-        self._ask_relays(probe, address)
+        self._ask_relays(probe, address, now)
         if self._config.stream_probe:
             self._ping_over_stream(probe, address, now)
 
-    def _ask_relays(self, probe: _Probe, address: Address) -> None:
+    def _ask_relays(self, probe: _Probe, address: Address, now: float) -> None:
         skip = {self._membership.id, probe.target}
         slots = self._table.sample(self._random, self._config.indirect_probes, skip)
         probe.relays = tuple(self._table.info(slot).id for slot in slots)
         request = PingRequest(
-            probe.seq, self._table.digest, self._membership.id, probe.target, address, timeout=probe.timeout
+            probe.seq, self._table.digest, self._membership.id, probe.target, address, timeout=probe.deadline - now
         )
         for slot in slots:
             self._stats.ping_requests_out += 1
@@ -135,7 +140,7 @@ class Prober:
             self._dialect.encode(ping),
             partial(self._on_stream_ack, probe),
             lambda _reason, _now: None,
-            timeout=max(probe.deadline - now, self._config.probe_timeout),
+            timeout=probe.deadline - now,
             attempts=1,
         )
 
@@ -145,7 +150,8 @@ class Prober:
         except DecodeError as error:
             self._stats.drop(error.flaw)
             return
-        if isinstance(reply, Ack) and reply.seq == probe.seq and reply.sender == probe.target and not probe.acked:
+        is_open = probe is self._probe and not probe.acked
+        if is_open and isinstance(reply, Ack) and reply.seq == probe.seq and reply.sender == probe.target:
             self._stats.probes_acked_by_stream += 1
             self._succeed(probe, now)
 
@@ -159,13 +165,17 @@ class Prober:
         """The interval is over: pass the verdict, and go on to the next member."""
         self._probe = None
         if not probe.acked and self._table.is_present(probe.target):
-            if self._config.forgive_stalls and now - probe.deadline > self._config.probe_timeout:
+            if self._is_stall(now - probe.deadline):
                 # We slept: the ack may be waiting in our own inbox.
                 self._stats.probes_inconclusive += 1
                 self._health.worsen(HealthReason.STALLED)
             else:
                 self._fail(probe, now)
         self._begin(now)
+
+    def _is_stall(self, late: float) -> bool:
+        """Whether a timer was so late that this process cannot have been running, and that is forgiven."""
+        return self._config.forgive_stalls and late > self._config.probe_timeout
 
     def _fail(self, probe: _Probe, now: float) -> None:
         self._stats.probes_failed += 1
@@ -197,7 +207,7 @@ class Prober:
         if relayed is None:
             self._stats.drop(Drop.UNMATCHED_REPLY)
             return
-        relayed.nack_timer.cancel()
+        relayed.timer.cancel()
         self._stats.relayed_acks += 1
         answer = Ack(relayed.requester_seq, self._table.digest, self._membership.id)
         self._outbox.post_with_news(answer, relayed.requester)
@@ -238,19 +248,23 @@ class Prober:
             self._stats.drop(Drop.RELAYS_FULL)
             return
         seq = self._next_seq()
+        end = now + _RELAY_LIFE * request.timeout
         nack_due = now + self._config.nack_fraction * request.timeout
-        nack_timer = self._timers.at(nack_due, partial(self._send_nack, source, request.seq))
-        self._relayed[seq] = _Relayed(source, request.seq, nack_timer)
-        self._timers.at(now + _RELAY_LIFE * request.timeout, partial(self._forget_relayed, seq))
+        self._relayed[seq] = _Relayed(
+            source, request.seq, self._timers.at(nack_due, partial(self._send_nack, seq, end))
+        )
         slot = self._table.slot_of(request.target)
         self._ping(request.target, request.address if slot is None else self._table.info(slot).address, seq)
 
-    def _forget_relayed(self, seq: int, _now: float) -> None:
-        self._relayed.pop(seq, None)
-
-    def _send_nack(self, requester: Address, seq: int, _now: float) -> None:
+    def _send_nack(self, seq: int, end: float, _now: float) -> None:
+        relayed = self._relayed[seq]
+        relayed.timer = self._timers.at(end, partial(self._forget_relayed, seq))
         self._stats.nacks_out += 1
-        self._outbox.post_with_news(Nack(seq, self._table.digest, self._membership.id), requester)
+        nack = Nack(relayed.requester_seq, self._table.digest, self._membership.id)
+        self._outbox.post_with_news(nack, relayed.requester)
+
+    def _forget_relayed(self, seq: int, _now: float) -> None:
+        del self._relayed[seq]
 
     # Helpers
 
