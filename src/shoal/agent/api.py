@@ -55,14 +55,14 @@ def create_app(
     cluster: Cluster,
     *,
     trusted_host: Callable[[str], bool] | None = None,
-    on_left: Callable[[], None] | None = None,
+    on_leave: Callable[[], None] | None = None,
 ) -> Starlette:
     """The API of a started `cluster`.
 
     `trusted_host` says which host names requests may be addressed to; without it, that is left to whoever mounts the
-    application. `on_left` is called after `POST /v1/leave` has led to a goodbye.
+    application. `on_leave` is called when `POST /v1/leave` was asked for, before the goodbye.
     """
-    api = _Api(cluster, on_left)
+    api = _Api(cluster, on_leave)
     guards = [] if trusted_host is None else [Middleware(_HostGuard, trusted=trusted_host)]
     return Starlette(
         routes=[
@@ -104,9 +104,9 @@ def only_hosts_of(bound: Address) -> Callable[[str], bool]:
 class _Api:
     """The handlers."""
 
-    def __init__(self, cluster: Cluster, on_left: Callable[[], None] | None) -> None:
+    def __init__(self, cluster: Cluster, on_leave: Callable[[], None] | None) -> None:
         self._cluster = cluster
-        self._on_left = on_left
+        self._on_leave = on_leave
         self._streams = 0
 
     async def healthz(self, request: Request) -> Response:
@@ -174,9 +174,9 @@ class _Api:
     async def leave(self, request: Request) -> Response:
         _check_query(request)
         await _read_body(request, schema.LeaveRequest, default=schema.LeaveRequest())
+        if self._on_leave is not None:
+            self._on_leave()
         await self._cluster.leave()
-        if self._on_left is not None:
-            self._on_left()
         return _json(self._form(self._cluster.local))
 
     async def set_tags(self, request: Request) -> Response:

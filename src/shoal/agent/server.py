@@ -91,6 +91,8 @@ async def _run(config: ClusterConfig, sock: socket.socket | None) -> bool:
                 has_left = await _leave(cluster, stop)
                 await cluster.close()  # ends the event streams, and so lets the API end
                 if http is not None:
+                    # What it would complain of from here on are requests that the end cuts off.
+                    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
                     http.should_exit = True
                     http.force_exit = not has_left
         finally:
@@ -108,7 +110,7 @@ class _HttpServer(uvicorn.Server):
 
 
 def _http_server(cluster: Cluster, address: Address, stop: StopRequest) -> _HttpServer:
-    app = create_app(cluster, trusted_host=only_hosts_of(address), on_left=stop.asked.set)
+    app = create_app(cluster, trusted_host=only_hosts_of(address), on_leave=stop.asked.set)
     settings = uvicorn.Config(
         app,
         log_config=None,

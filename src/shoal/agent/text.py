@@ -66,7 +66,7 @@ def describe(event: schema.Event) -> str:
         case schema.LeaveCompleted():
             return "this node has left the cluster"
         case schema.SeedUnreachable(address=address, reason=reason):
-            return f"seed {address} is unreachable: {printable(reason)}; it will be tried again"
+            return f"seed {address} is unreachable: {printable(reason)}"
         case schema.EventsLost(count=count):
             return f"{count} events were lost, because they were read too slowly"
         case _:

@@ -4,7 +4,7 @@ from shoal.errors import MissingExtraError
 
 __all__ = ["main"]
 
-_EXTRA_MODULES = ("click", "rich")
+_EXTRA_PACKAGES = ("click", "rich")
 
 
 def main() -> None:
@@ -14,6 +14,6 @@ def main() -> None:
 
         shoal(prog_name="shoal")
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRA_MODULES:
+        if (error.name or "").partition(".")[0] not in _EXTRA_PACKAGES:
             raise
         raise SystemExit(f"Error: {MissingExtraError('the command line', 'cli')}") from None

@@ -16,12 +16,10 @@ from shoal.types import Address
 
 __all__ = ["AgentClient", "AgentError"]
 
-_TIMEOUT: Final = 10.0
-"""Seconds without a byte from the agent; it may take half of them to answer `join`."""
 _EVENTS_TIMEOUT: Final = 35.0
 """Seconds: more than three heartbeats of the event stream."""
-_LEAVE_TIMEOUT: Final = 70.0
-"""Seconds: more than the longest `leave_timeout`."""
+_LONGEST_GOODBYE: Final = 60.0
+"""Seconds: the limit of `leave_timeout`."""
 
 _EVENT: Final[msgspec.json.Decoder[schema.Event]] = msgspec.json.Decoder(schema.Event)
 
@@ -35,8 +33,10 @@ class AgentError(ShoalError):
 class AgentClient:
     """The API of the agent at one address. Every method raises `AgentError`."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, timeout: float = 10.0) -> None:
+        """`timeout` is in seconds without a byte from the agent, which may take half of the default for `join`."""
         self._address = address
+        self._timeout = timeout
 
     def members(self, states: tuple[str, ...] = (), tags: Mapping[str, str] | None = None) -> list[schema.Member]:
         """Members in these states, or in any, that have these tags."""
@@ -63,7 +63,7 @@ class AgentClient:
 
     def leave(self) -> schema.Member:
         """Let it say goodbye and end; returns its node as it was at the end."""
-        return self._ask("POST", "/v1/leave", schema.Member, body=schema.LeaveRequest(), timeout=_LEAVE_TIMEOUT)
+        return self._ask("POST", "/v1/leave", schema.Member, body=schema.LeaveRequest(), patience=_LONGEST_GOODBYE)
 
     def update_tags(self, changes: schema.TagChanges) -> schema.TagSet:
         """Set some tags and remove those whose value is None; returns all."""
@@ -79,8 +79,8 @@ class AgentClient:
                 if line.startswith(b"data: "):
                     yield self._decode(line.removeprefix(b"data: "), _EVENT)
 
-    def _ask(self, method: str, path: str, form: type[_T], *, body: object = None, timeout: float = _TIMEOUT) -> _T:
-        with closing(http.client.HTTPConnection(*self._address, timeout=timeout)) as connection:
+    def _ask(self, method: str, path: str, form: type[_T], *, body: object = None, patience: float = 0.0) -> _T:
+        with closing(http.client.HTTPConnection(*self._address, timeout=self._timeout + patience)) as connection:
             response = self._send(connection, method, path, body)
             answer = self._read(response)
         if response.status != 200:

@@ -49,7 +49,7 @@ def _info_pairs(info: schema.Info) -> list[tuple[str, str]]:
         ("status", _status(health)),
         ("local health", f"{health.local_health} (0 is best){f'; raised by {reasons}' if reasons else ''}"),
         ("last probe answered", "never" if probed is None else f"{age_text(probed)} ago"),
-        ("event streams", str(health.subscribers)),
+        ("event subscribers", str(health.subscribers)),
         ("version", info.version),
     ]
 

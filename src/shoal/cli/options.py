@@ -30,8 +30,8 @@ def _reader(read: Callable[[str], _T]) -> _Callback:
                 return tuple(map(read, value))
             return None if value is None else read(value)
         except ShoalError as error:
-            name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
-            raise click.ClickException(f"{name}: {error}") from None
+            where = f"{param.opts[0]}: " if isinstance(param, click.Option) else ""
+            raise click.ClickException(f"{where}{error}") from None
 
     return callback
 

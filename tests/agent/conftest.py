@@ -1,0 +1,3 @@
+from tests.agent.fixtures import agents, pair
+
+__all__ = ["agents", "pair"]

@@ -1,0 +1,85 @@
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+
+import msgspec
+import pytest
+
+from shoal import events
+from shoal.agent import schema
+from shoal.types import Address, Member, MemberState, NodeId, Tags
+
+ID = NodeId(bytes(range(16)))
+NOW = schema.Moment(100.0, datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC))
+B = Member("b", ID, Address("127.0.0.1", 7947), MemberState.DEAD, 3, Tags(role="worker"), since=97.5)
+PROBE = events.ProbeReport(timeout=0.5, deadline=1.0, relays=("c", "d"), nacks=1, stream_tried=True)
+EVIDENCE = events.Evidence(events.VerdictReason.SUSPICION_EXPIRED, ("a", "c"), 3.25, local_health=1, probe=PROBE)
+NAMED_EVENTS: dict[str, events.Event] = {
+    "member_joined": events.MemberJoined(B),
+    "member_suspected": events.MemberSuspected(B, EVIDENCE),
+    "member_recovered": events.MemberRecovered(B),
+    "member_failed": events.MemberFailed(B, EVIDENCE),
+    "member_left": events.MemberLeft(B),
+    "member_updated": events.MemberUpdated(B, Tags(role="idle")),
+    "name_conflict": events.NameConflict(B, B),
+    "broadcast_received": events.BroadcastReceived(ID, b"\x00\xff"),
+    "message_received": events.MessageReceived(ID, b"\x00\xff"),
+    "join_completed": events.JoinCompleted(),
+    "leave_completed": events.LeaveCompleted(),
+    "seed_unreachable": events.SeedUnreachable(Address("db", 7946), "no such host"),
+    "events_lost": events.EventsLost(7),
+}
+
+
+def test_every_event_has_a_form() -> None:
+    assert {type(event) for event in NAMED_EVENTS.values()} == set(get_args(events.Event))
+
+
+@pytest.mark.parametrize(("name", "event"), NAMED_EVENTS.items())
+def test_an_event_survives_the_way_through_json_under_its_name(name: str, event: events.Event) -> None:
+    form = schema.event_of(event, NOW)
+
+    data = msgspec.json.encode(form)
+
+    assert msgspec.json.decode(data)["event"] == schema.event_name(form) == name
+    assert msgspec.json.decode(data, type=schema.Event) == form
+
+
+def test_a_member_is_told_in_full() -> None:
+    assert msgspec.to_builtins(schema.Member.of(B, NOW)) == {
+        "name": "b",
+        "id": "00010203-0405-0607-0809-0a0b0c0d0e0f",
+        "address": "127.0.0.1:7947",
+        "state": "dead",
+        "incarnation": 3,
+        "tags": {"role": "worker"},
+        "age": 2.5,
+    }
+
+
+def test_evidence_is_told_in_full() -> None:
+    assert msgspec.to_builtins(schema.Evidence.of(EVIDENCE)) == {
+        "reason": "suspicion expired",
+        "accusers": ["a", "c"],
+        "suspicion_timeout": 3.25,
+        "local_health": 1,
+        "probe": {"timeout": 0.5, "deadline": 1.0, "relays": ["c", "d"], "nacks": 1, "stream_tried": True},
+    }
+
+
+def test_a_change_of_state_has_the_time_when_it_happened() -> None:
+    assert schema.event_of(events.MemberFailed(B, EVIDENCE), NOW).time == NOW.wall - timedelta(seconds=2.5)
+    assert schema.event_of(events.MemberUpdated(B, Tags()), NOW).time == NOW.wall
+
+
+def test_nothing_is_younger_than_now() -> None:
+    assert NOW.age(since=100.5) == 0
+
+
+def test_every_state_has_a_name() -> None:
+    names = {schema.Member.of(_in_state(state), NOW).state for state in MemberState}
+
+    assert names == set(get_args(schema.State)) == {str(state) for state in MemberState}
+
+
+def _in_state(state: MemberState) -> Member:
+    return Member("b", ID, Address("127.0.0.1", 7947), state, 0, Tags(), since=0.0)

@@ -1,0 +1,171 @@
+"""An agent's life as a process: how it starts, or does not, and how it ends."""
+
+import socket
+import sys
+from contextlib import closing
+from pathlib import Path
+from signal import SIGINT, SIGTERM, Signals
+
+import pytest
+
+from tests.agent.processes import Agents, shoal, wait_until
+
+needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGTERM to a process")
+
+
+def why_it_did_not_start(*options: str, **variables: str) -> str:
+    """The one line that a failed start leaves."""
+    ended = shoal("agent", "--bind", "127.0.0.1:0", "--http", "none", *options, **variables)
+    assert ended.returncode != 0
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("Error: ")
+    return line
+
+
+def test_an_agent_says_where_it_listens(agents: Agents) -> None:
+    started = agents.start("--name", "a", "--cluster", "blue", "--tag", "zone=x").wait_for_log("agent_started")
+
+    assert (started["cluster"], started["member"]["name"], started["member"]["tags"]) == ("blue", "a", {"zone": "x"})
+    assert not started["member"]["address"].endswith(":0")
+    assert not started["http"].endswith(":0")
+
+
+def test_settings_are_layered(agents: Agents, tmp_path: Path) -> None:
+    file = tmp_path / "shoal.toml"
+    file.write_text('name = "file"\ncluster = "file"\ntags = {zone = "file", rack = "file"}\n')
+
+    a = agents.start("--config", str(file), "--name", "option", "--tag", "zone=option", SHOAL_CLUSTER="variable")
+
+    started = a.wait_for_log("agent_started")
+    assert (started["member"]["name"], started["cluster"]) == ("option", "variable")
+    assert started["member"]["tags"] == {"zone": "option", "rack": "file"}
+
+
+def test_an_agent_without_http_is_a_member(agents: Agents) -> None:
+    a = agents.start("--name", "a")
+    b = agents.start("--name", "b", "--join", a.gossip, "--http", "none")
+
+    assert b.wait_for_log("agent_started")["http"] is None
+    a.wait_for_state("b", "alive")
+
+
+def test_the_variable_of_the_command_line_is_no_setting(agents: Agents) -> None:
+    agents.start("--name", "a", SHOAL_AGENT="127.0.0.1:7980").wait_for_log("agent_started")
+
+
+# Starts that fail
+
+
+def test_a_gossip_port_in_use_is_named() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        line = why_it_did_not_start("--bind", f"127.0.0.1:{port}")
+
+    assert f"127.0.0.1:{port}" in line
+    assert "in use" in line
+
+
+def test_an_http_port_in_use_is_named() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        line = why_it_did_not_start("--http", f"127.0.0.1:{port}")
+
+    assert f"cannot serve HTTP on 127.0.0.1:{port}: the port is in use" in line
+    assert "--http none" in line
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    assert "no interface of this machine has that address" in why_it_did_not_start("--bind", "192.0.2.1:7946")
+
+
+def test_http_beyond_this_machine_has_to_be_wanted(agents: Agents) -> None:
+    line = why_it_did_not_start("--http", "0.0.0.0:0")
+    assert "0.0.0.0:0" in line
+    assert "--http-allow-remote" in line
+
+    wanted = agents.start("--http", "0.0.0.0:0", "--http-allow-remote")
+    assert wanted.wait_for_log("agent_started")["http"].startswith("0.0.0.0:")
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.toml"
+
+    line = why_it_did_not_start("--config", str(missing))
+
+    assert str(missing) in line
+    assert "cannot be read" in line
+
+
+# Seeds
+
+
+def test_an_unresolvable_seed_is_a_warning_and_no_end(agents: Agents) -> None:
+    a = agents.start("--name", "a", "--join", "nowhere.invalid:7946")
+
+    line = a.wait_for_log("seed_unreachable", address="nowhere.invalid:7946")
+
+    assert line["level"] == "warning"
+    assert a.client.info().health.ready
+
+
+def test_a_seed_that_turns_up_late_is_joined(agents: Agents) -> None:
+    with closing(socket.socket()) as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        seed = f"127.0.0.1:{reserved.getsockname()[1]}"
+        a = agents.start("--name", "a", "--join", seed, SHOAL_REJOIN_INTERVAL="0.1")
+        a.wait_for_log("seed_unreachable", address=seed)
+
+    agents.start("--name", "s", "--bind", seed)
+
+    a.wait_for_state("s", "alive")
+    a.wait_for_log("seed_recovered", address=seed)
+    assert len([line for line in a.lines("seed_unreachable") if line["level"] == "warning"]) == 1
+
+
+# The end
+
+
+@needs_signals
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+def test_a_signal_is_a_goodbye(agents: Agents, number: Signals) -> None:
+    a, b = agents.pair()
+
+    b.signal(number)
+
+    assert b.wait() == 0
+    a.wait_for_state("b", "left")
+    assert a.lines("member_left")
+    assert not a.lines("member_failed")
+    assert [line["event"] for line in b.log][-3:] == ["agent_leaving", "leave_completed", "agent_stopped"]
+
+
+@needs_signals
+def test_a_second_signal_ends_at_once(agents: Agents) -> None:
+    _, b = agents.pair(SHOAL_GOSSIP_INTERVAL="60", SHOAL_PROBE_INTERVAL="60", SHOAL_LEAVE_TIMEOUT="60")
+    b.signal(SIGTERM)
+    b.wait_for_log("agent_leaving")
+    assert not b.client.info().health.ready
+
+    b.signal(SIGTERM)
+
+    assert b.wait() == 1
+    assert not b.lines("leave_completed")
+
+
+@needs_signals
+def test_an_event_stream_that_nobody_reads_does_not_hold_up_the_end(agents: Agents) -> None:
+    large = {"SHOAL_MAX_DATAGRAM": "65507", "SHOAL_MAX_TAG_BYTES": "32768"}
+    a = agents.start("--name", "a", **large)
+    with closing(socket.socket()) as frozen:
+        frozen.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        frozen.connect(a.http)
+        frozen.sendall(b"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        wait_until(lambda: a.client.info().health.subscribers == 2, "the stream is open")
+        for turn in range(200):
+            a.client.update_tags({"ballast": f"{turn:030000}"})
+        wait_until(lambda: len(a.lines("member_updated")) == 200, "the log is read")
+
+        a.signal(SIGTERM)
+
+        assert a.wait() == 0
+    assert [line["event"] for line in a.log][-3:] == ["agent_leaving", "leave_completed", "agent_stopped"]
