@@ -6,7 +6,7 @@ else
 BIN := .venv/bin
 endif
 PY := $(BIN)/python
-SOURCES = $(wildcard src tests benchmarks scripts)
+SOURCES = $(wildcard src tests benchmarks scripts examples)
 WORKERS ?= 2
 
 # The first interpreter that is new enough; `make PYTHON=/path/to/python` overrides the search.
