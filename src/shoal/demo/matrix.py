@@ -19,7 +19,7 @@ STATE_STYLES = {
     MemberState.ALIVE: "green",
     MemberState.SUSPECT: "yellow",
     MemberState.DEAD: "red",
-    MemberState.LEFT: "blue",
+    MemberState.LEFT: "bright_blue",
 }
 STATE_MARKS = {
     MemberState.ALIVE: "●",
@@ -32,8 +32,8 @@ _CONDITION_STYLES = {
     Condition.RUNNING: "green",
     Condition.FROZEN: "bold cyan",
     Condition.KILLED: "red",
-    Condition.LEAVING: "blue",
-    Condition.LEFT: "blue",
+    Condition.LEAVING: "bright_blue",
+    Condition.LEFT: "bright_blue",
 }
 _BLIND = {Condition.STARTING, Condition.KILLED, Condition.LEFT}
 """What sees nothing."""
