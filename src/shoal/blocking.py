@@ -214,11 +214,11 @@ class Cluster:
         """As `shoal.Cluster.update_tags`."""
         self.run(self._cluster.update_tags(changes))
 
-    def broadcast(self, payload: bytes) -> None:
+    def broadcast(self, payload: bytes | bytearray | memoryview) -> None:
         """As `shoal.Cluster.broadcast`."""
         self.run(self._cluster.broadcast(payload))
 
-    def send(self, to: Member | NodeId | str, payload: bytes) -> None:
+    def send(self, to: Member | NodeId | str, payload: bytes | bytearray | memoryview) -> None:
         """As `shoal.Cluster.send`."""
         self.run(self._cluster.send(to, payload))
 

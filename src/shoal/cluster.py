@@ -260,36 +260,36 @@ class Cluster:
         merged = {**self.local.tags, **changes}
         await self.set_tags({key: value for key, value in merged.items() if value is not None})
 
-    async def broadcast(self, payload: bytes) -> None:
-        """Send bytes to all members, which get a `BroadcastReceived`: once each, most likely.
+    async def broadcast(self, payload: bytes | bytearray | memoryview) -> None:
+        """Send bytes to all other members, which get a `BroadcastReceived`: once each, most likely.
 
         Raises `MessageTooLargeError` when they do not fit in a datagram, and `ClosedError` after `leave`.
         """
         running = self._commanded()
-        running.driver.call(running.core.broadcast, payload)
+        running.driver.call(running.core.broadcast, _as_bytes(payload))
 
-    async def send(self, to: Member | NodeId | str, payload: bytes) -> None:
-        """Send bytes to one member, which gets a `MessageReceived`: as reliable as a datagram.
+    async def send(self, to: Member | NodeId | str, payload: bytes | bytearray | memoryview) -> None:
+        """Send bytes to another member, which gets a `MessageReceived`: as reliable as a datagram.
 
         Raises `UnknownMemberError`, `MessageTooLargeError`, and `ClosedError` after `leave`.
         """
         running = self._commanded()
-        running.driver.call(running.core.send, self._id_of(to), payload)
+        running.driver.call(running.core.send, self._id_of(to), _as_bytes(payload))
 
     async def wait_for_members(self, count: int, timeout: float = 10.0) -> None:
         """Wait until so many members are alive, this node included; `timeout` is in seconds.
 
         Raises `ShoalTimeoutError`, and `ClosedError` when the node closes meanwhile.
         """
-        self._commanded()
+        running = self._commanded()
         with self.events() as events:
             try:
                 async with asyncio.timeout(timeout):
-                    while len(self.members()) < count:
+                    while running.core.counts()[MemberState.ALIVE] < count:
                         if await anext(events, None) is None:
                             raise ClosedError(f"the node closed while it waited for {count} members")
             except TimeoutError:
-                alive = len(self.members())
+                alive = running.core.counts()[MemberState.ALIVE]
                 raise ShoalTimeoutError(f"{alive} of {count} members are alive after {timeout} seconds") from None
 
     # Reads
@@ -369,8 +369,8 @@ class Cluster:
 
     async def _open(self, transport: Transport) -> _Running:
         loop = asyncio.get_running_loop()
+        await transport.bind()
         try:
-            await transport.bind()
             info = NodeInfo(
                 name=self._name,
                 id=NodeId.mint(time.time_ns() // 1_000_000, Random(secrets.randbits(128))),
@@ -430,6 +430,12 @@ class Cluster:
         if member is None:
             raise UnknownMemberError(f"no member is named {which!r}")
         return member.id
+
+
+def _as_bytes(payload: bytes | bytearray | memoryview) -> bytes:
+    if not isinstance(payload, bytes | bytearray | memoryview):
+        raise TypeError(f"a payload is bytes, not {type(payload).__name__}; encode it first")
+    return bytes(payload)
 
 
 def _default_name() -> str:
