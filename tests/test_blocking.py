@@ -271,14 +271,19 @@ class TestThreads:
 
 
 DEV = [sys.executable, "-X", "dev", "-W", "error"]
+HEAD = """
+import signal
+from shoal.blocking import Cluster
+from tests.clusters import FAST
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it, and so would this
+"""
 
 
 @contextmanager
 def program(text: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """A Python program with `FAST` and `Cluster`, which complains of everything; killed at the end."""
-    head = "from shoal.blocking import Cluster\nfrom tests.clusters import FAST\n"
     process = subprocess.Popen(
-        [*DEV, "-c", head + textwrap.dedent(text)],
+        [*DEV, "-c", HEAD + textwrap.dedent(text)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -224,6 +224,25 @@ class TestMembership:
                 await a.send(a.local, bytes(1400))
 
     @in_memory
+    async def test_a_payload_that_is_no_bytes_is_refused_in_words(self) -> None:
+        async with Lan().node("a") as a:
+            for attempt in (a.broadcast("hello"), a.send("a", "hello")):  # type: ignore[arg-type]
+                with pytest.raises(TypeError, match="a payload is bytes, not str; encode it first"):
+                    await attempt
+
+    @in_memory
+    async def test_a_payload_may_be_changed_once_it_is_on_its_way(self) -> None:
+        a, b, c = await trio(Lan())
+        with b.events() as events:
+            payload = bytearray(b"before")
+            await a.broadcast(payload)
+            await a.send("b", memoryview(payload))
+            payload[:] = b"AFTER!"
+            await asyncio.sleep(5)
+            assert [event.payload for event in drained(events)] == [b"before"] * 2  # type: ignore[union-attr]
+        await closed(a, b, c)
+
+    @in_memory
     async def test_waiting_for_members_ends_with_an_error_when_they_do_not_come(self) -> None:
         async with Lan().node("a") as a:
             await a.wait_for_members(1, timeout=0)
@@ -473,6 +492,15 @@ class TestLifecycle:
                 await a.start()
         with pytest.raises(ClosedError):
             await a.start()
+
+    @in_memory
+    async def test_a_transport_serves_one_node_and_the_second_does_not_hurt_the_first(self) -> None:
+        transport = Lan().network.transport(Address("10.0.0.1", 7946))
+        async with Cluster(FAST, transport=transport) as first:
+            with pytest.raises(AlreadyStartedError):
+                await Cluster(FAST, transport=transport).start()
+            assert first.health().is_running
+            transport.send(b"hello", NOBODY)
 
     @in_memory
     async def test_what_the_body_raises_passes_and_peers_see_a_goodbye(self) -> None:
