@@ -48,6 +48,7 @@ class Sent:
     updates: tuple[Update, ...]
     to: Address
     at: float
+    size: int
 
 
 STRANGER = node_id(999)
@@ -71,7 +72,7 @@ class Solo:
     def receive(self, message: Message, *updates: Update, source: Address | None = None) -> None:
         data = DIALECT.attach(DIALECT.encode(message), [DIALECT.encode_update(update) for update in updates])
         self.core.receive(data, source or address_of(999), self.now)
-        self._collect()
+        self.collect()
 
     def hear(self, *updates: Update) -> None:
         """News by the gossip of a stranger."""
@@ -84,7 +85,7 @@ class Solo:
     def ask(self, message: Message) -> Message | None:
         """The reply to a stream message."""
         reply = self.core.receive_stream(DIALECT.encode(message), address_of(999), self.now)
-        self._collect()
+        self.collect()
         return None if reply is None else DIALECT.decode(reply)[0]
 
     def sync_from(self, sender: NodeId, *records: SyncRecord) -> None:
@@ -93,23 +94,23 @@ class Solo:
 
     def reply(self, exchange: StreamExchange, message: Message) -> None:
         self.core.stream_replied(exchange.token, DIALECT.encode(message), self.now)
-        self._collect()
+        self.collect()
 
     def fail(self, exchange: StreamExchange, reason: str = "refused") -> None:
         self.core.stream_failed(exchange.token, reason, self.now)
-        self._collect()
+        self.collect()
 
     def start(self) -> None:
         self.core.start(self.now)
-        self._collect()
+        self.collect()
 
     def join(self, *seeds: Address) -> None:
         self.core.join(seeds, self.now)
-        self._collect()
+        self.collect()
 
     def leave(self) -> None:
         self.core.leave(self.now)
-        self._collect()
+        self.collect()
 
     # Time
 
@@ -119,7 +120,7 @@ class Solo:
         while (deadline := self.core.next_deadline()) is not None and deadline <= end:
             self.now = max(self.now, deadline)
             self.core.advance(self.now)
-            self._collect()
+            self.collect()
             fired += 1
             assert fired < 100_000, "the core asks to be woken without end"
         self.now = end
@@ -141,7 +142,7 @@ class Solo:
         """Let time pass with the process stopped, then fire what is due."""
         self.now += seconds
         self.core.advance(self.now)
-        self._collect()
+        self.collect()
 
     # What came out
 
@@ -180,7 +181,8 @@ class Solo:
         self._streams.clear()
         return outputs
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
+        """Take what the core has to hand out; only needed after its doors were used directly."""
         for output in self.core.outgoing():
             if isinstance(output, Datagram):
                 self._datagrams.append((self.now, output))
@@ -209,7 +211,7 @@ class Solo:
 
 def _decode(datagram: Datagram, at: float) -> Sent:
     message, updates = DIALECT.decode(datagram.data)
-    return Sent(message, tuple(updates), datagram.address, at)
+    return Sent(message, tuple(updates), datagram.address, at, len(datagram.data))
 
 
 Loss = Callable[[Solo, Datagram], bool]
@@ -273,16 +275,16 @@ class Net:
                     self._exchange(sender, receiver, output)
                 elif receiver is not None and not self.lost(sender, output):
                     receiver.core.receive(output.data, sender.info.address, self.now)
-                    receiver._collect()
+                    receiver.collect()
 
     def _exchange(self, sender: Solo, receiver: Solo | None, exchange: StreamExchange) -> None:
         reply = None
         if receiver is not None:
             reply = receiver.core.receive_stream(exchange.data, sender.info.address, self.now)
-            receiver._collect()
+            receiver.collect()
         if reply is None:
             sender.core.stream_failed(exchange.token, "no reply", self.now)
         else:
             self.log.append(reply)
             sender.core.stream_replied(exchange.token, reply, self.now)
-        sender._collect()
+        sender.collect()
