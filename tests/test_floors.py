@@ -50,9 +50,7 @@ IMPURE_BUILTINS = frozenset({"__import__", "eval", "exec", "input", "open", "pri
 def sources_under(src: Path) -> dict[str, str]:
     """Every module of the package in `src`, a package standing for its `__init__`."""
     return {
-        ".".join(path.relative_to(src).with_suffix("").parts).removesuffix(".__init__"): path.read_text(
-            "utf-8"
-        )
+        ".".join(path.relative_to(src).with_suffix("").parts).removesuffix(".__init__"): path.read_text("utf-8")
         for path in sorted((src / "shoal").rglob("*.py"))
     }
 
@@ -119,9 +117,7 @@ def impurities(source: str, allowed: frozenset[str]) -> Iterator[str]:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            partly |= {
-                alias.asname or alias.name: alias.name for alias in node.names if alias.name in PURE_NAMES
-            }
+            partly |= {alias.asname or alias.name: alias.name for alias in node.names if alias.name in PURE_NAMES}
     for base, name in imported(source):
         top = base.split(".")[0]
         if top in allowed or top in {"shoal", ""}:

@@ -104,10 +104,24 @@ class ClusterConfig:
     """Seconds, 0.01 to 60. One member is probed in each (SWIM's protocol period; LG, ML: 1). Half of it detects in
     half the time for twice the load."""
     probe_timeout: float = _seconds(0.5, 0.005, 30.0)
-    """Seconds, 0.005 to 30, below `probe_interval`. After it the relays are asked (LG, ML: 0.5). Choose a high
-    quantile of the round-trip time: too low costs messages, not false deaths."""
+    """Seconds, 0.005 to 30, below `probe_interval`. After it the relays are asked, and after it once more the verdict
+    falls (LG, ML: 0.5). Choose a high quantile of the round-trip time: too low costs messages, not false deaths."""
+    adaptive_timeout: bool = True
+    """Ask the relays earlier than `probe_timeout` where answers are usually quicker (RFC 6298), not below a fifth of
+    it."""
     indirect_probes: int = _count(3, 0, 16, "relays")
     """Relays, 0 to 16. How many members are asked to ping in our place (SWIM's k; ML: 3). More tolerates more loss."""
+    neighbour_probes: int = _count(1, 0, 8, "members")
+    """Members, 0 to 8. So many fixed neighbours on the ring of members are probed for each member in shuffled order,
+    which bounds the wait for the first probe of a dead member. 0 is SWIM's order."""
+    challengers: int = _count(6, 0, 32, "members")
+    """Members, 0 to 32. So many neighbours of a suspect probe it themselves as soon as they hear of the suspicion: a
+    live one refutes a round trip later, and a dead one is confirmed dead within an interval. 0 is Lifeguard's way."""
+    max_challenges: int = _count(16, 1, 1000, "probes")
+    """Probes, 1 to 1000. With so many probes under way this node challenges no further suspect, and leaves it to
+    others."""
+    withhold_verdicts: float = _seconds(30.0, 0.0, 3600.0)
+    """Seconds, 0 to 3600. For so long a node that hears from nobody passes no verdict on others."""
     stream_probe: bool = True
     """Ping over a stream beside the relays (ML), which finds members whose datagrams alone are lost."""
     nack_fraction: float = _number(0.8, 0.1, 1.0, "of the wait")
@@ -120,14 +134,21 @@ class ClusterConfig:
 
     lha_probe: bool = True
     """Stretch our own probe interval and timeout while our local health is bad (LHA-Probe, LG §IV-A)."""
+    trust_nacks: bool = True
+    """Take a nack for proof that our own link works, so that the failed probe leaves our local health alone. Off: the
+    score rises with each failed probe, and again when any relay owes its nack (LG), which punishes the healthy while
+    many fail."""
     local_health_max: int = _count(8, 0, 64, "points")
     """Points, 0 to 64. The ceiling of the local health score (LG's S: 8); timings stretch up to this many times plus
     one."""
 
     # Suspicion
 
-    suspicion_alpha: float = _number(4.0, 0.1, 100.0, "")
-    """Factor, 0.1 to 100. Least suspicion time is alpha * max(1, log10 n) * probe_interval (LG: 5, ML: 4)."""
+    suspicion_alpha: float = _number(0.75, 0.1, 100.0, "")
+    """Factor, 0.1 to 100. Least suspicion time is max(floor, alpha * log10 n) * probe_interval (LG: 5, ML: 4)."""
+    suspicion_floor: float = _number(2.0, 0.1, 100.0, "probe intervals")
+    """Probe intervals, 0.1 to 100. Lower bound of the least suspicion time: one for the challengers' probes and one
+    for a refutation (ML: alpha)."""
     suspicion_beta: float = _number(6.0, 1.0, 100.0, "")
     """Factor, 1 to 100. Longest suspicion time is beta times the least (LG, ML: 6). Used with `lha_suspicion`."""
     suspicion_confirmations: int = _count(2, 0, 16, "confirmations")
@@ -239,8 +260,6 @@ class ClusterConfig:
         wan = cls(
             probe_interval=5.0,
             probe_timeout=3.0,
-            suspicion_alpha=6.0,
-            suspicion_confirmations=4,
             gossip_interval=0.5,
             gossip_fanout=4,
             gossip_to_dead=60.0,
@@ -254,8 +273,6 @@ class ClusterConfig:
         local = cls(
             probe_timeout=0.2,
             indirect_probes=1,
-            suspicion_alpha=3.0,
-            suspicion_confirmations=1,
             gossip_interval=0.1,
             retransmit_mult=3,
             gossip_to_dead=15.0,

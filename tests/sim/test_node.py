@@ -192,13 +192,14 @@ def test_a_blocked_node_that_goes_on_lets_out_what_waited() -> None:
     assert cluster.run_until(cluster.converged, at_most=60)
 
 
-def test_a_blocked_node_suspects_others_because_it_hears_no_answer() -> None:
-    cluster = formed()
+@pytest.mark.parametrize(("patience", "accuses"), [(0.0, True), (15.0, True), (30.0, False)])
+def test_a_blocked_node_accuses_others_once_it_has_heard_nobody_for_too_long(patience: float, accuses: bool) -> None:
+    cluster = formed(config=ClusterConfig.lan(withhold_verdicts=patience))
 
     cluster.block_io("n2")
-    cluster.run(20)
+    cluster.run(25)
 
-    assert cluster.observed(MemberSuspected, observer="n2")
+    assert bool(cluster.observed(MemberSuspected, observer="n2")) is accuses
 
 
 # Slow processors and drifting clocks

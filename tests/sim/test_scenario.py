@@ -97,7 +97,7 @@ def test_every_step_can_be_played() -> None:
 
 
 def test_disagreement_fails_the_scenario_and_prints_it_as_a_script() -> None:
-    broken = Scenario(7, 3, (StartAll(), Agree(10), Partition((("n0",), ("n1", "n2"))), Wait(30.0), Agree(1.0)))
+    broken = Scenario(7, 3, (StartAll(), Agree(10), Partition((("n0",), ("n1", "n2"))), Wait(60.0), Agree(1.0)))
 
     with pytest.raises(ScenarioFailed, match="n0 does not hold n1 alive") as caught:
         play(broken)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeVar
 
-from shoal.config import ClusterConfig
 from shoal.events import Event
+from shoal.sim.profiles import MEMBERLIST
 from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram, StreamExchange
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Tags
@@ -61,7 +61,7 @@ class Solo:
     def __init__(self, number: int = OWN, *, seed: int = 1, info: NodeInfo | None = None, **config: Any) -> None:
         self.now = 0.0
         self.info = info or info_of(number, "me")
-        self.config = ClusterConfig(**config)
+        self.config = MEMBERLIST.replace(**{"forgive_stalls": True, **config})
         self.core = Swim(self.config, self.info, DIALECT, Random(seed), self.now)
         self._streams: list[StreamExchange] = []
         self._datagrams: list[tuple[float, Datagram]] = []

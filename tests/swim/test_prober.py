@@ -9,9 +9,9 @@ from shoal.events import MemberFailed, MemberSuspected, ProbeReport, VerdictReas
 from shoal.swim.health import HealthReason
 from shoal.swim.outputs import StreamExchange
 from shoal.swim.stats import Drop
-from shoal.types import Address, MemberState
+from shoal.types import Address, MemberState, NodeId
 from shoal.wire.dialect import Flaw
-from shoal.wire.messages import Ack, Alive, Dead, Nack, Ping, PingRequest, Suspect, SyncRequest
+from shoal.wire.messages import Ack, Alive, Dead, Gossip, Nack, Ping, PingRequest, Suspect, SyncRequest
 from tests.swim.harness import OWN, STRANGER, Solo, address_of, info_of, node_id
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
@@ -137,7 +137,7 @@ def test_as_many_relays_are_asked_as_there_are_and_are_wanted(helpers: int, want
 
 def test_the_stream_ping_can_be_switched_off() -> None:
     solo = Probing(helpers=1, stream_probe=False)
-    solo.at(2.0)
+    solo.at(1.0)
     assert solo.streams() == []
     [event] = solo.events(MemberSuspected)
     assert event.evidence.probe.stream_tried is False
@@ -167,7 +167,7 @@ def test_a_second_ack_counts_for_nothing() -> None:
     for sender in (2, 3, 1, 2):
         solo.ack(sender)
     assert solo.core.stats.probes_acked == 1
-    assert Drop.UNMATCHED_REPLY not in solo.dropped
+    assert solo.dropped[Drop.UNMATCHED_REPLY] == 3
 
 
 @pytest.mark.parametrize("sender", [2, 999])
@@ -593,7 +593,10 @@ def test_a_nack_arrives_before_the_verdict(profile: str) -> None:
     solo.at(solo.config.probe_timeout)
     [request] = solo.sent(PingRequest)
     relay.receive(request.message, source=solo.info.address)
-    relay.sleep(solo.config.probe_interval - solo.config.probe_timeout)
+    solo.quiet()
+    relay.sleep(solo.config.probe_timeout)
+    solo.sleep(solo.config.probe_timeout - 0.001)
+    assert solo.events(MemberSuspected) == []
     assert len(relay.sent(Nack)) == 1
 
 
@@ -619,3 +622,124 @@ def test_streams_carry_pings_and_syncs_only() -> None:
     assert solo.ask(Ack(7, 0, STRANGER)) is None
     assert solo.ask(SyncRequest(0, 0, STRANGER, [])) is not None
     assert solo.dropped[Drop.WRONG_CHANNEL] == 1
+
+
+# Challenges
+
+
+def _neighbourhood(challengers: int, **config: Any) -> tuple[Solo, list[NodeId]]:
+    """A core that probes nobody of its own accord, and the others in the order in which they follow it on the ring."""
+    solo = Solo(challengers=challengers, **config)
+    solo.meet(*range(1, 11))
+    solo.sleep(5.0)
+    solo.quiet()
+    others = sorted((node_id(number) for number in range(1, 11)), key=lambda id: id[8:])
+    own = ME[8:]
+    return solo, [id for id in others if id[8:] > own] + [id for id in others if id[8:] < own]
+
+
+def _pinged(solo: Solo) -> list[NodeId]:
+    return [packet.message.target for packet in solo.sent(Ping) if isinstance(packet.message, Ping)]
+
+
+def test_the_members_before_a_suspect_on_the_ring_challenge_it_at_once() -> None:
+    solo, after = _neighbourhood(challengers=3)
+    for suspect in (after[2], after[3]):
+        solo.hear(Suspect(suspect, 0, STRANGER))
+    assert _pinged(solo) == [after[2]]
+    assert solo.core.stats.challenges == 1
+
+
+def test_a_challenge_tells_the_suspect_of_the_suspicion() -> None:
+    solo, after = _neighbourhood(challengers=1)
+    solo.hear(Suspect(after[0], 0, STRANGER))
+    [packet] = solo.sent(Ping)
+    assert packet.updates[0] == Suspect(after[0], 0, STRANGER)
+
+
+def test_a_challenge_without_an_answer_confirms_the_suspicion() -> None:
+    solo, after = _neighbourhood(challengers=1)
+    solo.hear(Suspect(after[0], 0, STRANGER))
+    solo.sleep(1.0)
+    gossiped = {update for packet in solo.sent(Gossip) for update in map(repr, packet.updates)}
+    assert repr(Suspect(after[0], 0, ME)) in gossiped
+
+
+def test_a_challenge_with_an_answer_confirms_nothing() -> None:
+    solo, after = _neighbourhood(challengers=1)
+    solo.hear(Suspect(after[0], 0, STRANGER))
+    [packet] = solo.sent(Ping)
+    solo.receive(Ack(packet.message.seq, 0, after[0]))
+    solo.sleep(1.0)
+    gossiped = {update for packet in solo.sent(Gossip) for update in map(repr, packet.updates)}
+    assert repr(Suspect(after[0], 0, ME)) not in gossiped
+
+
+def test_no_more_suspects_are_challenged_at_once_than_allowed() -> None:
+    solo, after = _neighbourhood(challengers=10, max_challenges=2)
+    for suspect in after[:5]:
+        solo.hear(Suspect(suspect, 0, STRANGER))
+    assert len(_pinged(solo)) == 2
+
+
+def test_a_leaving_node_challenges_nobody() -> None:
+    solo, after = _neighbourhood(challengers=10)
+    solo.leave()
+    solo.quiet()
+    solo.hear(Suspect(after[0], 0, STRANGER))
+    assert _pinged(solo) == []
+
+
+# Out of contact
+
+
+def test_a_node_that_hears_nobody_accuses_nobody_and_thinks_worse_of_itself() -> None:
+    solo = Probing(helpers=3, withhold_verdicts=30.0)
+    solo.at(1.5)
+    assert solo.state(1) is ALIVE
+    assert solo.core.stats.probes_inconclusive == 1
+    assert solo.core.health.reasons[HealthReason.OUT_OF_CONTACT] == 1
+
+
+def test_one_nack_is_contact_enough_for_a_verdict() -> None:
+    solo = Probing(helpers=3, withhold_verdicts=30.0)
+    solo.at(0.9)
+    solo.nack(2)
+    solo.at(1.0)
+    assert solo.state(1) is SUSPECT
+
+
+def test_a_nack_leaves_local_health_alone_where_nacks_are_trusted() -> None:
+    solo = Probing(helpers=3, trust_nacks=True)
+    solo.at(0.9)
+    solo.nack(2)
+    solo.at(1.0)
+    assert solo.state(1) is SUSPECT
+    assert solo.core.health.score == 0
+
+
+def test_a_suspicion_does_not_expire_while_nobody_is_heard() -> None:
+    solo = Probing(helpers=3, withhold_verdicts=30.0)
+    solo.hear(Suspect(TARGET, 0, node_id(2)))
+    heard = solo.now
+    solo.sleep_until(heard + 29.0)
+    assert solo.state(1) is SUSPECT
+    solo.sleep_until(heard + 32.0)
+    assert solo.state(1) is DEAD
+
+
+# Adaptive timeout
+
+
+def test_relays_are_asked_sooner_where_answers_are_usually_quick() -> None:
+    solo = Probing(adaptive_timeout=True)
+    solo.sleep(0.001)
+    solo.ack()
+    solo.meet(2, 3, 4)
+    solo.quiet()
+    ping = solo.sleep_until_sent(Ping)
+    solo.sleep_until(ping.at + 0.1)
+    timeouts = [
+        request.message.timeout for request in solo.sent(PingRequest) if isinstance(request.message, PingRequest)
+    ]
+    assert timeouts == [0.5] * 3

@@ -14,6 +14,7 @@ ACCUSERS = [node_id(number) for number in range(1, 9)]
 def _config(alpha: float, beta: float, confirmations: int, interval: float = 1.0) -> ClusterConfig:
     return ClusterConfig(
         suspicion_alpha=alpha,
+        suspicion_floor=alpha,
         suspicion_beta=beta,
         suspicion_confirmations=confirmations,
         probe_interval=interval,

@@ -14,12 +14,15 @@ from typing import Final
 
 from shoal.state.digest import ViewDigest
 from shoal.state.precedence import incarnation_of, state_of
+from shoal.state.ring import Ring
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo
 
 __all__ = ["MemberTable"]
 
 _ABSENT: Final = -1
+_ALIVE: Final = int(MemberState.ALIVE)
 _LAST_PRESENT: Final = int(MemberState.SUSPECT)
+_STATE_MASK: Final = 3
 
 
 class MemberTable:
@@ -42,6 +45,8 @@ class MemberTable:
         #: Present rows only: the dead do not hold an address.
         self._by_address: dict[Address, int] = {}
         self._digest = ViewDigest(digest_key)
+        self.ring = Ring()
+        """Present members in the order in which they watch each other."""
         self._counts = [0] * len(MemberState)
         self._values: dict[int, Member] = {}
         self._snapshot: tuple[Member, ...] = ()
@@ -97,6 +102,11 @@ class MemberTable:
         slot = self._by_id.get(id)
         return slot is not None and self._positions[slot] != _ABSENT
 
+    def is_alive(self, id: NodeId) -> bool:
+        """Whether that run is known and alive, not suspect."""
+        slot = self._by_id.get(id)
+        return slot is not None and self._beliefs[slot] & _STATE_MASK == _ALIVE
+
     def add(self, info: NodeInfo, belief: int, now: float) -> int:
         """Make a row; neither the id nor the name may have one. Returns its slot."""
         assert info.id not in self._by_id
@@ -108,16 +118,24 @@ class MemberTable:
         self._beliefs[slot] = belief
         self._since[slot] = now
         self._count_in(slot)
+        if belief & _STATE_MASK <= _LAST_PRESENT:
+            self._enter(slot)
         self._changed(slot)
         return slot
 
     def set_belief(self, slot: int, belief: int, now: float) -> None:
         """Store another belief; `since` moves when the state does."""
-        self._count_out(slot)
-        if state_of(belief) is not state_of(self._beliefs[slot]):
+        was_present, state = self._positions[slot] != _ABSENT, self._beliefs[slot] & _STATE_MASK
+        if belief & _STATE_MASK != state:
             self._since[slot] = now
+        self._count_out(slot)
         self._beliefs[slot] = belief
         self._count_in(slot)
+        is_present = belief & _STATE_MASK <= _LAST_PRESENT
+        if is_present and not was_present:
+            self._enter(slot)
+        elif was_present and not is_present:
+            self._exit(slot)
         self._changed(slot)
 
     def set_info(self, slot: int, info: NodeInfo) -> None:
@@ -134,6 +152,8 @@ class MemberTable:
         """Forget a row."""
         info = self.info(slot)
         self._count_out(slot)
+        if self._positions[slot] != _ABSENT:
+            self._exit(slot)
         self._infos[slot] = None
         del self._by_id[info.id]
         del self._by_name[info.name]
@@ -201,26 +221,33 @@ class MemberTable:
 
     def _count_in(self, slot: int) -> None:
         belief = self._beliefs[slot]
-        self._counts[belief & 3] += 1
-        if belief & 3 <= _LAST_PRESENT:
-            info = self.info(slot)
-            self._digest.add(info.id, belief)
-            self._positions[slot] = len(self._present)
-            self._present.append(slot)
-            self._by_address[info.address] = slot
+        self._counts[belief & _STATE_MASK] += 1
+        if belief & _STATE_MASK <= _LAST_PRESENT:
+            self._digest.add(self.info(slot).id, belief)
 
     def _count_out(self, slot: int) -> None:
         belief = self._beliefs[slot]
-        self._counts[belief & 3] -= 1
-        position = self._positions[slot]
-        if position != _ABSENT:
+        self._counts[belief & _STATE_MASK] -= 1
+        if belief & _STATE_MASK <= _LAST_PRESENT:
             self._digest.remove(self.info(slot).id, belief)
-            last = self._present.pop()
-            if last != slot:
-                self._present[position] = last
-                self._positions[last] = position
-            self._positions[slot] = _ABSENT
-            self._release_address(slot)
+
+    def _enter(self, slot: int) -> None:
+        """The member of the row became present."""
+        info = self.info(slot)
+        self._positions[slot] = len(self._present)
+        self._present.append(slot)
+        self._by_address[info.address] = slot
+        self.ring.add(info.id)
+
+    def _exit(self, slot: int) -> None:
+        """It is present no more."""
+        position, last = self._positions[slot], self._present.pop()
+        if last != slot:
+            self._present[position] = last
+            self._positions[last] = position
+        self._positions[slot] = _ABSENT
+        self._release_address(slot)
+        self.ring.remove(self.info(slot).id)
 
     def _release_address(self, slot: int) -> None:
         address = self.info(slot).address

@@ -8,6 +8,7 @@ from random import Random
 from shoal.config import ClusterConfig
 from shoal.events import Event
 from shoal.state.table import MemberTable
+from shoal.swim.contact import Contact
 from shoal.swim.gossip_queue import GossipQueue
 from shoal.swim.health import LocalHealth
 from shoal.swim.stats import Stats
@@ -27,6 +28,7 @@ class Context:
     table: MemberTable = field(init=False)
     queue: GossipQueue = field(init=False)
     health: LocalHealth = field(init=False)
+    contact: Contact = field(init=False)
     stats: Stats = field(default_factory=Stats)
     timers: Timers = field(default_factory=Timers)
     events: list[Event] = field(default_factory=list)
@@ -36,3 +38,4 @@ class Context:
         self.table = MemberTable(digest_key=self.config.cluster.encode())
         self.queue = GossipQueue(self.config.gossip_queue_limit, self.stats)
         self.health = LocalHealth(self.config)
+        self.contact = Contact(self.config, self.table)

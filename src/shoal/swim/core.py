@@ -34,7 +34,8 @@ from shoal.swim.joining import Joining
 from shoal.swim.membership import Membership
 from shoal.swim.outbox import Outbox
 from shoal.swim.outputs import Output
-from shoal.swim.probe_ring import ProbeRing
+from shoal.swim.probe_order import ProbeOrder
+from shoal.swim.probe_schedule import ProbeSchedule
 from shoal.swim.prober import Prober
 from shoal.swim.stats import Drop, Stats
 from shoal.swim.sync import Sync
@@ -58,11 +59,12 @@ class Swim:
         self._context = context
         self._table = context.table
         self._timers = context.timers
-        ring = ProbeRing(context.table, random)
+        order = ProbeOrder(context.table, random)
+        schedule = ProbeSchedule(context.table, order, config.neighbour_probes)
         self._outbox = Outbox(context)
         self._exchanges = Exchanges(context, self._outbox)
-        self._membership = Membership(context, info, ring, now)
-        self._prober = Prober(context, self._membership, ring, self._outbox, self._exchanges)
+        self._membership = Membership(context, info, order, now)
+        self._prober = Prober(context, self._membership, schedule, self._outbox, self._exchanges)
         self._gossiper = Gossiper(context, self._membership, self._outbox)
         self._sync = Sync(context, self._membership, self._exchanges)
         self._joining = Joining(context, self._membership, self._sync)
@@ -95,6 +97,7 @@ class Swim:
         if message.sender == self._membership.id:
             stats.drop(Drop.FROM_OURSELVES)
             return
+        self._context.contact.note(now)
         # News first: a ping that tells us of a suspicion gets an ack that refutes it.
         for update in updates:
             self._membership.apply(update, now)
@@ -304,6 +307,7 @@ class Swim:
 
     def _follow_up(self, now: float) -> None:
         """After anything that may have brought news or carried our goodbye."""
+        self._prober.challenge_suspects(now)
         self._gossiper.wake(now)
         if self._is_waiting_for_goodbye and self._membership.goodbye_is_spread:
             self._end_leave(now)

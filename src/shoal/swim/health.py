@@ -17,6 +17,8 @@ class HealthReason(StrEnum):
     """A relay that we asked neither passed on an ack nor said that it had none: our own link may be bad."""
     SUSPECTED = "suspected"
     """Others suspected this node, and it had to refute."""
+    OUT_OF_CONTACT = "out_of_contact"
+    """A probe failed while nobody at all was heard."""
     STALLED = "stalled"
     """A timer fired so late that this process cannot have been running."""
 

@@ -30,7 +30,7 @@ from shoal.swim.broadcast_history import BroadcastHistory
 from shoal.swim.context import Context
 from shoal.swim.gossip_queue import Priority
 from shoal.swim.health import HealthReason
-from shoal.swim.probe_ring import ProbeRing
+from shoal.swim.probe_order import ProbeOrder
 from shoal.swim.stats import Drop
 from shoal.swim.suspicion import Suspicion, suspicion_bounds
 from shoal.swim.tombstones import Tombstones
@@ -43,7 +43,7 @@ __all__ = ["Membership"]
 class Membership:
     """The table, the suspicions, the tombstones and this node's own record."""
 
-    def __init__(self, context: Context, info: NodeInfo, ring: ProbeRing, now: float) -> None:
+    def __init__(self, context: Context, info: NodeInfo, order: ProbeOrder, now: float) -> None:
         self._config = context.config
         self._dialect = context.dialect
         self._random = context.random
@@ -51,10 +51,13 @@ class Membership:
         self._queue = context.queue
         self._health = context.health
         self._stats = context.stats
+        self._contact = context.contact
         self._timers = context.timers
         self._tell = context.events.append
-        self._ring = ring
+        self._order = order
         self._suspicions: dict[NodeId, Suspicion] = {}
+        self.new_suspects: list[NodeId] = []
+        """Whom others accuse, since the prober last looked."""
         self._broadcasts_seen = BroadcastHistory(self._config.broadcast_history)
         self._broadcasts_made = 0
         self.tombstones = Tombstones(context)
@@ -146,18 +149,19 @@ class Membership:
             case UserBroadcast():
                 self._apply_broadcast(update)
 
-    def apply_record(self, record: SyncRecord, sender: NodeId, now: float) -> None:
+    def apply_record(self, record: SyncRecord, sender: NodeId, now: float, *, is_news: bool = True) -> None:
         """Take in one row of a peer's view.
 
         What the peer holds dead is only suspected here while it is present, so that it can still refute (memberlist's
-        rule); a death or goodbye of a member unknown here becomes a tombstone without an event.
+        rule); a death or goodbye of a member unknown here becomes a tombstone without an event. `is_news` says
+        whether a member unknown here may be unknown to others too, and is gossiped.
         """
         info, incarnation = record.info, record.incarnation
         is_known = self._table.slot_of(info.id) is not None
         if self._is_mismatched(info):
             self._stats.drop(Drop.MISMATCHED_RUN)
         elif record.state.is_present:
-            self._apply_alive(info, incarnation, now)
+            self._apply_alive(info, incarnation, now, is_news=is_news)
             if record.state is MemberState.SUSPECT:
                 self._apply_suspect(info.id, incarnation, sender, now)
         elif self._is_our_name(info):
@@ -214,7 +218,7 @@ class Membership:
 
     # Alive
 
-    def _apply_alive(self, info: NodeInfo, incarnation: int, now: float) -> None:
+    def _apply_alive(self, info: NodeInfo, incarnation: int, now: float, *, is_news: bool = True) -> None:
         if self._is_mismatched(info):
             self._stats.drop(Drop.MISMATCHED_RUN)
         elif info.id == self.id:
@@ -222,7 +226,7 @@ class Membership:
         elif self._is_our_name(info):
             self._meet_own_name(info, incarnation, MemberState.ALIVE, now)
         elif (slot := self._table.slot_of(info.id)) is None:
-            self._welcome(info, incarnation, now)
+            self._welcome(info, incarnation, now, is_news=is_news)
         elif supersedes(pack(incarnation, MemberState.ALIVE), self._table.belief(slot)):
             self._renew(slot, info, incarnation, now)
         else:
@@ -232,15 +236,16 @@ class Membership:
         slot = self._table.slot_of(info.id)
         return slot is not None and self._table.info(slot).name != info.name
 
-    def _welcome(self, info: NodeInfo, incarnation: int, now: float) -> None:
+    def _welcome(self, info: NodeInfo, incarnation: int, now: float, *, is_news: bool) -> None:
         """A run that is not in the table."""
         if not (self._may_take_name(info) and self._may_take_address(info)):
             return
         self._clear_address(info, now)
         older = self._clear_name(info, now)
         slot = self._table.add(info, pack(incarnation, MemberState.ALIVE), now)
-        self._ring.insert(info.id)
-        self._gossip(Alive(info, incarnation), Priority.NORMAL)
+        self._order.insert(info.id)
+        if is_news:
+            self._gossip(Alive(info, incarnation), Priority.NORMAL)
         member = self._table.member(slot)
         # A name that moves away from a run that seems well: perhaps two processes use it.
         if older is not None and older.state is MemberState.ALIVE and older.address != info.address:
@@ -309,7 +314,7 @@ class Membership:
         if was is MemberState.SUSPECT:
             self._tell(MemberRecovered(member))
         elif not was.is_present:
-            self._ring.insert(info.id)
+            self._order.insert(info.id)
             self._tell(MemberJoined(member))
         if was.is_present and known.tags != info.tags:
             self._tell(MemberUpdated(member, known.tags))
@@ -348,13 +353,15 @@ class Membership:
         self._suspicions[id] = suspicion
         self._arm(id, suspicion, now)
         self._stats.suspicions += 1
+        if accuser != self.id:
+            self.new_suspects.append(id)
         self._gossip(Suspect(id, incarnation_of(belief), accuser), Priority.HIGH)
         member = self._table.member(slot)
         # What it refuted, before it was suspected again, we did not hear of.
         if was is MemberState.SUSPECT:
             self._tell(MemberRecovered(member))
         elif not was.is_present:
-            self._ring.insert(id)
+            self._order.insert(id)
             self._tell(MemberJoined(member))
         reason = VerdictReason.PROBE_FAILED if probe is not None else VerdictReason.REPORTED
         self._tell(MemberSuspected(member, self._evidence(reason, suspicion)))
@@ -377,10 +384,11 @@ class Membership:
     def _expire(self, id: NodeId, suspicion: Suspicion, due: float, now: float) -> None:
         """The suspicion was not refuted in time.
 
-        Unless it was this process that slept: then the refutation may be waiting in our own inbox, and the suspect gets
-        one more probe interval.
+        Unless this process slept or hears nobody: then the refutation may be waiting in our own inbox, or be lost on
+        our own link, and the suspect gets one more probe interval.
         """
-        if self._config.forgive_stalls and now - due > self._config.probe_timeout:
+        has_slept = self._config.forgive_stalls and now - due > self._config.probe_timeout
+        if has_slept or self._contact.is_lost(now - self._config.probe_interval, now):
             again = now + self._config.probe_interval
             suspicion.timer = self._timers.at(again, partial(self._expire, id, suspicion, again))
             return
@@ -533,7 +541,7 @@ class Membership:
         self.is_superseded = True
         self._drop_own_row()
         winner = self._table.add(info, pack(incarnation, MemberState.ALIVE), now)
-        self._ring.insert(info.id)
+        self._order.insert(info.id)
         self._gossip(Alive(info, incarnation), Priority.NORMAL)
         self._tell(NameConflict(winner=self._table.member(winner), loser=loser))
         self._tell(MemberJoined(self._table.member(winner)))

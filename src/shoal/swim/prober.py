@@ -16,7 +16,8 @@ from shoal.swim.exchanges import Exchanges
 from shoal.swim.health import HealthReason
 from shoal.swim.membership import Membership
 from shoal.swim.outbox import Outbox
-from shoal.swim.probe_ring import ProbeRing
+from shoal.swim.probe_schedule import ProbeSchedule
+from shoal.swim.round_trip import RoundTrip
 from shoal.swim.stats import Drop
 from shoal.swim.timers import Timer
 from shoal.types import Address, NodeId
@@ -32,18 +33,23 @@ requester's verdict falls, which is one timeout after it asked and at most anoth
 
 @dataclass(slots=True)
 class _Probe:
-    """One probe of ours, from ping to verdict."""
+    """One probe of ours that waits for an answer. Times are in seconds."""
 
     seq: int
     target: NodeId
     started: float
     timeout: float
-    deadline: float
+    """For the direct ping."""
+    relay_time: float
+    """For the relays and the stream, after that."""
+    timer: Timer
+    asked: float = 0.0
+    """When the relays were asked."""
+    deadline: float = 0.0
+    """When the verdict falls; known from then on."""
     relays: tuple[NodeId, ...] = ()
     nacked: set[NodeId] = field(default_factory=set)
     stream_tried: bool = False
-    acked: bool = False
-    timer: Timer | None = None
 
 
 @dataclass(slots=True)
@@ -60,87 +66,116 @@ class Prober:
     """Probes one member after the other, answers pings, and pings for others."""
 
     def __init__(
-        self, context: Context, membership: Membership, ring: ProbeRing, outbox: Outbox, exchanges: Exchanges
+        self, context: Context, membership: Membership, schedule: ProbeSchedule, outbox: Outbox, exchanges: Exchanges
     ) -> None:
         self._config = context.config
         self._dialect = context.dialect
         self._random = context.random
         self._table = context.table
         self._timers = context.timers
+        self._contact = context.contact
         self._health = context.health
         self._stats = context.stats
         self._membership = membership
-        self._ring = ring
+        self._schedule = schedule
         self._outbox = outbox
         self._exchanges = exchanges
         # A random start makes an ack hard to forge for whoever does not see our pings.
         self._seq = context.random.getrandbits(62)
-        self._probe: _Probe | None = None
+        self._round_trip = RoundTrip(context.config)
+        #: The scheduled probe and the challenges that wait for an answer, by their sequence numbers.
+        self._probes: dict[int, _Probe] = {}
         self._relayed: dict[int, _Relayed] = {}
+        self._due = 0.0
         self.last_success: float | None = None
         """When a probe was last answered, in monotonic seconds."""
 
     def start(self, now: float) -> None:
         """Begin at a random moment of the interval, so that members started together do not probe in step."""
-        self._timers.at(now + self._random.random() * self._config.probe_interval, self._begin)
+        self._due = now + self._random.random() * self._config.probe_interval
+        self._timers.at(self._due, self._begin)
 
     def stop(self) -> None:
         """Probe no more; still answer others."""
-        if self._probe is not None and self._probe.timer is not None:
-            self._probe.timer.cancel()
-        self._probe = None
+        for probe in self._probes.values():
+            probe.timer.cancel()
+        self._probes.clear()
 
     # Our own probes
 
     def _begin(self, now: float) -> None:
+        """Probe the next member of the schedule."""
         if self._membership.is_leaving:
             return
-        multiplier = self._health.multiplier
-        deadline = now + self._config.probe_interval * multiplier
-        target = self._ring.next(self._membership.id)
-        if target is None:
-            self._timers.at(now + self._config.probe_interval, self._begin)
-            return
-        timeout = self._config.probe_timeout * multiplier
-        probe = _Probe(self._next_seq(), target, now, timeout, deadline)
-        self._probe = probe
+        self._conclude_due(now)
+        interval = self._config.probe_interval * self._health.multiplier
+        # From when this one was due, not from now: nodes on one event loop would else fall into step.
+        self._due = self._due + interval if self._due + interval > now else now + interval
+        self._timers.at(self._due, self._begin)
+        target = self._schedule.next(self._membership.id)
+        if target is not None:
+            self._start(target, now)
+
+    def challenge_suspects(self, now: float) -> None:
+        """Probe whom others have come to suspect, where we stand close enough before it on the ring."""
+        suspects = self._membership.new_suspects
+        while suspects:
+            suspect = suspects.pop()
+            if len(self._probes) < self._config.max_challenges and self._is_challenger_of(suspect):
+                self._stats.challenges += 1
+                self._start(suspect, now)
+
+    def _is_challenger_of(self, suspect: NodeId) -> bool:
+        table, own = self._table, self._membership.id
+        if self._membership.is_leaving or not (table.is_present(suspect) and table.is_present(own)):
+            return False
+        if any(probe.target == suspect for probe in self._probes.values()):
+            return False
+        return table.ring.places_between(own, suspect) <= self._config.challengers
+
+    def _start(self, target: NodeId, now: float) -> None:
+        seq, multiplier = self._next_seq(), self._health.multiplier
+        timeout, relay_time = self._round_trip.timeout * multiplier, self._config.probe_timeout * multiplier
+        ask_others = self._timers.at(now + timeout, partial(self._ask_others, seq))
+        self._probes[seq] = _Probe(seq, target, now, timeout, relay_time, ask_others)
         self._stats.probes += 1
-        self._ping(target, self._address_of(target), probe.seq)
-        probe.timer = self._timers.at(now + timeout, partial(self._ask_others, probe))
+        self._ping(target, self._address_of(target), seq)
 
-    def _ask_others(self, probe: _Probe, now: float) -> None:
+    def _ask_others(self, seq: int, now: float) -> None:
         """The direct ping was not answered in time: ask relays, and try a stream."""
-        late = now - (probe.started + probe.timeout)
-        probe.deadline += late  # Relays get their time however late they are asked.
-        probe.timer = self._timers.at(probe.deadline, partial(self._conclude, probe))
-        if probe.acked or not self._table.is_present(probe.target):
+        probe = self._probes[seq]
+        if not self._table.is_present(probe.target):
+            del self._probes[seq]
             return
-        if self._is_stall(late):
+        if self._is_stall(now - (probe.started + probe.timeout)):
             self._health.worsen(HealthReason.STALLED)
+        # Relays get their time however late they are asked.
+        probe.asked, probe.deadline = now, now + probe.relay_time
+        probe.timer = self._timers.at(probe.deadline, partial(self._conclude, probe))
         address = self._address_of(probe.target)
-        self._ask_relays(probe, address, now)
+        self._ask_relays(probe, address)
         if self._config.stream_probe:
-            self._ping_over_stream(probe, address, now)
+            self._ping_over_stream(probe, address)
 
-    def _ask_relays(self, probe: _Probe, address: Address, now: float) -> None:
+    def _ask_relays(self, probe: _Probe, address: Address) -> None:
         skip = {self._membership.id, probe.target}
         slots = self._table.sample(self._random, self._config.indirect_probes, skip)
         probe.relays = tuple(self._table.info(slot).id for slot in slots)
         request = PingRequest(
-            probe.seq, self._table.digest, self._membership.id, probe.target, address, timeout=probe.deadline - now
+            probe.seq, self._table.digest, self._membership.id, probe.target, address, timeout=probe.relay_time
         )
         for slot in slots:
             self._stats.ping_requests_out += 1
             self._outbox.post_with_news(request, self._table.info(slot).address)
 
-    def _ping_over_stream(self, probe: _Probe, address: Address, now: float) -> None:
+    def _ping_over_stream(self, probe: _Probe, address: Address) -> None:
         ping = Ping(probe.seq, self._table.digest, self._membership.id, probe.target)
         probe.stream_tried = self._exchanges.open(
             address,
             self._dialect.encode(ping),
             partial(self._on_stream_ack, probe),
             lambda _reason, _now: None,
-            timeout=probe.deadline - now,
+            timeout=probe.relay_time,
             attempts=1,
         )
 
@@ -150,28 +185,43 @@ class Prober:
         except DecodeError as error:
             self._stats.drop(error.flaw)
             return
-        is_open = probe is self._probe and not probe.acked
-        if is_open and isinstance(reply, Ack) and reply.seq == probe.seq and reply.sender == probe.target:
+        is_answer = isinstance(reply, Ack) and reply.seq == probe.seq and reply.sender == probe.target
+        if is_answer and probe.seq in self._probes:
             self._stats.probes_acked_by_stream += 1
             self._succeed(probe, now)
 
     def _succeed(self, probe: _Probe, now: float) -> None:
-        probe.acked = True
+        probe.timer.cancel()
+        del self._probes[probe.seq]
         self._stats.probes_acked += 1
         self._health.improve()
         self.last_success = now
 
     def _conclude(self, probe: _Probe, now: float) -> None:
-        """The interval is over: pass the verdict, and go on to the next member."""
-        self._probe = None
-        if not probe.acked and self._table.is_present(probe.target):
-            if self._is_stall(now - probe.deadline):
-                # We slept: the ack may be waiting in our own inbox.
-                self._stats.probes_inconclusive += 1
-                self._health.worsen(HealthReason.STALLED)
-            else:
-                self._fail(probe, now)
-        self._begin(now)
+        """Nobody answered: pass the verdict, unless the fault may be ours."""
+        del self._probes[probe.seq]
+        if not self._table.is_present(probe.target):
+            return
+        doubt = self._doubt(probe, now)
+        if doubt is None:
+            self._fail(probe, now)
+        else:
+            self._stats.probes_inconclusive += 1
+            self._health.worsen(doubt)
+
+    def _conclude_due(self, now: float) -> None:
+        """Pass the verdicts that are due now, so that the next ping can carry them and knows our local health."""
+        for probe in [probe for probe in self._probes.values() if probe.asked and probe.deadline <= now]:
+            probe.timer.cancel()
+            self._conclude(probe, now)
+
+    def _doubt(self, probe: _Probe, now: float) -> HealthReason | None:
+        """Why the failure of a probe may be our own."""
+        if self._is_stall(now - probe.deadline):
+            return HealthReason.STALLED  # The ack may be waiting in our own inbox.
+        if self._contact.is_lost(probe.asked, now):
+            return HealthReason.OUT_OF_CONTACT  # Not even a nack came.
+        return None
 
     def _is_stall(self, late: float) -> bool:
         """Whether a timer was so late that this process cannot have been running, and that is forgiven."""
@@ -179,9 +229,10 @@ class Prober:
 
     def _fail(self, probe: _Probe, now: float) -> None:
         self._stats.probes_failed += 1
-        self._health.worsen(HealthReason.PROBE_FAILED)
-        if len(probe.nacked) < len(probe.relays):
-            self._health.worsen(HealthReason.NACK_MISSED)
+        if not (probe.nacked and self._config.trust_nacks):
+            self._health.worsen(HealthReason.PROBE_FAILED)
+            if len(probe.nacked) < len(probe.relays):
+                self._health.worsen(HealthReason.NACK_MISSED)
         report = ProbeReport(
             timeout=probe.timeout,
             deadline=now - probe.started,
@@ -195,14 +246,18 @@ class Prober:
 
     def on_ack(self, ack: Ack, now: float) -> None:
         """An ack for a probe of ours, or for a ping that we sent for another member."""
-        probe = self._probe
-        if probe is not None and ack.seq == probe.seq:
-            if probe.acked:
-                return  # More than one way worked.
-            if ack.sender == probe.target or ack.sender in probe.relays:
-                self._stats.probes_acked_by_relay += ack.sender != probe.target
+        probe = self._probes.get(ack.seq)
+        if probe is not None:
+            if ack.sender == probe.target:
+                if not probe.relays:
+                    self._round_trip.learn(now - probe.started)
                 self._succeed(probe, now)
-                return
+            elif ack.sender in probe.relays:
+                self._stats.probes_acked_by_relay += 1
+                self._succeed(probe, now)
+            else:
+                self._stats.drop(Drop.UNMATCHED_REPLY)
+            return
         relayed = self._relayed.pop(ack.seq, None)
         if relayed is None:
             self._stats.drop(Drop.UNMATCHED_REPLY)
@@ -214,8 +269,8 @@ class Prober:
 
     def on_nack(self, nack: Nack, _source: Address, _now: float) -> None:
         """A relay had no answer either; its word proves that our own link works."""
-        probe = self._probe
-        if probe is None or nack.seq != probe.seq or nack.sender not in probe.relays:
+        probe = self._probes.get(nack.seq)
+        if probe is None or nack.sender not in probe.relays:
             self._stats.drop(Drop.UNMATCHED_REPLY)
             return
         self._stats.nacks_in += 1

@@ -51,6 +51,8 @@ class Stats:
     updates_out: int = 0
     """Updates attached to datagrams; one sent to three members counts three times."""
     probes: int = 0
+    challenges: int = 0
+    """Probes out of turn, of members that others had come to suspect; counted among `probes` too."""
     probes_acked: int = 0
     """By whichever way."""
     probes_acked_by_relay: int = 0

@@ -28,7 +28,7 @@ def suspicion_bounds(config: ClusterConfig, members: int) -> SuspicionBounds:
     Where fewer members than the wanted confirmations could confirm, waiting for them would only cost time: the least
     applies at once.
     """
-    least = config.suspicion_alpha * max(1.0, log10(max(1, members))) * config.probe_interval
+    least = max(config.suspicion_floor, config.suspicion_alpha * log10(max(1, members))) * config.probe_interval
     confirmations = config.suspicion_confirmations
     if not config.lha_suspicion or members - 2 < confirmations:
         return SuspicionBounds(least, least, 0)

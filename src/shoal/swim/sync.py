@@ -81,8 +81,10 @@ class Sync:
         encoded = self._dialect.encode(reply)
         self._stats.syncs_served += 1
         if request.sender != self._membership.id:
+            # Whoever has not met anybody yet has nobody to tell of what it learns, and a joiner would tell all of all.
+            is_news = self._membership.is_settled
             self._membership.is_settled = True
-        self._merge(request.records, request.sender, now)
+            self._merge(request.records, request.sender, now, is_news=is_news)
         return encoded
 
     def _on_reply(self, on_synced: OnSynced, on_failure: OnFailure, data: bytes, now: float) -> None:
@@ -97,10 +99,10 @@ class Sync:
             on_failure("the reply was no state sync response", now)
             return
         if reply.sender != self._membership.id:
-            self._merge(reply.records, reply.sender, now)
+            self._merge(reply.records, reply.sender, now, is_news=self._membership.is_settled)
         self._stats.syncs_completed += 1
         on_synced(reply.sender, now)
 
-    def _merge(self, records: Sequence[SyncRecord], sender: NodeId, now: float) -> None:
+    def _merge(self, records: Sequence[SyncRecord], sender: NodeId, now: float, *, is_news: bool) -> None:
         for record in records:
-            self._membership.apply_record(record, sender, now)
+            self._membership.apply_record(record, sender, now, is_news=is_news)

@@ -69,9 +69,9 @@ class Dialect(Protocol):
         ...
 
     def decode(self, data: bytes) -> tuple[Message, Sequence[Update]]:
-        """Read a packet or stream message. Raises `DecodeError` for everything else, and nothing but that, whatever
-        `data` is.
+        """Read a packet or stream message.
 
+        Raises `DecodeError` for everything else, and nothing but that, whatever `data` is.
         All or nothing: one bad update rejects the whole packet.
         """
         ...

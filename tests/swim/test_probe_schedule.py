@@ -1,0 +1,82 @@
+from collections import Counter
+from random import Random
+
+import pytest
+
+from shoal.state.precedence import pack
+from shoal.state.table import MemberTable
+from shoal.swim.probe_order import ProbeOrder
+from shoal.swim.probe_schedule import ProbeSchedule
+from shoal.types import MemberState, NodeId
+from tests.swim.harness import info_of, node_id
+
+OWN = node_id(0)
+
+
+def _table(members: int) -> MemberTable:
+    table = MemberTable(b"shoal")
+    for number in range(members):
+        table.add(info_of(number), pack(0, MemberState.ALIVE), 0.0)
+    return table
+
+
+def _schedule(table: MemberTable, neighbours: int) -> ProbeSchedule:
+    return ProbeSchedule(table, ProbeOrder(table, Random(1)), neighbours)
+
+
+def _believe(table: MemberTable, id: NodeId, state: MemberState) -> None:
+    slot = table.slot_of(id)
+    assert slot is not None
+    table.set_belief(slot, pack(0, state), 0.0)
+
+
+def test_without_neighbours_it_is_the_shuffled_order() -> None:
+    table = _table(20)
+    order = ProbeOrder(table, Random(1))
+    schedule = _schedule(table, 0)
+    assert [schedule.next(OWN) for _ in range(40)] == [order.next(OWN) for _ in range(40)]
+
+
+@pytest.mark.parametrize("neighbours", [1, 2, 3])
+def test_each_neighbour_is_probed_once_a_turn(neighbours: int) -> None:
+    table = _table(50)
+    schedule = _schedule(table, neighbours)
+    turns = [[schedule.next(OWN) for _ in range(neighbours + 1)] for _ in range(10)]
+    expected = [table.ring.successor(OWN, places) for places in range(1, neighbours + 1)]
+    assert all(turn[:neighbours] == expected for turn in turns)
+
+
+def test_everybody_is_still_probed() -> None:
+    schedule = _schedule(_table(20), 1)
+    assert {schedule.next(OWN) for _ in range(2 * 19)} == {node_id(number) for number in range(1, 20)}
+
+
+def test_everybody_has_one_neighbour_that_probes_it() -> None:
+    table = _table(30)
+    watched = Counter(_schedule(table, 1).next(node_id(number)) for number in range(30))
+    assert set(watched.values()) == {1}
+
+
+def test_a_suspect_is_passed_over_and_its_watch_taken_over() -> None:
+    table = _table(20)
+    first, second = table.ring.successor(OWN, 1), table.ring.successor(OWN, 2)
+    _believe(table, first, MemberState.SUSPECT)
+    assert _schedule(table, 1).next(OWN) == second
+
+
+def test_where_all_others_are_suspect_the_shuffled_order_goes_on() -> None:
+    table = _table(4)
+    for number in range(1, 4):
+        _believe(table, node_id(number), MemberState.SUSPECT)
+    schedule = _schedule(table, 2)
+    assert {schedule.next(OWN) for _ in range(9)} == {node_id(1), node_id(2), node_id(3)}
+
+
+def test_nobody_is_probed_where_nobody_else_is() -> None:
+    schedule = _schedule(_table(1), 1)
+    assert [schedule.next(OWN) for _ in range(4)] == [None] * 4
+
+
+def test_a_node_that_is_in_nobody_s_view_probes_in_shuffled_order() -> None:
+    schedule = _schedule(_table(5), 1)
+    assert {schedule.next(node_id(99)) for _ in range(10)} == {node_id(number) for number in range(5)}
