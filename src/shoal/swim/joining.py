@@ -77,7 +77,8 @@ class Joining:
         self._timer = self._timers.at(now + pause * self._random.uniform(0.75, 1.25), self._round)
 
     def _contact(self, addresses: list[Address], now: float, at_most: int = _CONTACTS_AT_ONCE) -> None:
-        candidates = [address for address in addresses if address not in self._contacting]
+        # A seed may be a dead member too.
+        candidates = [address for address in dict.fromkeys(addresses) if address not in self._contacting]
         for address in self._random.sample(candidates, min(at_most, len(candidates))):
             opened = self._sync.start(
                 address,

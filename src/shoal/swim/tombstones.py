@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import Final
 
 from shoal.swim.context import Context
+from shoal.swim.timers import Timer
 from shoal.types import NodeId
 
 __all__ = ["Tombstones"]
@@ -20,14 +22,17 @@ class Tombstones:
     the news of them has long spread.
     """
 
-    __slots__ = ("_config", "_is_armed", "_since", "_table", "_timers")
+    __slots__ = ("_config", "_due", "_earliest", "_since", "_table", "_timer", "_timers")
 
     def __init__(self, context: Context) -> None:
         self._config = context.config
         self._table = context.table
         self._timers = context.timers
         self._since: dict[NodeId, float] = {}
-        self._is_armed = False
+        self._timer: Timer | None = None
+        #: When the next sweep is due, and before when it must not be.
+        self._due = inf
+        self._earliest = 0.0
 
     def __len__(self) -> int:
         return len(self._since)
@@ -41,8 +46,7 @@ class Tombstones:
         self._since[id] = since
         if len(self._since) > self._config.max_tombstones:
             self._forget(next(iter(self._since)))
-        if not self._is_armed:
-            self._arm(since + self._config.tombstone_life)
+        self._arm(since + self._config.tombstone_life)
 
     def discard(self, id: NodeId) -> None:
         """The member came back, or its row goes for another reason."""
@@ -53,17 +57,22 @@ class Tombstones:
         return now - since >= self._config.tombstone_life
 
     def _arm(self, deadline: float) -> None:
-        self._is_armed = True
-        self._timers.at(deadline, self._sweep)
+        """Sweep at `deadline`, unless a sweep comes before."""
+        due = max(deadline, self._earliest)
+        if due < self._due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._due = due
+            self._timer = self._timers.at(due, self._sweep)
 
     def _sweep(self, now: float) -> None:
-        self._is_armed = False
+        self._due = inf
+        # A sweep reads them all, so there are at most so many in a life; each tombstone lives that much longer.
+        self._earliest = now + self._config.tombstone_life / _SWEEPS_PER_LIFE
         for id in [id for id, since in self._since.items() if self.is_over(since, now)]:
             self._forget(id)
         if self._since:
-            # A sweep reads them all, so there are at most so many in a life; each tombstone lives that much longer.
-            soonest = min(self._since.values()) + self._config.tombstone_life
-            self._arm(max(soonest, now + self._config.tombstone_life / _SWEEPS_PER_LIFE))
+            self._arm(min(self._since.values()) + self._config.tombstone_life)
 
     def _forget(self, id: NodeId) -> None:
         del self._since[id]

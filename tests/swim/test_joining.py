@@ -1,0 +1,212 @@
+from itertools import pairwise
+
+import pytest
+
+from shoal.events import JoinCompleted, SeedUnreachable
+from shoal.swim.outputs import StreamExchange
+from shoal.types import Address, MemberState
+from shoal.wire.messages import Dead, Left, SyncRecord, SyncResponse
+from tests.swim.harness import STRANGER, Solo, address_of, info_of, node_id
+
+SEEDS = [Address("10.7.7.7", port) for port in range(1, 7)]
+
+
+def _answer(solo: Solo, exchange: StreamExchange, number: int = 1) -> None:
+    """The seed answers as node `number`."""
+    solo.reply(exchange, SyncResponse(0, 0, node_id(number), [SyncRecord(info_of(number), MemberState.ALIVE, 0, 0.0)]))
+
+
+def _fail_all(solo: Solo, seconds: float) -> list[tuple[float, Address]]:
+    """Let time pass with every exchange refused; returns when each was tried and where."""
+    tried, end = [], solo.now + seconds
+    while True:
+        for exchange in solo.streams():
+            tried.append((solo.now, exchange.address))
+            solo.fail(exchange)
+        deadline = solo.core.next_deadline()
+        if deadline is None or deadline > end:
+            solo.sleep_until(end)
+            return tried
+        solo.sleep_until(max(deadline, solo.now))
+
+
+def test_seeds_are_contacted_at_once_three_at_a_time() -> None:
+    solo = Solo()
+    solo.join(*SEEDS)
+    contacted = {exchange.address for exchange in solo.streams()}
+    assert len(contacted) == 3
+    assert contacted < set(SEEDS)
+    assert solo.core.is_joining
+    assert solo.core.missing_seeds == SEEDS
+
+
+def test_the_first_answer_completes_the_join() -> None:
+    solo = Solo()
+    solo.join(SEEDS[0])
+    [exchange] = solo.streams()
+    before = (solo.core.joined, solo.core.is_joining)
+    _answer(solo, exchange)
+    assert before == (False, True)
+    assert (solo.core.joined, solo.core.is_joining) == (True, False)
+    assert solo.events(JoinCompleted) == [JoinCompleted()]
+    assert solo.core.missing_seeds == []
+
+
+def test_a_first_contact_is_tried_several_times_before_the_seed_counts_as_unreachable() -> None:
+    solo = Solo(stream_attempts=3, backoff_initial=0.2)
+    solo.join(SEEDS[0])
+    tried = _fail_all(solo, 0.65)
+    assert [address for _, address in tried] == SEEDS[:1] * 3
+    first, second = (later - earlier for (earlier, _), (later, _) in pairwise(tried))
+    assert 0.1 <= first <= 0.2
+    assert 0.2 <= second <= 0.4
+    assert solo.events() == [SeedUnreachable(SEEDS[0], "refused")]
+
+
+def test_a_lonely_node_tries_its_seeds_for_ever_with_longer_and_longer_pauses() -> None:
+    solo = Solo(stream_attempts=1, rejoin_interval=2.0, rejoin_interval_max=30.0)
+    solo.start()
+    solo.join(SEEDS[0])
+    rounds = [at for at, _ in _fail_all(solo, 3600.0)]
+    pauses = [later - earlier for earlier, later in pairwise(rounds)]
+    assert len(rounds) > 3600 / (30 * 1.25)
+    for pause, expected in zip(pauses, [2.0, 2.0, 4.0, 8.0, 16.0] + [30.0] * len(pauses), strict=False):
+        assert 0.75 * expected <= pause <= 1.25 * expected
+
+
+def test_a_seed_that_answers_late_is_found() -> None:
+    solo = Solo()
+    solo.start()
+    solo.join(SEEDS[0])
+    _fail_all(solo, 300.0)
+    exchange = None
+    while exchange is None:
+        solo.sleep(1.0)
+        exchange = next(iter(solo.streams()), None)
+    _answer(solo, exchange)
+    assert solo.core.joined
+
+
+def test_our_own_address_as_a_seed_is_no_seed() -> None:
+    solo = Solo()
+    solo.start()
+    solo.join(solo.info.address)
+    solo.sleep(600.0)
+    assert solo.streams() == []
+    assert solo.core.missing_seeds == []
+
+
+def test_another_address_of_ours_as_a_seed_is_found_out_once() -> None:
+    solo = Solo()
+    solo.start()
+    solo.join(SEEDS[0])
+    [exchange] = solo.streams()
+    reply = solo.core.receive_stream(exchange.data, SEEDS[0], 0.0)
+    assert reply is not None
+    solo.core.stream_replied(exchange.token, reply, 0.0)
+    solo.sleep(600.0)
+    assert solo.streams() == []
+    assert solo.events() == [SeedUnreachable(SEEDS[0], "it is this node itself")]
+    assert not solo.core.joined
+
+
+def test_a_seed_where_a_member_is_known_to_be_is_not_contacted() -> None:
+    solo = Solo()
+    solo.meet(1)
+    solo.join(address_of(1))
+    assert solo.streams() == []
+
+
+def test_a_seed_behind_another_address_is_not_contacted_while_its_member_is_there() -> None:
+    solo = Solo()
+    solo.start()
+    solo.join(SEEDS[0])
+    [exchange] = solo.streams()
+    _answer(solo, exchange)
+    assert solo.core.missing_seeds == []
+    solo.hear(Dead(node_id(1), 0, STRANGER))
+    assert solo.core.missing_seeds == SEEDS[:1]
+
+
+def test_a_node_that_lost_everyone_tries_the_dead_but_not_those_that_left() -> None:
+    solo = Solo(stream_attempts=1)
+    solo.start()
+    solo.meet(1, 2)
+    solo.hear(Dead(node_id(1), 0, STRANGER), Left(node_id(2), 0))
+    solo.quiet()
+    assert {address for _, address in _fail_all(solo, 60.0)} == {address_of(1)}
+
+
+def test_the_dead_that_do_not_answer_are_no_unreachable_seeds() -> None:
+    solo = Solo(stream_attempts=1)
+    solo.start()
+    solo.meet(1)
+    solo.hear(Dead(node_id(1), 0, STRANGER))
+    solo.quiet()
+    _fail_all(solo, 60.0)
+    assert solo.events() == []
+
+
+def test_a_node_with_company_tries_one_missing_seed_or_dead_member_at_a_time() -> None:
+    solo = Solo(reconnect_interval=10.0, stream_probe=False, probe_interval=60.0, probe_timeout=30.0, lha_probe=False)
+    solo.start()
+    solo.meet(1, 2, 3)
+    solo.sync_from(node_id(1))
+    solo.hear(Dead(node_id(2), 0, STRANGER), Dead(node_id(3), 0, STRANGER))
+    solo.core.join(SEEDS[:1], solo.now)
+    tried = [entry for entry in _fail_all(solo, 200.0) if entry[0] > 0.0]
+    assert {address for _, address in tried} == {address_of(2), address_of(3), SEEDS[0]}
+    pauses = [later - earlier for (earlier, _), (later, _) in pairwise(tried)]
+    assert all(7.5 <= pause <= 12.5 for pause in pauses)
+    assert solo.state(1) is not MemberState.DEAD
+
+
+def test_an_address_is_contacted_once_at_a_time() -> None:
+    solo = Solo()
+    solo.start()
+    solo.meet(1)
+    solo.hear(Dead(node_id(1), 0, STRANGER))
+    solo.join(address_of(1))
+    solo.join(address_of(1))
+    solo.sleep(60.0)
+    assert [exchange.address for exchange in solo.streams()] == [address_of(1)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_dead_seed_is_contacted_once_at_a_time(seed: int) -> None:
+    solo = Solo(seed=seed)
+    solo.start()
+    solo.meet(1)
+    solo.join(address_of(1))
+    solo.hear(Dead(node_id(1), 0, STRANGER))
+    solo.sleep(60.0)
+    assert [exchange.address for exchange in solo.streams()] == [address_of(1)]
+
+
+def test_a_contact_that_found_no_free_exchange_is_made_in_a_later_round() -> None:
+    solo = Solo(max_streams_out=1, stream_probe=False)
+    solo.start()
+    solo.join(*SEEDS[:2])
+    [exchange] = solo.streams()
+    _answer(solo, exchange)
+    solo.sleep(15.0)
+    [other] = solo.streams()
+    assert {exchange.address, other.address} == set(SEEDS[:2])
+
+
+def test_seeds_are_bounded_and_the_oldest_go_first() -> None:
+    solo = Solo()
+    seeds = [Address("10.7.7.7", port) for port in range(1, 301)]
+    solo.join(*seeds)
+    assert solo.core.missing_seeds == seeds[-256:]
+
+
+def test_a_leaving_node_looks_for_nobody() -> None:
+    solo = Solo()
+    solo.start()
+    solo.meet(1)
+    solo.hear(Dead(node_id(1), 0, STRANGER))
+    solo.leave()
+    solo.quiet()
+    solo.sleep(600.0)
+    assert solo.streams() == []
