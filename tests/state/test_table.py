@@ -109,6 +109,7 @@ class TableModel(RuleBasedStateMachine):
             assert self.table.slot_of(info.id) == self.table.slot_named(info.name) == slot
             assert self.table.slot_at(info.address) == (slot if row.state.is_present else None)
             assert self.table.is_present(info.id) is row.state.is_present
+            assert self.table.is_alive(info.id) is (row.state is MemberState.ALIVE)
 
     @invariant()
     def what_is_gone_is_not_found(self) -> None:
@@ -128,6 +129,10 @@ class TableModel(RuleBasedStateMachine):
         assert self.table.digest == digest.value
         assert self.table.present_count == len(present)
         assert sorted(self.table.present_ids()) == sorted(row.info.id for row in present)
+        ring = self.table.ring
+        assert len(ring) == len(present)
+        ordered = sorted((row.info.id for row in present), key=lambda id: id[8:])
+        assert all(ring.successor(ordered[0], place) == id for place, id in enumerate(ordered))
         counts = Counter(row.state for row in self.rows.values())
         assert [self.table.count(state) for state in MemberState] == [counts[state] for state in MemberState]
 

@@ -1,7 +1,8 @@
 """Cores on a virtual clock, small and exact.
 
-`Solo` is one core whose peers are written by hand: a test says what it hears and reads what it sends. `Net` joins a
-handful of them with a network that delivers at once and in order, and that loses what it is told to lose.
+`Solo` is one core whose peers are written by hand: a test says what it hears and reads what it sends. It has the
+settings of memberlist, which leave one thing to look at, unless told otherwise. `Net` joins a handful of cores with our
+own settings by a network that delivers at once and in order, and that loses what it is told to lose.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeVar
 
+from shoal.config import ClusterConfig
 from shoal.events import Event
 from shoal.sim.profiles import MEMBERLIST
 from shoal.swim.core import Swim
@@ -23,6 +25,7 @@ E = TypeVar("E")
 M = TypeVar("M")
 
 DIALECT = NativeDialect("shoal")
+OUR_SETTINGS: dict[str, Any] = ClusterConfig().as_dict()
 BASE_MS = 1_700_000_000_000
 
 
@@ -214,19 +217,21 @@ def _decode(datagram: Datagram, at: float) -> Sent:
     return Sent(message, tuple(updates), datagram.address, at, len(datagram.data))
 
 
-Loss = Callable[[Solo, Datagram], bool]
-
-
 class Net:
-    """Cores that reach each other in no time. `lost` says which datagrams go missing; `down` nodes hear nothing."""
+    """Cores that reach each other in no time.
 
-    def __init__(self, count: int, **config: Any) -> None:
+    `lost` says which datagrams go missing, `cut` which streams do not open; `down` nodes stand still.
+    """
+
+    def __init__(self, count: int, *, seed: int = 0, **config: Any) -> None:
         self.now = 0.0
         self.nodes = {
-            address_of(number): Solo(info=info_of(number), seed=number, **config) for number in range(1, count + 1)
+            address_of(number): Solo(info=info_of(number), seed=1000 * seed + number, **OUR_SETTINGS | config)
+            for number in range(1, count + 1)
         }
         self.down: set[Solo] = set()
-        self.lost: Loss = lambda _sender, _datagram: False
+        self.lost: Callable[[Solo, Datagram], bool] = lambda _sender, _datagram: False
+        self.cut: Callable[[Solo, Address], bool] = lambda _sender, _address: False
         self.log: list[bytes] = []
         """Every byte that any node sent, in order."""
 
@@ -272,7 +277,8 @@ class Net:
                 if receiver in self.down:
                     receiver = None
                 if isinstance(output, StreamExchange):
-                    self._exchange(sender, receiver, output)
+                    is_cut = self.cut(sender, output.address)
+                    self._exchange(sender, None if is_cut else receiver, output)
                 elif receiver is not None and not self.lost(sender, output):
                     receiver.core.receive(output.data, sender.info.address, self.now)
                     receiver.collect()

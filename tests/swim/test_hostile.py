@@ -36,7 +36,7 @@ from shoal.wire.messages import (
     UserBroadcast,
 )
 from tests.strategies import messages, packet_messages, updates
-from tests.swim.harness import DIALECT, OWN, Solo, address_of, info_of, node_id
+from tests.swim.harness import DIALECT, OUR_SETTINGS, OWN, Solo, address_of, info_of, node_id
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
 
@@ -77,7 +77,7 @@ pooled_streams: st.SearchStrategy[Message] = st.one_of(
     st.builds(Ping, seqs, st.just(0), ids, ids),
 )
 
-CONFIG = {
+CONFIG = OUR_SETTINGS | {
     "max_members": 20,
     "max_tombstones": 16,
     "tombstone_life": 60.0,
@@ -104,7 +104,7 @@ class HostilePeers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.solo = Solo(**CONFIG)  # type: ignore[arg-type]
+        self.solo = Solo(**CONFIG)
         self.pinged: list[tuple[int, NodeId]] = []
         self.streams: list[StreamExchange] = []
         self.told: dict[NodeId, MemberState | None] = {}
@@ -192,6 +192,8 @@ class HostilePeers(RuleBasedStateMachine):
         assert len(core._context.queue) <= 16
         assert len(core._timers) < 100
         assert len(core._membership.recently_dead) <= 16
+        assert core._membership.new_suspects == []
+        assert len(core._prober._probes) <= 16 + 3
 
     @invariant()
     def the_books_are_straight(self) -> None:
