@@ -272,16 +272,23 @@ class TestThreads:
 
 DEV = [sys.executable, "-X", "dev", "-W", "error"]
 HEAD = """
-import signal
+import _thread, asyncio, os, signal, sys, threading, time, warnings
+from shoal import LifecycleError
 from shoal.blocking import Cluster
 from tests.clusters import FAST
+
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it, and so would this
+
+def say_when_the_main_thread_waits():
+    while sys._current_frames()[threading.main_thread().ident].f_code.co_name != "wait":
+        time.sleep(0.01)
+    print("waits", flush=True)
 """
 
 
 @contextmanager
 def program(text: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """A Python program with `FAST` and `Cluster`, which complains of everything; killed at the end."""
+    """A Python program that begins with `HEAD` and complains of everything; killed at the end."""
     process = subprocess.Popen(
         [*DEV, "-c", HEAD + textwrap.dedent(text)],
         stdout=subprocess.PIPE,
@@ -317,7 +324,6 @@ class TestPrograms:
     def test_a_program_that_ends_without_closing_just_ends(self) -> None:
         with program(
             """
-            import threading
             a = Cluster(FAST, name="a", seeds=["127.0.0.1:1", "nowhere.invalid:1"], join_timeout=0)
             a.start()
             threading.Thread(target=lambda: list(a.events()), daemon=True).start()
@@ -345,10 +351,9 @@ class TestPrograms:
     def test_an_interrupt_ends_a_call_and_leaves_the_node_usable(self, call: str) -> None:
         with program(
             f"""
-            import asyncio
             with Cluster(FAST, name="a") as a:
+                _thread.start_new_thread(say_when_the_main_thread_waits, ())
                 try:
-                    print("waits", flush=True)
                     {call}
                 except KeyboardInterrupt:
                     print("interrupted")
@@ -356,7 +361,9 @@ class TestPrograms:
                 assert a.health().is_running
             """
         ) as process:
-            _interrupt(process, "waits")
+            assert process.stdout is not None
+            assert process.stdout.readline() == "waits\n"
+            process.send_signal(signal.SIGINT)
             assert process.communicate(timeout=PATIENCE) == ("interrupted\n", "")
             assert process.returncode == 0
 
@@ -366,10 +373,8 @@ class TestPrograms:
             socket.create_server(("127.0.0.1", 0)) as silent,
             program(
                 f"""
-            import threading
             a = Cluster(FAST, seeds=["127.0.0.1:{silent.getsockname()[1]}"], join_timeout=600, stream_timeout=600)
             try:
-                print("waits", flush=True)
                 a.start()
             except KeyboardInterrupt:
                 assert threading.active_count() == 1
@@ -380,7 +385,7 @@ class TestPrograms:
             silent.settimeout(PATIENCE)
             connection, _ = silent.accept()
             with connection:
-                _interrupt(process, "waits")
+                process.send_signal(signal.SIGINT)
                 assert process.communicate(timeout=PATIENCE) == ("interrupted\n", "")
                 assert process.returncode == 0
 
@@ -388,8 +393,6 @@ class TestPrograms:
     def test_a_forked_child_can_leave_its_parents_node_alone(self) -> None:
         with program(
             """
-            import os, sys, warnings
-            from shoal import LifecycleError
             with Cluster(FAST, name="a") as a:
                 warnings.simplefilter("ignore")  # of forks while there are threads
                 child = os.fork()
@@ -410,12 +413,6 @@ class TestPrograms:
         ) as process:
             assert process.communicate(timeout=PATIENCE) == ("", "")
             assert process.returncode == 0
-
-
-def _interrupt(process: subprocess.Popen[str], after: str) -> None:
-    assert process.stdout is not None
-    assert process.stdout.readline().strip() == after
-    process.send_signal(signal.SIGINT)
 
 
 def _first(events: Any, kind: type[Any]) -> Any:
