@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "join": _Entry("shoal.cli.join:join", "Let the agent contact further seeds."),
     "leave": _Entry("shoal.cli.leave:leave", "Let the agent say goodbye and end."),
     "demo": _Entry("shoal.cli.demo:demo", "Watch a live cluster form, lose members and heal."),
+    "simulate": _Entry("shoal.cli.simulate:simulate", "Run whole clusters on a virtual clock, and see how they fare."),
 }
 
 

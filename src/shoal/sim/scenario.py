@@ -6,7 +6,7 @@ A scenario prints itself as the Python that makes it, so that whatever failed ca
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final, TextIO
@@ -18,7 +18,7 @@ from shoal.sim.latency import Constant, Latency, LogNormal, Uniform
 from shoal.sim.network import CALM, Link, StreamMode
 from shoal.sim.steps import Step
 
-__all__ = ["AGREEMENT_BOUND", "Scenario", "play", "random_scenario"]
+__all__ = ["AGREEMENT_BOUND", "Scenario", "play", "play_on", "random_scenario"]
 
 AGREEMENT_BOUND: Final = 90.0
 """Seconds after the last fault within which random scenarios expect all views to agree, in the LAN profile: the longest
@@ -45,13 +45,31 @@ class Scenario:
     link: Link = CALM
     seeds: int = 1
     """How many of the first nodes all others join through."""
+    formed: bool = False
+    """Whether the nodes know each other from the start, instead of joining."""
 
     def script(self) -> str:
         """The Python that makes this scenario."""
         steps = "".join(f"        {step!r},\n" for step in self.steps)
+        formed = "    formed=True,\n" if self.formed else ""
         return (
-            f"Scenario(\n    seed={self.seed},\n    nodes={self.nodes},\n    seeds={self.seeds},\n"
+            f"Scenario(\n    seed={self.seed},\n    nodes={self.nodes},\n    seeds={self.seeds},\n{formed}"
             f"    link={self.link!r},\n    steps=(\n{steps}    ),\n)"
+        )
+
+    def cluster(
+        self, config: ClusterConfig | None = None, *, check_every: float | None = 1.0, trace: TextIO | None = None
+    ) -> SimCluster:
+        """The cluster before the first step; see `SimCluster` for the arguments."""
+        return SimCluster(
+            nodes=self.nodes,
+            seed=self.seed,
+            config=config,
+            link=self.link,
+            seeds=self.seeds,
+            formed=self.formed,
+            check_every=check_every,
+            trace=trace,
         )
 
     def __str__(self) -> str:
@@ -69,14 +87,17 @@ def play(
 
     Whatever a step raises gets the scenario's script as a note.
     """
-    cluster = SimCluster(
-        nodes=scenario.nodes,
-        seed=scenario.seed,
-        config=config,
-        link=scenario.link,
-        seeds=scenario.seeds,
-        trace=trace,
-    )
+    cluster = scenario.cluster(config, trace=trace)
+    for _ in play_on(cluster, scenario, log=log):
+        pass
+    return cluster
+
+
+def play_on(cluster: SimCluster, scenario: Scenario, *, log: Callable[[str], None] = _log.info) -> Iterator[Step]:
+    """Play a scenario on its cluster step by step: yields each step when it is done.
+
+    Whatever a step raises gets the scenario's script as a note.
+    """
     for step in scenario.steps:
         log(f"{cluster.now:9.3f} s  {step}")
         try:
@@ -84,7 +105,7 @@ def play(
         except Exception as error:
             error.add_note(f"seed {scenario.seed}, at {cluster.now:.3f} s, in {step!r} of\n{scenario.script()}")
             raise
-    return cluster
+        yield step
 
 
 def random_scenario(seed: int, nodes: int = 6, faults: int = 12) -> Scenario:

@@ -1,0 +1,225 @@
+"""Scenarios in TOML files.
+
+    nodes = 5
+
+    [link]
+    latency = { low = 0.001, high = 0.02 }
+    loss = 0.01
+
+    [[step]]
+    do = "start-all"
+
+    [[step]]
+    do = "crash"
+    node = "n3"
+    silent = true
+
+A step's `do` is the name of its class in `shoal.sim.steps`, its other fields are the class's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+
+from shoal.errors import ShoalError
+from shoal.sim import steps
+from shoal.sim.latency import Constant, Latency, LogNormal, Uniform
+from shoal.sim.network import Link, StreamMode
+from shoal.sim.scenario import Scenario
+from shoal.sim.steps import Step
+
+__all__ = ["STEPS", "ScenarioFileError", "read_scenario"]
+
+_T = TypeVar("_T")
+
+
+class ScenarioFileError(ShoalError, ValueError):
+    """A scenario file cannot be read; the message names the place in it, the value and what is allowed."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(f"{where}: {problem}")
+
+
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+_NO_STEPS: Final = frozenset({"Step", "ScenarioFailed"})
+
+STEPS: Final[Mapping[str, type[Any]]] = {
+    _kebab(name): getattr(steps, name) for name in steps.__all__ if name not in _NO_STEPS
+}
+"""The steps by the name that files call them."""
+
+_LATENCIES: Final[tuple[type[Any], ...]] = (Constant, Uniform, LogNormal)
+_NODE_FIELDS: Final = frozenset({"node", "sides", "sources", "targets"})
+
+
+class _Range(NamedTuple):
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}"
+
+
+_SHARE: Final = _Range(0.0, 1.0)
+_TIME: Final = _Range(0.0, 1e6)
+_RANGES: Final[Mapping[str, _Range]] = {
+    "nodes": _Range(1, 60_000),
+    "seeds": _Range(1, 60_000),
+    **dict.fromkeys(("loss", "duplication", "reordering", "ingress", "egress"), _SHARE),
+    **dict.fromkeys(("held_back", "seconds", "at_most", "stay", "delay", "low", "high", "median", "sigma"), _TIME),
+    "clock_step": _Range(-1e9, 1e9),
+    "rate": _Range(0.001, 1e12),
+}
+
+
+def read_scenario(path: Path | str, seed: int = 0) -> Scenario:
+    """Read a file; raises `ScenarioFileError` when it cannot be read, or something in it is unknown or out of range."""
+    try:
+        with open(path, "rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise ScenarioFileError(str(path), f"cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ScenarioFileError(str(path), f"is no TOML: {error}") from error
+    return _scenario(str(path), table, seed)
+
+
+def _scenario(path: str, table: dict[str, Any], seed: int) -> Scenario:
+    given = dict(table)
+    link = _read_link(f"{path}, link", given.pop("link", {}))
+    entries = given.pop("step", None)
+    if not isinstance(entries, list) or not entries:
+        raise ScenarioFileError(path, "has no steps; write each as a table [[step]] with do = ...")
+    known = {"formed": bool, "nodes": int, "seeds": int}
+    values = {name: _value(path, name, value, known) for name, value in given.items()}
+    if "nodes" not in values:
+        raise ScenarioFileError(path, f"says no number of nodes: write nodes = {_RANGES['nodes']}")
+    played = tuple(_steps(path, entries, values["nodes"]))
+    return Scenario(seed=seed, steps=played, link=link, **values)
+
+
+def _steps(path: str, entries: list[object], nodes: int) -> Iterable[Step]:
+    names = {f"n{index}" for index in range(nodes)}
+    for number, entry in enumerate(entries, 1):
+        step = _read_step(f"{path}, step {number}", entry)
+        if isinstance(step, steps.Start):
+            names.add(step.node)
+        _check_names(f"{path}, step {number}", step, names)
+        yield step
+
+
+def _read_step(where: str, entry: object) -> Step:
+    if not isinstance(entry, dict):
+        raise ScenarioFileError(where, f"{entry!r} is no table; write [[step]] and do = ...")
+    fields = dict(entry)
+    do = fields.pop("do", None)
+    if do not in STEPS:
+        raise ScenarioFileError(where, f"do = {do!r}: {_unknown('step', str(do), STEPS)}")
+    step: Step = _read_into(STEPS[do], f"{where} ({do})", fields)
+    return step
+
+
+def _read_link(where: str, given: object) -> Link:
+    if not isinstance(given, dict):
+        raise ScenarioFileError(where, f"{given!r} is no table; write [link]")
+    fields = dict(given)
+    latency = fields.pop("latency", None)
+    link: Link = _read_into(Link, where, fields)
+    return link if latency is None else dataclasses.replace(link, latency=_read_latency(where, latency))
+
+
+def _read_latency(where: str, given: object) -> Latency:
+    for kind in _LATENCIES:
+        if isinstance(given, dict) and set(given) == {field.name for field in dataclasses.fields(kind)}:
+            latency: Latency = _read_into(kind, f"{where}.latency", given)
+            return latency
+    raise ScenarioFileError(
+        where,
+        f"latency = {given!r}: must be {{ seconds = ... }}, {{ low = ..., high = ... }}"
+        " or {{ median = ..., sigma = ... }}, in seconds",
+    )
+
+
+def _read_into(kind: type[_T], where: str, given: Mapping[str, object]) -> _T:
+    """An object of a dataclass, its fields from a table."""
+    types = typing.get_type_hints(kind)
+    values: dict[str, Any] = {name: _value(where, name, value, types) for name, value in given.items()}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if field.name not in given and _is_required(field):
+            if types[field.name] != float | None:
+                raise ScenarioFileError(where, f"{field.name} is missing; it must be {_allowed(field.name, types)}")
+            values[field.name] = None
+    return kind(**values)
+
+
+def _value(where: str, name: str, value: object, types: Mapping[str, Any]) -> Any:
+    if name not in types:
+        raise ScenarioFileError(where, f"{name} = {value!r}: {_unknown('field', name, types)}")
+    wanted = types[name]
+    typed: Any
+    try:
+        typed = value.encode() if wanted is bytes and isinstance(value, str) else msgspec.convert(value, wanted)
+    except msgspec.ValidationError:
+        raise ScenarioFileError(where, f"{name} = {value!r}: must be {_allowed(name, types)}") from None
+    allowed = _RANGES.get(name)
+    if allowed is not None and typed is not None and not allowed.low <= typed <= allowed.high:
+        raise ScenarioFileError(where, f"{name} = {value!r}: must be {_allowed(name, types)}")
+    return typed
+
+
+def _check_names(where: str, step: Step, names: set[str]) -> None:
+    for field in _NODE_FIELDS:
+        for name in _flat(getattr(step, field, ())):
+            if name not in names:
+                last = f"n0 to n{len(names) - 1}" if len(names) > 1 else "n0"
+                raise ScenarioFileError(where, f"{field} = {name!r}: there is no such node yet; there are {last}")
+
+
+def _flat(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    else:
+        for item in value:
+            yield from _flat(item)
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none'}"
+    return f"there is no such {what}; {hint}"
+
+
+_KINDS: Final[Mapping[Any, str]] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    float | None: "a number",
+    str: "a text",
+    str | None: "a text",
+    bytes: "a text",
+    tuple[str, ...]: "a list of nodes",
+    tuple[tuple[str, ...], ...]: "a list of lists of nodes",
+    Mapping[str, str]: "a table of texts",
+    StreamMode: f"one of {', '.join(StreamMode)}",
+}
+
+
+def _allowed(name: str, types: Mapping[str, Any]) -> str:
+    allowed = _RANGES.get(name)
+    return _KINDS[types[name]] + (f", {allowed}" if allowed is not None else "")

@@ -1,0 +1,240 @@
+"""Scenarios that come with the package, each a recipe: for a size and a seed it makes the steps.
+
+A cluster first stands still for 15 s, as in the Lifeguard experiments, and the fault then begins at a random moment of
+the probe interval.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from shoal.errors import ConfigError
+from shoal.sim import steps
+from shoal.sim.scenario import AGREEMENT_BOUND, Scenario
+from shoal.sim.steps import Step
+
+__all__ = ["LEAST_NODES", "PRESETS", "Preset", "Setting", "preset"]
+
+LEAST_NODES: Final = 4
+"""Fewer nodes have no preset scenario."""
+
+_QUIESCE: Final = 15.0
+_SEEDS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a preset's steps are made from."""
+
+    names: tuple[str, ...]
+    random: Random
+    pace: float
+    """Factor for everything that waits for the protocol: the probe interval in seconds, at least 1."""
+
+    @property
+    def bound(self) -> float:
+        """Seconds within which views shall agree after the last fault."""
+        return AGREEMENT_BOUND * self.pace
+
+    def some(self, count: float) -> tuple[str, ...]:
+        """So many of the nodes, at least one and not all."""
+        return tuple(self.random.sample(self.names, max(1, min(math.ceil(count), len(self.names) - 2))))
+
+    def quiesce(self) -> tuple[Step, ...]:
+        """Start all and let time pass, ending at a random moment of the probe interval."""
+        return (steps.StartAll(), steps.Wait(round(_QUIESCE + self.random.random() * self.pace, 3)))
+
+
+Maker = Callable[..., tuple[Step, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A named scenario."""
+
+    name: str
+    summary: str
+    """What happens, in one line."""
+    nodes: int
+    """How many there are unless said otherwise."""
+    make: Maker = field(repr=False)
+    formed: bool = True
+    """Whether the nodes know each other from the start."""
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        """What can be set, with its defaults: the keyword-only arguments of `make`."""
+        arguments = inspect.signature(self.make).parameters.values()
+        return {one.name: one.default for one in arguments if one.kind is inspect.Parameter.KEYWORD_ONLY}
+
+    def scenario(self, seed: int, nodes: int | None = None, pace: float = 1.0, **parameters: float) -> Scenario:
+        """The scenario for one seed.
+
+        `pace` is the profile's probe interval in seconds, for those slower than 1 s. Raises `ConfigError` for too few
+        nodes and for an unknown or bad parameter.
+        """
+        nodes = nodes or self.nodes
+        if nodes < LEAST_NODES:
+            raise ConfigError("nodes", nodes, f"{self.name} needs at least {LEAST_NODES}")
+        self._check(parameters)
+        names = tuple(f"n{index}" for index in range(nodes))
+        setting = Setting(names, Random(f"{seed}/{self.name}"), max(1.0, pace))
+        made = self.make(setting, **parameters)
+        return Scenario(seed, nodes, made, seeds=_SEEDS, formed=self.formed)
+
+    def _check(self, parameters: Mapping[str, float]) -> None:
+        for name, value in parameters.items():
+            if name not in self.parameters:
+                known = ", ".join(self.parameters) or "none"
+                raise ConfigError(name, value, f"{self.name} has no such parameter; it has: {known}")
+            if not 0 < value <= _MOST:
+                raise ConfigError(name, value, f"must be above 0 and at most {_MOST}")
+
+
+_MOST: Final = 3600
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name; raises `ConfigError` for an unknown one."""
+    if name not in PRESETS:
+        raise ConfigError("scenario", name, f"is neither a file nor a preset; the presets are {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def _in_time(planned: Iterable[tuple[float, Step]]) -> tuple[Step, ...]:
+    """Steps at their times, in seconds from the first moment on, as steps with waits between."""
+    made: list[Step] = []
+    now = 0.0
+    for time, step in sorted(planned, key=lambda entry: entry[0]):
+        if time > now:
+            made.append(steps.Wait(round(time - now, 6)))
+            now = time
+        made.append(step)
+    return tuple(made)
+
+
+def _crash(setting: Setting) -> tuple[Step, ...]:
+    (victim,) = setting.some(1)
+    return (*setting.quiesce(), steps.Crash(victim), steps.Agree(setting.bound, stay=5.0))
+
+
+def _churn(setting: Setting, *, seconds: float = 60.0, every: float = 2.0) -> tuple[Step, ...]:
+    random, size = setting.random, len(setting.names)
+    up, drawn, time = list(setting.names), list(setting.quiesce()), 0.0
+    down: list[str] = []
+    while (time := time + random.expovariate(1 / every)) < seconds:
+        if down and (len(down) > size // 4 or random.random() < 0.5):
+            up.append(name := down.pop(random.randrange(len(down))))
+            drawn.append(steps.Restart(name))
+        else:
+            down.append(name := up.pop(random.randrange(len(up))))
+            drawn.append(steps.Leave(name) if random.random() < 0.5 else steps.Crash(name))
+        drawn.append(steps.Wait(round(random.expovariate(1 / every), 3)))
+    drawn += [steps.Restart(name) for name in down]
+    return (*drawn, steps.Agree(setting.bound, stay=5.0))
+
+
+def _partition(setting: Setting, *, seconds: float = 40.0) -> tuple[Step, ...]:
+    one = setting.some(len(setting.names) / 2)
+    other = tuple(name for name in setting.names if name not in one)
+    apart = steps.Wait(seconds * setting.pace)
+    healed = steps.Agree(setting.bound, stay=5.0)
+    return (*setting.quiesce(), steps.Partition((one, other)), apart, steps.Heal(), healed)
+
+
+def _flap(setting: Setting, *, share: float = 0.01, off: float = 20.0, on: float = 20.0) -> tuple[Step, ...]:
+    sick = setting.some(share * len(setting.names))
+    drawn = list(setting.quiesce())
+    for _ in range(3):
+        for loss, seconds in ((1.0, off), (0.0, on)):
+            drawn += [steps.SetNodeLoss(name, ingress=loss) for name in sick]
+            drawn.append(steps.Wait(seconds))
+    return (*drawn, steps.Agree(setting.bound, stay=5.0))
+
+
+def _slow_nodes(
+    setting: Setting, *, share: float = 0.125, delay: float = 0.1, seconds: float = 60.0
+) -> tuple[Step, ...]:
+    slow = [steps.SlowCpu(name, delay) for name in setting.some(share * len(setting.names))]
+    return (*setting.quiesce(), *slow, steps.Wait(seconds), steps.Repair(), steps.Agree(setting.bound, stay=5.0))
+
+
+def _lifeguard_threshold(setting: Setting, *, concurrent: float = 4, blocked: float = 16.384) -> tuple[Step, ...]:
+    sick = setting.some(concurrent)
+    return (
+        *setting.quiesce(),
+        *map(steps.BlockIo, sick),
+        steps.Wait(blocked),
+        *map(steps.UnblockIo, sick),
+        steps.Agree(120.0 * setting.pace),
+    )
+
+
+def _lifeguard_interval(
+    setting: Setting, *, concurrent: float = 4, blocked: float = 8.192, normal: float = 0.256, seconds: float = 120.0
+) -> tuple[Step, ...]:
+    sick = setting.some(concurrent)
+    cycle: tuple[Step, ...] = (
+        *map(steps.BlockIo, sick),
+        steps.Wait(blocked),
+        *map(steps.UnblockIo, sick),
+        steps.Wait(normal),
+    )
+    return (*setting.quiesce(), *cycle * math.ceil(seconds / (blocked + normal)))
+
+
+def _join_storm(setting: Setting) -> tuple[Step, ...]:
+    first, *_ = setting.names
+    return (steps.Start(first), steps.Wait(10.0), steps.StartAll(), steps.Agree(setting.bound, stay=5.0))
+
+
+def _rolling_restart(setting: Setting, *, batches: float = 8, pause: float = 8.0) -> tuple[Step, ...]:
+    drawn = list(setting.quiesce())
+    size = math.ceil(len(setting.names) / batches)
+    for first in range(0, len(setting.names), size):
+        batch = setting.names[first : first + size]
+        drawn += [*map(steps.Leave, batch), steps.Wait(pause), *map(steps.Restart, batch), steps.Wait(pause / 4)]
+    return (*drawn, steps.Agree(setting.bound, stay=5.0))
+
+
+def _rack_loss(setting: Setting, *, share: float = 0.25) -> tuple[Step, ...]:
+    rack = [steps.Crash(name, silent=True) for name in setting.some(share * len(setting.names))]
+    return (*setting.quiesce(), *rack, steps.Agree(setting.bound, stay=5.0))
+
+
+def _gc_pauses(
+    setting: Setting, *, seconds: float = 60.0, every: float = 3.0, longest: float = 5.0
+) -> tuple[Step, ...]:
+    random, time = setting.random, 0.0
+    planned: list[tuple[float, Step]] = []
+    free_at = dict.fromkeys(setting.names, 0.0)
+    while (time := time + random.expovariate(1 / every)) < seconds:
+        name = random.choice(setting.names)
+        if free_at[name] <= time:
+            free_at[name] = time + random.uniform(0.1, longest)
+            planned += [(time, steps.Freeze(name)), (free_at[name], steps.Thaw(name))]
+    return (*setting.quiesce(), *_in_time(planned), steps.Agree(setting.bound, stay=5.0))
+
+
+PRESETS: Final[Mapping[str, Preset]] = {
+    one.name: one
+    for one in (
+        Preset("crash", "one process dies", 32, _crash),
+        Preset("churn", "processes die, leave and come back, again and again", 16, _churn),
+        Preset("partition", "two halves do not reach each other, then they do", 16, _partition),
+        Preset("flap", "some nodes hear nothing for 20 s, three times (after Rapid's experiments)", 32, _flap),
+        Preset("slow-nodes", "some nodes need long for each packet", 32, _slow_nodes),
+        Preset("lifeguard-threshold", "some nodes' I/O blocks once (Lifeguard)", 128, _lifeguard_threshold),
+        Preset("lifeguard-interval", "some nodes' I/O blocks again and again (Lifeguard)", 128, _lifeguard_interval),
+        Preset("join-storm", "all join at once through one seed", 32, _join_storm, formed=False),
+        Preset("rolling-restart", "all nodes leave and come back, batch by batch", 32, _rolling_restart),
+        Preset("rack-loss", "many machines vanish at once", 32, _rack_loss),
+        Preset("gc-pauses", "processes stop for seconds, and go on", 32, _gc_pauses),
+    )
+}
+"""All presets by name."""
