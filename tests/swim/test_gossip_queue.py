@@ -1,6 +1,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -77,6 +78,14 @@ def test_what_does_not_fit_waits_and_lets_smaller_ones_pass() -> None:
     assert _pick(queue, 4) == ["a"]
     assert "large" in queue
     assert queue.pick(100, 0, 10) == [b"x" * 100]
+
+
+@pytest.mark.parametrize(("large", "picked"), [(8, ["a"]), (9, [])])
+def test_the_search_for_what_fits_ends_after_a_few_misfits(large: int, picked: list[str]) -> None:
+    queue = _queue("a")
+    for key in range(large):
+        queue.push(key, b"x" * 100, HIGH)
+    assert _pick(queue, 4) == picked
 
 
 def test_overhead_counts_for_every_update() -> None:

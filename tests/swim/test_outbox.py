@@ -1,9 +1,15 @@
+from collections.abc import Sequence
+from random import Random
+
 import pytest
 
 from shoal.config import ClusterConfig
+from shoal.errors import MessageTooLargeError
+from shoal.swim.core import Swim
 from shoal.swim.outbox import retransmit_limit
 from shoal.wire.messages import Ack, Alive, Gossip, Nack, Ping, PingRequest, Suspect, UserBroadcast
-from tests.swim.harness import OWN, STRANGER, Solo, address_of, info_of, node_id
+from shoal.wire.native import NativeDialect
+from tests.swim.harness import DIALECT, OWN, STRANGER, Solo, address_of, info_of, node_id
 
 ME, PEER = node_id(OWN), node_id(1)
 
@@ -58,6 +64,31 @@ def test_a_packet_is_filled_up_to_its_limit_and_no_further() -> None:
     sizes = [packet.size for packet in solo.sent(Gossip)]
     assert max(sizes) <= 512
     assert sizes[0] > 512 - 60
+
+
+class Padded(NativeDialect):
+    """A dialect whose packets have a cost of their own once updates are attached, and so has each update."""
+
+    packet_overhead = 30
+    update_overhead = 20
+
+    def attach(self, packet: bytes, updates: Sequence[bytes]) -> bytes:
+        return packet + bytes(30) + b"".join(update + bytes(20) for update in updates)
+
+
+def test_what_a_dialect_adds_counts_too() -> None:
+    core = Swim(ClusterConfig(max_datagram=512), info_of(OWN), Padded("shoal"), Random(1), 0.0)
+    room = 512 - 38 - 30 - 20 - 20  # of the packet, what is attached, the update, and the update's own fields
+    core.broadcast(bytes(room), 0.0)
+    with pytest.raises(MessageTooLargeError):
+        core.broadcast(bytes(room + 1), 0.0)
+    for number in range(1, 20):
+        packet = DIALECT.attach(DIALECT.encode(Gossip(0, 0, PEER)), [DIALECT.encode_update(Alive(info_of(number), 0))])
+        core.receive(packet, address_of(1), 0.0)
+    core.advance(0.0)
+    sizes = [len(output.data) for output in core.outgoing()]
+    assert sizes
+    assert 400 < max(sizes) <= 512
 
 
 def test_what_concerns_the_receiver_goes_ahead_of_all_other_news() -> None:

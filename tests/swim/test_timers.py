@@ -1,4 +1,5 @@
 from functools import partial
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +94,19 @@ def test_cancelled_timers_do_not_pile_up() -> None:
     assert timers.next_deadline() == 1e6
     keep.cancel()
     assert timers.next_deadline() is None
+
+
+def test_compaction_keeps_the_order() -> None:
+    random, timers, log = Random(1), Timers(), list[object]()
+    deadlines = [random.random() for _ in range(2000)]
+    pending = [timers.at(deadline, _record(log, deadline)) for deadline in deadlines]
+    kept = set(random.sample(range(2000), 300))
+    for number, timer in enumerate(pending):
+        if number not in kept:
+            timer.cancel()
+    assert len(timers._heap) < 2000
+    timers.fire(1.0)
+    assert log == sorted(deadlines[number] for number in kept)
 
 
 def test_compaction_while_firing_loses_nothing() -> None:

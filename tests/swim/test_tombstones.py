@@ -64,6 +64,14 @@ def test_a_member_that_comes_back_is_no_tombstone() -> None:
     assert solo.state(1) is ALIVE
 
 
+def test_a_tombstone_that_gave_way_to_a_newer_run_is_none() -> None:
+    solo = _solo()
+    solo.meet(1)
+    solo.hear(Dead(node_id(1), 0, STRANGER), Alive(info_of(11, "n1"), 0))
+    solo.sleep(2 * LIFE)
+    assert solo.states() == {"me": ALIVE, "n1": ALIVE}
+
+
 def test_a_second_death_begins_a_new_life_as_a_tombstone() -> None:
     solo = _solo()
     solo.meet(1)
