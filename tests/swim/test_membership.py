@@ -398,6 +398,16 @@ def test_a_death_ends_a_suspicion() -> None:
     assert solo.state(1) is ALIVE
 
 
+def test_a_suspicion_does_not_outlive_the_death() -> None:
+    solo = _solo(1, 2, 3)
+    solo.hear(Suspect(PEER, 0, A), Dead(PEER, 0, A))
+    solo.sleep(10.0)
+    solo.quiet()
+    solo.sleep(2 * LONGEST)
+    assert solo.events() == []
+    assert solo.news() == []
+
+
 def test_a_death_of_an_older_incarnation_is_old_news() -> None:
     solo = _solo(1)
     solo.hear(Alive(info_of(1), 2), Dead(PEER, 1, A))
@@ -656,13 +666,17 @@ def test_an_accusation_that_missed_our_last_word_hears_it_again_once_at_a_time()
 
 
 def test_a_goodbye_that_we_did_not_say_makes_us_a_new_run() -> None:
-    solo = _settled(1)
+    solo = Solo()
+    solo.meet(1)
+    solo.sync_from(PEER)
     solo.hear(Left(ME, 0))
     local = solo.core.local
     assert local.id > ME
     assert (local.name, local.address, local.state, local.incarnation) == ("me", solo.info.address, ALIVE, 0)
     assert solo.states() == {"me": ALIVE, "n1": ALIVE}
-    assert _told(solo)[0] == Alive(replace(solo.info, id=local.id), 0)
+    told = _told(solo)
+    assert told[0] == Alive(replace(solo.info, id=local.id), 0)
+    assert Alive(solo.info, 0) not in told
     assert solo.core.stats.renewals == 1
 
 
