@@ -15,7 +15,16 @@ from rich.text import Text
 from shoal.agent import schema
 from shoal.agent.text import describe, printable, tags_text
 
-__all__ = ["age_text", "console", "event_line", "member_table", "print_json", "print_members", "print_pairs"]
+__all__ = [
+    "age_text",
+    "console",
+    "event_line",
+    "member_table",
+    "print_columns",
+    "print_json",
+    "print_members",
+    "print_pairs",
+]
 
 _STATE_STYLES: Final = {"alive": "green", "suspect": "yellow", "dead": "red", "left": "bright_black"}
 

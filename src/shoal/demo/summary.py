@@ -20,7 +20,7 @@ from shoal.demo.reporter import Stage, spread_text
 from shoal.demo.timeline import Performance, Spread
 from shoal.types import MemberState
 
-__all__ = ["Report", "print_summary", "report_of"]
+__all__ = ["ActReport", "Event", "Report", "print_summary", "report_of"]
 
 _MAX_FAILURES = 12
 """How many missed observations are printed; one cause can make hundreds."""
