@@ -357,6 +357,8 @@ class TestPrograms:
                     {call}
                 except KeyboardInterrupt:
                     print("interrupted")
+                while a.health().subscribers:  # the call itself ends too
+                    time.sleep(0.01)
                 a.broadcast(b"hello")
                 assert a.health().is_running
             """

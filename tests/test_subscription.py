@@ -264,9 +264,9 @@ def _start_and_forget(work: Any) -> None:
 
 def _open_and_drop(subscriptions: Subscriptions, done: threading.Event) -> None:
     while not done.is_set():
-        with subscriptions.subscribe() as subscription:
-            subscription.take()
-        subscriptions.subscribe()
+        held = [subscriptions.subscribe() for _ in range(10)]
+        for subscription in held[::2]:
+            subscription.close()
 
 
 async def _next(subscription: Subscription) -> Event:
