@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 from shoal import cluster as face
 from shoal.config import ClusterConfig
 from shoal.errors import AlreadyStartedError, ClosedError, LifecycleError, NotStartedError
-from shoal.events import Event
+from shoal.events import Event, Verdict
 from shoal.net.loops import loop_factory
 from shoal.net.transport import Transport
 from shoal.subscription import Subscription
@@ -249,6 +249,10 @@ class Cluster:
     def member(self, which: NodeId | str) -> Member | None:
         """As `shoal.Cluster.member`."""
         return self._cluster.member(which)
+
+    def evidence(self, which: NodeId | str) -> tuple[Verdict, ...]:
+        """As `shoal.Cluster.evidence`."""
+        return self._cluster.evidence(which)
 
     def events(self) -> Events:
         """As `shoal.Cluster.events`."""

@@ -24,7 +24,7 @@ from shoal.errors import (
     ShoalTimeoutError,
     UnknownMemberError,
 )
-from shoal.events import Event, NameConflict, SeedUnreachable
+from shoal.events import Event, NameConflict, SeedUnreachable, Verdict
 from shoal.net.advertise import advertised_address
 from shoal.net.driver import Driver
 from shoal.net.loops import OwnLoop
@@ -323,6 +323,18 @@ class Cluster:
         running = self._started()
         with running.driver.lock:
             return running.core.member(which) if isinstance(which, NodeId) else running.core.member_named(which)
+
+    def evidence(self, which: NodeId | str) -> tuple[Verdict, ...]:
+        """The last verdicts about a member, by id or name, the oldest first: why it was held suspect or dead.
+
+        Verdicts about earlier runs of its name are among them. Empty if there are none, or the member is not known.
+        """
+        running = self._started()
+        member = self.member(which)
+        if member is None:
+            return ()
+        with running.driver.lock:
+            return running.core.verdicts(member.id, self.now())
 
     def events(self) -> Subscription:
         """A new stream of events, from this call on, also before `start`; `event_buffer` events wait for its reader.

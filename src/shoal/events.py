@@ -7,15 +7,17 @@ or left. A failed run that refutes its death is joined anew.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
 from shoal.types import Address, Member, NodeId, Tags
 
 __all__ = [
+    "Accusation",
     "BroadcastReceived",
     "Event",
     "EventsLost",
     "Evidence",
+    "HealthReason",
     "JoinCompleted",
     "LeaveCompleted",
     "MemberFailed",
@@ -28,7 +30,10 @@ __all__ = [
     "NameConflict",
     "ProbeReport",
     "SeedUnreachable",
+    "SuspicionTime",
+    "Verdict",
     "VerdictReason",
+    "Withheld",
 ]
 
 
@@ -45,35 +50,114 @@ class VerdictReason(Enum):
     """A newer run took over its name or its address."""
 
 
+class HealthReason(StrEnum):
+    """Why a node trusts its own accusations less: each raises its local health score by a point."""
+
+    PROBE_FAILED = "probe_failed"
+    NACK_MISSED = "nack_missed"
+    """A relay that we asked neither passed on an ack nor said that it had none: our own link may be bad."""
+    SUSPECTED = "suspected"
+    """Others suspected this node, and it had to refute."""
+    OUT_OF_CONTACT = "out_of_contact"
+    """A probe failed while nobody at all was heard."""
+    STALLED = "stalled"
+    """A timer fired so late that this process cannot have been running."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accusation:
+    """One member's word against another."""
+
+    accuser: str
+    """Its name, or its id where it is unknown here."""
+    at: float
+    """When the observer heard of it, in seconds of its monotonic clock."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """One failed probe, as its prober saw it. Times are seconds after the first ping."""
+    """One failed probe, as its prober saw it."""
 
+    started: float
+    """When the ping was sent, in seconds of the observer's monotonic clock; the other times are seconds after it."""
     timeout: float
     """When the direct ping was given up and the relays were asked."""
     deadline: float
     """When the verdict fell."""
     relays: tuple[str, ...]
     """Names of the members that were asked to ping in our place."""
-    nacks: int
-    """How many relays answered that they too had no answer: proof that our own link works."""
+    nacks: tuple[str, ...]
+    """The relays that answered that they too had no answer: proof that our own link works."""
     stream_tried: bool
     """Whether a stream ping was tried beside the relays."""
 
 
 @dataclass(frozen=True, slots=True)
+class SuspicionTime:
+    """How long a suspicion lasts, and why; durations are in seconds (docs/protocol.md, section 8)."""
+
+    started: float
+    """When it began, in seconds of the observer's monotonic clock."""
+    lasted: float
+    """How old it was at the time of the verdict."""
+    timeout: float
+    """How long it may last with the confirmations so far."""
+    least: float
+    """How long it lasts with all confirmations that are wanted."""
+    longest: float
+    """How long it lasts without any."""
+    members: int
+    """How many members were present when it began: what `least` follows from."""
+    confirmations: int
+    """How many further members accused the suspect."""
+    confirmations_wanted: int
+    """How many bring it down to `least`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """How often the observer did not trust its own verdict, for one reason."""
+
+    reason: HealthReason
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why a member is held suspect or dead."""
+    """Why a member is held suspect or dead: what the observer knew at that moment."""
 
     reason: VerdictReason
-    accusers: tuple[str, ...] = ()
-    """Who accused it, the first accuser first, then the confirmations; names, or ids of members unknown here."""
-    suspicion_timeout: float | None = None
-    """How long the suspicion lasted before death was declared, in seconds."""
-    local_health: int = 0
-    """The observer's own local health score at the time; 0 is healthy."""
-    probe: ProbeReport | None = None
-    """The observer's own failed probe, if it made one."""
+    accusations: tuple[Accusation, ...] = ()
+    """The first accuser's, then the confirmations."""
+    declared_by: str | None = None
+    """Who declared the death, the observer or another; None for a suspicion, and for a run that was replaced."""
+    suspicion: SuspicionTime | None = None
+    """The suspicion, if the observer held one."""
+    probes: tuple[ProbeReport, ...] = ()
+    """The observer's own failed probes since the suspicion began; the first few."""
+    withheld: tuple[Withheld, ...] = ()
+    """Verdicts that the observer did not pass on this member since it last had an answer, for fear of being at fault
+    itself."""
+    local_health: tuple[HealthReason, ...] = ()
+    """The points of the observer's own local health score, the oldest first; none is healthy."""
+
+    @property
+    def accusers(self) -> tuple[str, ...]:
+        """Names of the accusers, the first accuser first."""
+        return tuple(accusation.accuser for accusation in self.accusations)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """That a member is held suspect or dead, and why."""
+
+    member: Member
+    """As it was held from then on."""
+    at: float
+    """When the verdict fell, in seconds of the observer's monotonic clock."""
+    evidence: Evidence
+    refuted_at: float | None = None
+    """When the member refuted it; None as long as it did not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,29 @@ def test_one_member_is_found_by_name_and_by_id(pair: Pair) -> None:
     assert by_name["name"] == by_id["name"] == "b"
 
 
+def test_the_evidence_against_a_dead_member_is_told_in_facts_and_in_words(agents: Agents) -> None:
+    a, b = agents.pair(**QUICK)
+    b.kill()
+    id = a.wait_for_state("b", "dead").id
+
+    status, verdicts = ask(a, "GET", "/v1/members/b/evidence")
+
+    assert status == 200
+    suspected, died = verdicts[-2:]
+    assert [(verdict["id"], verdict["state"]) for verdict in (suspected, died)] == [(id, "suspect"), (id, "dead")]
+    assert died["evidence"]["declared_by"] == "a"
+    assert died["evidence"]["accusations"][0] == {"accuser": "a", "time": died["evidence"]["suspicion"]["since"]}
+    assert died["evidence"]["probes"][0]["stream_tried"]
+    assert died["explanation"][1].startswith("a accused it first, ")
+    assert died["refuted"] is None
+    assert len(ask(a, "GET", f"/v1/members/{id}/evidence")[1]) == len(verdicts)
+
+
+def test_there_is_no_evidence_against_who_was_never_accused(pair: Pair) -> None:
+    assert ask(pair[0], "GET", "/v1/members/b/evidence") == (200, [])
+    assert ask(pair[0], "GET", "/v1/members/nobody/evidence")[0] == 404
+
+
 def test_a_node_knows_itself(pair: Pair) -> None:
     assert [ask(agent, "GET", "/v1/self")[1]["name"] for agent in pair] == ["a", "b"]
 
@@ -127,7 +150,7 @@ def test_events_are_streamed_by_name_with_their_data(agents: Agents) -> None:
     )
     assert suspected["evidence"]["reason"] == "probe failed"
     assert (failed["member"]["name"], failed["member"]["state"]) == ("b", "dead")
-    assert failed["evidence"]["accusers"] == ["a"]
+    assert failed["evidence"]["accusations"][0]["accuser"] == "a"
     assert ask(a, "GET", "/v1/members?state=dead")[1][0]["name"] == "b"
 
 

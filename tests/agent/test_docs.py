@@ -14,6 +14,15 @@ from tests.agent.test_schema import NAMED_EVENTS
 
 DOCS = Path(__file__).parents[2] / "docs"
 AGENT_PAGE = (DOCS / "agent.md").read_text("utf-8")
+FORMS = [
+    schema.Member,
+    schema.Evidence,
+    schema.Accusation,
+    schema.SuspicionTime,
+    schema.ProbeReport,
+    schema.Verdict,
+    schema.Health,
+]
 CLI_PAGE = (DOCS / "cli.md").read_text("utf-8")
 
 
@@ -27,7 +36,7 @@ def test_every_event_is_described(name: str) -> None:
     assert AGENT_PAGE.count(f"`{name}`") >= 2  # in the log and in the stream
 
 
-@pytest.mark.parametrize("form", [schema.Member, schema.Evidence, schema.ProbeReport, schema.Health])
+@pytest.mark.parametrize("form", FORMS)
 def test_every_field_is_described(form: type[msgspec.Struct]) -> None:
     missing = [field.name for field in msgspec.structs.fields(form) if f"`{field.name}`" not in AGENT_PAGE]
 

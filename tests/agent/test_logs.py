@@ -24,8 +24,8 @@ def test_a_failure_is_a_warning_with_its_evidence(log: EventLog, caplog: pytest.
     line = json.loads(JsonFormatter().format(record))
     assert (line["event"], line["level"], line["logger"]) == ("member_failed", "warning", "shoal.agent")
     assert line["member"]["name"] == "b"
-    assert line["evidence"]["accusers"] == ["a", "c"]
-    assert line["evidence"]["probe"]["nacks"] == 1
+    assert [said["accuser"] for said in line["evidence"]["accusations"]] == ["a", "c"]
+    assert line["evidence"]["probes"][0]["nacks"] == ["c"]
 
 
 @pytest.mark.parametrize("name", sorted(NAMED_EVENTS.keys() - COMPLAINTS))

@@ -11,8 +11,17 @@ from shoal.types import Address, Member, MemberState, NodeId, Tags
 ID = NodeId(bytes(range(16)))
 NOW = schema.Moment(100.0, datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC))
 B = Member("b", ID, Address("127.0.0.1", 7947), MemberState.DEAD, 3, Tags(role="worker"), since=97.5)
-PROBE = events.ProbeReport(timeout=0.5, deadline=1.0, relays=("c", "d"), nacks=1, stream_tried=True)
-EVIDENCE = events.Evidence(events.VerdictReason.SUSPICION_EXPIRED, ("a", "c"), 3.25, local_health=1, probe=PROBE)
+PROBE = events.ProbeReport(93.25, timeout=0.5, deadline=1.0, relays=("c", "d"), nacks=("c",), stream_tried=True)
+SUSPICION = events.SuspicionTime(94.25, 3.25, 3.25, 2.0, 12.0, members=5, confirmations=1, confirmations_wanted=2)
+EVIDENCE = events.Evidence(
+    events.VerdictReason.SUSPICION_EXPIRED,
+    accusations=(events.Accusation("a", 94.25), events.Accusation("c", 95.0)),
+    declared_by="a",
+    suspicion=SUSPICION,
+    probes=(PROBE,),
+    withheld=(events.Withheld(events.HealthReason.STALLED, 2),),
+    local_health=(events.HealthReason.PROBE_FAILED,),
+)
 NAMED_EVENTS: dict[str, events.Event] = {
     "member_joined": events.MemberJoined(B),
     "member_suspected": events.MemberSuspected(B, EVIDENCE),
@@ -57,12 +66,35 @@ def test_a_member_is_told_in_full() -> None:
 
 
 def test_evidence_is_told_in_full() -> None:
-    assert msgspec.to_builtins(schema.Evidence.of(EVIDENCE)) == {
+    assert msgspec.to_builtins(schema.Evidence.of(EVIDENCE, NOW)) == {
         "reason": "suspicion expired",
-        "accusers": ["a", "c"],
-        "suspicion_timeout": 3.25,
-        "local_health": 1,
-        "probe": {"timeout": 0.5, "deadline": 1.0, "relays": ["c", "d"], "nacks": 1, "stream_tried": True},
+        "accusations": [
+            {"accuser": "a", "time": "2026-11-21T11:59:54.250000Z"},
+            {"accuser": "c", "time": "2026-11-21T11:59:55Z"},
+        ],
+        "declared_by": "a",
+        "suspicion": {
+            "since": "2026-11-21T11:59:54.250000Z",
+            "lasted": 3.25,
+            "timeout": 3.25,
+            "least": 2.0,
+            "longest": 12.0,
+            "members": 5,
+            "confirmations": 1,
+            "confirmations_wanted": 2,
+        },
+        "probes": [
+            {
+                "time": "2026-11-21T11:59:53.250000Z",
+                "timeout": 0.5,
+                "deadline": 1.0,
+                "relays": ["c", "d"],
+                "nacks": ["c"],
+                "stream_tried": True,
+            }
+        ],
+        "withheld": {"stalled": 2},
+        "local_health": ["probe_failed"],
     }
 
 

@@ -23,8 +23,8 @@ def test_a_failure_is_told_with_its_evidence() -> None:
 def test_evidence_without_details_is_its_reason() -> None:
     bare = events.Evidence(events.VerdictReason.REPLACED)
 
-    assert evidence_text(schema.Evidence.of(bare)) == "replaced"
-    assert evidence_text(schema.Evidence.of(EVIDENCE)) != "replaced"
+    assert evidence_text(schema.Evidence.of(bare, NOW)) == "replaced"
+    assert evidence_text(schema.Evidence.of(EVIDENCE, NOW)) != "replaced"
 
 
 def test_changed_tags_are_told_as_changes() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from signal import SIGINT
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -23,7 +24,7 @@ def run(*arguments: str, agent: AgentProcess | None = None) -> Result:
     return CliRunner(env=variables).invoke(shoal, arguments)
 
 
-def run_json(*arguments: str, agent: AgentProcess) -> object:
+def run_json(*arguments: str, agent: AgentProcess) -> Any:
     result = run(*arguments, "--json", agent=agent)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
@@ -85,7 +86,6 @@ def test_members_are_a_table(pair: Pair) -> None:
 def test_members_as_json_are_objects(pair: Pair) -> None:
     members = run_json("members", agent=pair[1])
 
-    assert isinstance(members, list)
     assert [member["name"] for member in members] == ["a", "b"]
     assert set(members[0]) >= {"name", "id", "address", "state", "incarnation", "tags"}
 
@@ -93,9 +93,22 @@ def test_members_as_json_are_objects(pair: Pair) -> None:
 def test_members_can_be_chosen(pair: Pair) -> None:
     chosen = run_json("members", "--tag", "role=worker", "--state", "alive", agent=pair[0])
 
-    assert isinstance(chosen, list)
     assert [member["name"] for member in chosen] == ["a"]
     assert run_json("members", "--state", "dead", agent=pair[0]) == []
+
+
+def test_one_member_is_shown_by_name(pair: Pair) -> None:
+    _, row = run("members", "b", agent=pair[0]).output.splitlines()
+    [form] = run_json("members", "b", agent=pair[0])
+
+    assert row.split()[:2] == ["b", "alive"]
+    assert form["name"] == "b"
+    assert run("members", "nobody", agent=pair[0]).stderr == "Error: no member has the name or id 'nobody'\n"
+
+
+def test_without_verdicts_why_says_so(pair: Pair) -> None:
+    assert run("members", "b", "--why", agent=pair[0]).output == "no verdict on b is remembered\n"
+    assert run_json("members", "b", "--why", agent=pair[0]) == []
 
 
 def test_the_agent_can_be_named_by_option(pair: Pair) -> None:
@@ -109,8 +122,6 @@ def test_info_tells_of_the_agent_and_of_a_member(pair: Pair) -> None:
     assert "running, joined" in own
     assert f"address:      {pair[1].gossip}\n" in other
     info, member = run_json("info", agent=pair[0]), run_json("info", "b", agent=pair[0])
-    assert isinstance(info, dict)
-    assert isinstance(member, dict)
     assert (info["member"]["name"], member["name"]) == ("a", "b")
 
 
@@ -128,8 +139,21 @@ def test_every_state_is_seen(agents: Agents) -> None:
     a.wait_for_state("b", "dead")
     a.wait_for_state("c", "left")
     members = run_json("members", agent=a)
-    assert isinstance(members, list)
     assert {member["name"]: member["state"] for member in members} == {"a": "alive", "b": "dead", "c": "left"}
+
+
+def test_why_tells_each_verdict_as_a_paragraph(agents: Agents) -> None:
+    a, b = agents.pair(**QUICK)
+    b.kill()
+    a.wait_for_state("b", "dead")
+
+    told = run("members", "b", "--why", agent=a).output
+    verdicts = run_json("members", "b", "--why", agent=a)
+
+    suspected, died = told.split("\n\n")[-2:]
+    assert "suspect, because its own probe had no answer.\n  a accused it first, " in suspected
+    assert "dead, because it did not refute the suspicion in time.\n  a accused it first, " in died
+    assert [verdict["state"] for verdict in verdicts[-2:]] == ["suspect", "dead"]
 
 
 # Steering
@@ -276,7 +300,10 @@ def test_a_bad_value_is_one_line_that_names_it(arguments: list[str], words: str)
     ("arguments", "words"),
     [
         (["nonsense"], "nonsense"),
-        (["members", "extra"], "extra"),
+        (["members", "a", "extra"], "extra"),
+        (["members", "--why"], "--why goes with NAME"),
+        (["members", "a", "--why", "--watch"], "--why goes with NAME"),
+        (["members", "a", "--state", "alive"], "NAME shows one member"),
         (["members", "--state", "gone"], "'gone' is not one of"),
         (["events", "--count", "0"], "x>=1"),
         (["info", "a", "b"], "b"),

@@ -1,7 +1,8 @@
 import pytest
 
 from shoal.config import ClusterConfig
-from shoal.swim.health import HealthReason, LocalHealth
+from shoal.events import HealthReason
+from shoal.swim.health import LocalHealth
 
 
 def test_the_score_begins_at_0_and_nothing_is_stretched() -> None:
@@ -37,3 +38,12 @@ def test_every_reason_is_counted_and_what_was_handed_out_stays_as_it_was() -> No
     health.improve()
     assert before == dict.fromkeys(HealthReason, 0)
     assert health.reasons == before | {HealthReason.STALLED: 2, HealthReason.SUSPECTED: 1}
+
+
+def test_the_points_tell_what_the_score_is_made_of_now() -> None:
+    health = LocalHealth(ClusterConfig(local_health_max=2))
+    for reason in (HealthReason.STALLED, HealthReason.SUSPECTED, HealthReason.PROBE_FAILED):
+        health.worsen(reason)
+    assert health.points == (HealthReason.SUSPECTED, HealthReason.PROBE_FAILED)
+    health.improve()
+    assert list(health.points) == [HealthReason.PROBE_FAILED]

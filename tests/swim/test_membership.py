@@ -6,8 +6,10 @@ import pytest
 
 from shoal.errors import MessageTooLargeError
 from shoal.events import (
+    Accusation,
     BroadcastReceived,
     Evidence,
+    HealthReason,
     MemberFailed,
     MemberJoined,
     MemberLeft,
@@ -15,10 +17,10 @@ from shoal.events import (
     MemberSuspected,
     MemberUpdated,
     NameConflict,
+    SuspicionTime,
     VerdictReason,
 )
 from shoal.state.precedence import MAX_INCARNATION
-from shoal.swim.health import HealthReason
 from shoal.swim.stats import Drop
 from shoal.types import Address, MemberState, NodeId, NodeInfo, Tags
 from shoal.wire.messages import (
@@ -208,7 +210,20 @@ def test_a_reported_suspicion_is_held_and_passed_on_with_its_evidence() -> None:
     solo.hear(Suspect(PEER, 0, A))
     assert solo.state(1) is SUSPECT
     assert solo.member(1).since == solo.now
-    evidence = Evidence(VerdictReason.REPORTED, accusers=("n2",))
+    evidence = Evidence(
+        VerdictReason.REPORTED,
+        accusations=(Accusation("n2", at=solo.now),),
+        suspicion=SuspicionTime(
+            started=solo.now,
+            lasted=0.0,
+            timeout=LONGEST,
+            least=LEAST,
+            longest=LONGEST,
+            members=4,
+            confirmations=0,
+            confirmations_wanted=2,
+        ),
+    )
     assert solo.events() == [MemberSuspected(solo.member(1), evidence)]
     assert _told(solo)[0] == Suspect(PEER, 0, A)
 
@@ -233,7 +248,8 @@ def test_a_suspicion_expires_into_death() -> None:
     assert failed.member == solo.member(1)
     assert failed.evidence.reason is VerdictReason.SUSPICION_EXPIRED
     assert failed.evidence.accusers == ("n2",)
-    assert failed.evidence.suspicion_timeout == pytest.approx(LONGEST)
+    assert failed.evidence.declared_by == "me"
+    assert failed.evidence.suspicion.lasted == pytest.approx(LONGEST)
     assert _told(solo)[0] == Dead(PEER, 0, ME)
     assert (solo.core.stats.suspicions, solo.core.stats.deaths) == (1, 1)
 
@@ -331,7 +347,7 @@ def test_our_own_failed_probe_confirms_and_is_kept_as_evidence() -> None:
     solo.hear(Suspect(PEER, 0, STRANGER))
     solo.sleep(LEAST + 1.0)
     [failed] = solo.events(MemberFailed)
-    assert failed.evidence.probe is not None
+    assert failed.evidence.probes != ()
 
 
 def test_the_refutation_of_tags_tells_both() -> None:
@@ -383,7 +399,7 @@ def test_a_little_lateness_is_no_stall_and_forgiving_can_be_switched_off(late: f
 def test_a_reported_death_is_held_and_passed_on() -> None:
     solo = _solo(1, 2)
     solo.hear(Dead(PEER, 0, A))
-    evidence = Evidence(VerdictReason.REPORTED, accusers=("n2",))
+    evidence = Evidence(VerdictReason.REPORTED, declared_by="n2")
     assert solo.events() == [MemberFailed(solo.member(1), evidence)]
     assert _told(solo)[0] == Dead(PEER, 0, A)
     solo.hear(Dead(PEER, 0, B))

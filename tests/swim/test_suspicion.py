@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.config import ClusterConfig
+from shoal.events import ProbeReport, SuspicionTime
 from shoal.swim.suspicion import Suspicion, SuspicionBounds, suspicion_bounds, suspicion_timeout
 from tests.swim.harness import node_id
 
@@ -76,29 +77,51 @@ def test_the_timeout_stays_in_its_bounds_and_never_grows(
 
 
 def _suspicion(confirmations: int = 2) -> Suspicion:
-    return Suspicion(ACCUSERS[0], SuspicionBounds(4.0, 24.0, confirmations), started=100.0, probe=None)
+    return Suspicion(ACCUSERS[0], SuspicionBounds(4.0, 24.0, confirmations), started=100.0, members=8)
 
 
 def test_each_new_accuser_brings_the_deadline_nearer() -> None:
     suspicion = _suspicion()
     assert suspicion.deadline == 124.0
-    assert suspicion.confirm(ACCUSERS[1])
+    assert suspicion.confirm(ACCUSERS[1], 101.0)
     assert suspicion.deadline == pytest.approx(124.0 - 20 * log(2) / log(3))
-    assert suspicion.confirm(ACCUSERS[2])
+    assert suspicion.confirm(ACCUSERS[2], 101.0)
     assert suspicion.deadline == 104.0
 
 
 def test_the_first_accuser_does_not_confirm_itself_nor_anybody_twice() -> None:
     suspicion = _suspicion()
-    assert not suspicion.confirm(ACCUSERS[0])
-    assert suspicion.confirm(ACCUSERS[1])
-    assert not suspicion.confirm(ACCUSERS[1])
-    assert suspicion.accusers == ACCUSERS[:2]
+    assert not suspicion.confirm(ACCUSERS[0], 101.0)
+    assert suspicion.confirm(ACCUSERS[1], 101.0)
+    assert not suspicion.confirm(ACCUSERS[1], 101.0)
+    assert list(suspicion.accusers) == ACCUSERS[:2]
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 2, 4])
 def test_no_more_confirmations_count_than_are_wanted(wanted: int) -> None:
     suspicion = _suspicion(wanted)
-    assert [suspicion.confirm(accuser) for accuser in ACCUSERS[1:]].count(True) == wanted
-    assert suspicion.accusers == ACCUSERS[: wanted + 1]
+    assert [suspicion.confirm(accuser, 101.0) for accuser in ACCUSERS[1:]].count(True) == wanted
+    assert list(suspicion.accusers) == ACCUSERS[: wanted + 1]
     assert suspicion.timeout == 4.0
+
+
+def test_the_time_of_a_suspicion_is_told_with_its_reasons() -> None:
+    suspicion = _suspicion()
+    assert suspicion.confirm(ACCUSERS[1], 102.0)
+    assert suspicion.time(103.0) == SuspicionTime(
+        started=100.0,
+        lasted=3.0,
+        timeout=suspicion.timeout,
+        least=4.0,
+        longest=24.0,
+        members=8,
+        confirmations=1,
+        confirmations_wanted=2,
+    )
+
+
+def test_only_the_first_failed_probes_of_a_suspect_are_kept() -> None:
+    suspicion = _suspicion()
+    for number in range(100):
+        suspicion.add_probe(ProbeReport(100.0 + number, 0.5, 1.0, (), (), stream_tried=False))
+    assert [report.started for report in suspicion.probes] == [100.0, 101.0, 102.0, 103.0]

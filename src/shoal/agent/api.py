@@ -13,6 +13,7 @@ import msgspec
 
 from shoal import __version__, types
 from shoal.agent import schema
+from shoal.agent.explanation import explain
 from shoal.cluster import Cluster
 from shoal.errors import (
     ConfigError,
@@ -22,7 +23,7 @@ from shoal.errors import (
     MissingExtraError,
     ShoalError,
 )
-from shoal.events import SeedUnreachable
+from shoal.events import SeedUnreachable, Verdict
 from shoal.subscription import Subscription
 from shoal.types import Address, NodeId
 
@@ -70,6 +71,7 @@ def create_app(
             Route("/v1/info", api.info, methods=["GET"]),
             Route("/v1/self", api.self, methods=["GET"]),
             Route("/v1/members", api.members, methods=["GET"]),
+            Route("/v1/members/{name:path}/evidence", api.evidence, methods=["GET"]),
             Route("/v1/members/{name:path}", api.member, methods=["GET"]),
             Route("/v1/events", api.events, methods=["GET"]),
             Route("/v1/join", api.join, methods=["POST"]),
@@ -145,14 +147,21 @@ class _Api:
 
     async def member(self, request: Request) -> Response:
         _check_query(request)
-        name = request.path_params["name"]
+        return _json(self._form(self._find(request.path_params["name"])))
+
+    async def evidence(self, request: Request) -> Response:
+        _check_query(request)
+        member, now = self._find(request.path_params["name"]), self._now()
+        return _json([_verdict(verdict, now) for verdict in self._cluster.evidence(member.id)])
+
+    def _find(self, name: str) -> types.Member:
         member = self._cluster.member(name)
         if member is None:
             with suppress(ValueError):
                 member = self._cluster.member(NodeId.parse(name))
         if member is None:
             raise HTTPException(404, f"no member has the name or id {name!r}")
-        return _json(self._form(member))
+        return member
 
     async def events(self, request: Request) -> Response:
         _check_query(request)
@@ -339,6 +348,19 @@ def _read_tag(text: str) -> tuple[str, str]:
     if not (key and equals):
         raise HTTPException(400, f"tag={text!r} is no tag; write tag=KEY=VALUE")
     return key, value
+
+
+def _verdict(verdict: Verdict, now: schema.Moment) -> schema.Verdict:
+    return schema.Verdict(
+        time=now.time_of(verdict.at),
+        id=str(verdict.member.id),
+        address=str(verdict.member.address),
+        state=schema.state_name(verdict.member.state),
+        incarnation=verdict.member.incarnation,
+        evidence=schema.Evidence.of(verdict.evidence, now),
+        refuted=None if verdict.refuted_at is None else now.time_of(verdict.refuted_at),
+        explanation=explain(verdict, now),
+    )
 
 
 def _json(form: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -17,6 +17,7 @@ from shoal import cluster, events, types
 from shoal.types import MemberState
 
 __all__ = [
+    "Accusation",
     "BroadcastReceived",
     "Event",
     "EventsLost",
@@ -42,11 +43,14 @@ __all__ = [
     "ProbeReport",
     "SeedUnreachable",
     "State",
+    "SuspicionTime",
     "TagChanges",
     "TagSet",
     "UnreachableSeed",
+    "Verdict",
     "event_name",
     "event_of",
+    "state_name",
 ]
 
 State: TypeAlias = Literal["alive", "suspect", "dead", "left"]
@@ -59,6 +63,12 @@ _STATES: Final[Mapping[MemberState, State]] = {
 }
 
 _MAX_SEEDS: Final = 256
+
+
+def state_name(state: MemberState) -> State:
+    """The name of `state`."""
+    return _STATES[state]
+
 
 TagSet: TypeAlias = dict[str, str]
 """Body of `PUT /v1/tags`: all tags."""
@@ -113,23 +123,65 @@ class Member(Struct, frozen=True, kw_only=True):
         )
 
 
-class ProbeReport(Struct, frozen=True, kw_only=True):
-    """One failed probe; `timeout` and `deadline` are seconds after the first ping."""
+class Accusation(Struct, frozen=True, kw_only=True):
+    """One member's word against another, and when the agent heard of it."""
 
+    accuser: str
+    time: datetime
+
+
+class SuspicionTime(Struct, frozen=True, kw_only=True):
+    """How long a suspicion lasts, and why; durations are in seconds."""
+
+    since: datetime
+    lasted: float
+    """How old it was at the time of the verdict."""
+    timeout: float
+    """How long it may last with the confirmations so far."""
+    least: float
+    """How long it lasts with all that are wanted."""
+    longest: float
+    """How long it lasts without any."""
+    members: int
+    """How many members were present when it began."""
+    confirmations: int
+    confirmations_wanted: int
+
+    @classmethod
+    def of(cls, time: events.SuspicionTime, now: Moment) -> SuspicionTime:
+        """The form of `time`."""
+        return cls(
+            since=now.time_of(time.started),
+            lasted=round(time.lasted, 3),
+            timeout=round(time.timeout, 3),
+            least=round(time.least, 3),
+            longest=round(time.longest, 3),
+            members=time.members,
+            confirmations=time.confirmations,
+            confirmations_wanted=time.confirmations_wanted,
+        )
+
+
+class ProbeReport(Struct, frozen=True, kw_only=True):
+    """One failed probe; `timeout` and `deadline` are seconds after the first ping, sent at `time`."""
+
+    time: datetime
     timeout: float
     deadline: float
     relays: list[str]
-    nacks: int
+    nacks: list[str]
+    """The relays that had no answer either."""
     stream_tried: bool
 
     @classmethod
-    def of(cls, report: events.ProbeReport) -> ProbeReport:
+    def of(cls, report: events.ProbeReport, now: Moment) -> ProbeReport:
         """The form of `report`."""
         return cls(
-            timeout=report.timeout,
-            deadline=report.deadline,
+            time=now.time_of(report.started),
+            timeout=round(report.timeout, 3),
+            deadline=round(report.deadline, 3),
             relays=list(report.relays),
-            nacks=report.nacks,
+            nacks=list(report.nacks),
             stream_tried=report.stream_tried,
         )
 
@@ -138,21 +190,50 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """Why a member is held suspect or dead."""
 
     reason: str
-    accusers: list[str]
-    suspicion_timeout: float | None
-    local_health: int
-    probe: ProbeReport | None
+    accusations: list[Accusation]
+    """The first accuser's, then the confirmations."""
+    declared_by: str | None
+    """Who declared the death."""
+    suspicion: SuspicionTime | None
+    probes: list[ProbeReport]
+    """The agent's own that failed."""
+    withheld: dict[str, int]
+    """How often the agent held the verdict back, by reason."""
+    local_health: list[str]
+    """The reasons of the points of the agent's own local health score; empty is healthy."""
 
     @classmethod
-    def of(cls, evidence: events.Evidence) -> Evidence:
+    def of(cls, evidence: events.Evidence, now: Moment) -> Evidence:
         """The form of `evidence`."""
         return cls(
             reason=evidence.reason.value,
-            accusers=list(evidence.accusers),
-            suspicion_timeout=evidence.suspicion_timeout,
-            local_health=evidence.local_health,
-            probe=None if evidence.probe is None else ProbeReport.of(evidence.probe),
+            accusations=[
+                Accusation(accuser=accusation.accuser, time=now.time_of(accusation.at))
+                for accusation in evidence.accusations
+            ],
+            declared_by=evidence.declared_by,
+            suspicion=None if evidence.suspicion is None else SuspicionTime.of(evidence.suspicion, now),
+            probes=[ProbeReport.of(report, now) for report in evidence.probes],
+            withheld={withheld.reason.value: withheld.count for withheld in evidence.withheld},
+            local_health=[reason.value for reason in evidence.local_health],
         )
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """That the agent held a member suspect or dead, and why."""
+
+    time: datetime
+    """When the verdict fell."""
+    id: str
+    """Of the run of the member that it is about."""
+    address: str
+    state: State
+    incarnation: int
+    evidence: Evidence
+    refuted: datetime | None
+    """When the member refuted it; null as long as it did not."""
+    explanation: list[str]
+    """All of it in sentences."""
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -364,13 +445,17 @@ def event_of(event: events.Event, now: Moment) -> Event:
             return MemberJoined(time=now.time_of(member.since), member=Member.of(member, now))
         case events.MemberSuspected(member, evidence):
             return MemberSuspected(
-                time=now.time_of(member.since), member=Member.of(member, now), evidence=Evidence.of(evidence)
+                time=now.time_of(member.since),
+                member=Member.of(member, now),
+                evidence=Evidence.of(evidence, now),
             )
         case events.MemberRecovered(member):
             return MemberRecovered(time=now.time_of(member.since), member=Member.of(member, now))
         case events.MemberFailed(member, evidence):
             return MemberFailed(
-                time=now.time_of(member.since), member=Member.of(member, now), evidence=Evidence.of(evidence)
+                time=now.time_of(member.since),
+                member=Member.of(member, now),
+                evidence=Evidence.of(evidence, now),
             )
         case events.MemberLeft(member):
             return MemberLeft(time=now.time_of(member.since), member=Member.of(member, now))

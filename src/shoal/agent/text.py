@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from shoal.agent import schema
+from shoal.events import VerdictReason
 
 __all__ = ["describe", "evidence_text", "printable", "tags_text"]
 
@@ -25,17 +26,20 @@ def tags_text(tags: Mapping[str, str]) -> str:
 def evidence_text(evidence: schema.Evidence) -> str:
     """Why a member is held suspect or dead, in one line."""
     parts = [evidence.reason]
-    if evidence.suspicion_timeout is not None:
-        parts[0] += f" after {evidence.suspicion_timeout:.2f} s"
-    if evidence.accusers:
-        parts.append(f"accused by {', '.join(evidence.accusers)}")
-    if (probe := evidence.probe) is not None:
+    if evidence.reason == VerdictReason.SUSPICION_EXPIRED.value and evidence.suspicion is not None:
+        parts[0] += f" after {evidence.suspicion.lasted:.2f} s"
+    elif evidence.declared_by is not None:
+        parts.append(f"declared dead by {evidence.declared_by}")
+    if evidence.accusations:
+        parts.append(f"accused by {', '.join(accusation.accuser for accusation in evidence.accusations)}")
+    if evidence.probes:
+        probe = evidence.probes[0]
         parts.append(
-            f"own probe without an answer for {probe.deadline:.2f} s"
-            f" ({len(probe.relays)} relays, {probe.nacks} nacks, {'a' if probe.stream_tried else 'no'} stream ping)"
+            f"own probe without an answer for {probe.deadline:.2f} s ({len(probe.relays)} relays,"
+            f" {len(probe.nacks)} nacks, {'a' if probe.stream_tried else 'no'} stream ping)"
         )
     if evidence.local_health:
-        parts.append(f"local health {evidence.local_health}")
+        parts.append(f"local health {len(evidence.local_health)}")
     return printable("; ".join(parts))
 
 

@@ -49,6 +49,10 @@ class AgentClient:
         """One member."""
         return self._ask("GET", f"/v1/members/{quote(name_or_id, safe='')}", schema.Member)
 
+    def evidence(self, name_or_id: str) -> list[schema.Verdict]:
+        """The last verdicts about one member, the oldest first."""
+        return self._ask("GET", f"/v1/members/{quote(name_or_id, safe='')}/evidence", list[schema.Verdict])
+
     def local(self) -> schema.Member:
         """The agent's own node."""
         return self._ask("GET", "/v1/self", schema.Member)

@@ -57,7 +57,9 @@ def _told(observer: str, event: schema.Event, at: float) -> Sighting | None:
     accusers: tuple[str, ...] = ()
     match event:
         case schema.MemberSuspected(evidence=evidence) | schema.MemberFailed(evidence=evidence):
-            accusers = tuple(evidence.accusers)
+            accusers = tuple(accusation.accuser for accusation in evidence.accusations)
+            if evidence.declared_by is not None and evidence.declared_by not in accusers:
+                accusers += (evidence.declared_by,)
         case schema.MemberJoined() | schema.MemberRecovered() | schema.MemberLeft():
             pass
         case schema.EventsLost(count=count):

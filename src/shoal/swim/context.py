@@ -13,6 +13,7 @@ from shoal.swim.gossip_queue import GossipQueue
 from shoal.swim.health import LocalHealth
 from shoal.swim.stats import Stats
 from shoal.swim.timers import Timers
+from shoal.swim.verdicts import Verdicts
 from shoal.wire.dialect import Dialect
 
 __all__ = ["Context"]
@@ -31,6 +32,7 @@ class Context:
     contact: Contact = field(init=False)
     stats: Stats = field(default_factory=Stats)
     timers: Timers = field(default_factory=Timers)
+    verdicts: Verdicts = field(default_factory=Verdicts)
     events: list[Event] = field(default_factory=list)
     """What happened since the driver last asked."""
 

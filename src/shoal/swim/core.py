@@ -25,7 +25,7 @@ from typing import Any
 
 from shoal.config import ClusterConfig
 from shoal.errors import ClosedError, UnknownMemberError
-from shoal.events import Event, LeaveCompleted, MessageReceived
+from shoal.events import Event, LeaveCompleted, MessageReceived, Verdict
 from shoal.swim.context import Context
 from shoal.swim.exchanges import Exchanges
 from shoal.swim.gossiper import Gossiper
@@ -284,6 +284,10 @@ class Swim:
         """What is held of the newest run of a name."""
         slot = self._table.slot_named(name)
         return None if slot is None else self._table.member(slot)
+
+    def verdicts(self, id: NodeId, now: float) -> tuple[Verdict, ...]:
+        """The last verdicts about the runs of a member's name, the oldest first; a standing suspicion as it is now."""
+        return self._membership.verdicts(id, now)
 
     def counts(self) -> dict[MemberState, int]:
         """How many members are in each state."""

@@ -9,12 +9,15 @@ to die (`_bury`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from shoal.errors import MessageTooLargeError
 from shoal.events import (
+    Accusation,
     BroadcastReceived,
     Evidence,
+    HealthReason,
     MemberFailed,
     MemberJoined,
     MemberLeft,
@@ -23,13 +26,13 @@ from shoal.events import (
     MemberUpdated,
     NameConflict,
     ProbeReport,
+    Verdict,
     VerdictReason,
 )
 from shoal.state.precedence import MAX_INCARNATION, incarnation_of, pack, state_of, supersedes
 from shoal.swim.broadcast_history import BroadcastHistory
 from shoal.swim.context import Context
 from shoal.swim.gossip_queue import Priority
-from shoal.swim.health import HealthReason
 from shoal.swim.probe_order import ProbeOrder
 from shoal.swim.stats import Drop
 from shoal.swim.suspicion import Suspicion, suspicion_bounds
@@ -53,6 +56,7 @@ class Membership:
         self._stats = context.stats
         self._contact = context.contact
         self._timers = context.timers
+        self._verdicts = context.verdicts
         self._tell = context.events.append
         self._order = order
         self._suspicions: dict[NodeId, Suspicion] = {}
@@ -209,12 +213,20 @@ class Membership:
         belief = self._table.belief(slot)
         match state_of(belief):
             case MemberState.SUSPECT if self._config.buddy:
-                accuser = self._suspicions[id].accusers[0]
+                accuser = self._suspicions[id].first_accuser
                 return self._dialect.encode_update(Suspect(id, incarnation_of(belief), accuser))
             case MemberState.DEAD:
                 return self._dialect.encode_update(Dead(id, incarnation_of(belief), self.id))
             case _:
                 return None
+
+    def verdicts(self, id: NodeId, now: float) -> tuple[Verdict, ...]:
+        """The last verdicts about a run's name, the oldest first; one that stands as a suspicion, as it stands now."""
+        verdicts = self._verdicts.of(self.name_of(id))
+        if not verdicts or id not in self._suspicions:
+            return verdicts
+        latest = verdicts[-1]
+        return (*verdicts[:-1], replace(latest, evidence=self._evidence(latest.evidence.reason, id, now)))
 
     # Alive
 
@@ -296,7 +308,7 @@ class Membership:
         """
         if self._table.state(slot).is_present:
             incarnation = incarnation_of(self._table.belief(slot))
-            evidence = Evidence(VerdictReason.REPLACED, local_health=self._health.score)
+            evidence = self._evidence(VerdictReason.REPLACED, self._table.info(slot).id, now)
             self._bury(slot, pack(incarnation, MemberState.DEAD), evidence, now)
 
     def _renew(self, slot: int, info: NodeInfo, incarnation: int, now: float) -> None:
@@ -304,6 +316,7 @@ class Membership:
         known, was = self._table.info(slot), self._table.state(slot)
         if not self._may_take_address(info):
             return
+        self._note_refuted(info, now)
         self._cancel_suspicion(info.id)
         self.tombstones.discard(info.id)
         self._clear_address(info, now)
@@ -344,12 +357,15 @@ class Membership:
         if not self._may_take_address(info):
             return
         id = info.id
+        self._note_refuted(info, now)
         self._cancel_suspicion(id)
         self.tombstones.discard(id)
         self._clear_address(info, now)
         self._table.set_belief(slot, belief, now)
-        bounds = suspicion_bounds(self._config, self._table.present_count)
-        suspicion = Suspicion(accuser, bounds, now, probe)
+        members = self._table.present_count
+        suspicion = Suspicion(accuser, suspicion_bounds(self._config, members), now, members=members)
+        if probe is not None:
+            suspicion.add_probe(probe)
         self._suspicions[id] = suspicion
         self._arm(id, suspicion, now)
         self._stats.suspicions += 1
@@ -364,13 +380,16 @@ class Membership:
             self._order.insert(id)
             self._tell(MemberJoined(member))
         reason = VerdictReason.PROBE_FAILED if probe is not None else VerdictReason.REPORTED
-        self._tell(MemberSuspected(member, self._evidence(reason, suspicion)))
+        evidence = self._evidence(reason, id, now)
+        self._verdicts.add(Verdict(member, now, evidence))
+        self._tell(MemberSuspected(member, evidence))
 
     def _confirm(self, id: NodeId, incarnation: int, accuser: NodeId, now: float, probe: ProbeReport | None) -> None:
         """A further accuser shortens the suspicion, and the first few are passed on (Lifeguard §IV-B)."""
         suspicion = self._suspicions[id]
-        suspicion.probe = suspicion.probe or probe
-        if not suspicion.confirm(accuser):
+        if probe is not None:
+            suspicion.add_probe(probe)
+        if not suspicion.confirm(accuser, now):
             self._stats.drop(Drop.STALE)
             return
         self._arm(id, suspicion, now)
@@ -387,8 +406,9 @@ class Membership:
         Unless this process slept or hears nobody: then the refutation may be waiting in our own inbox, or be lost on
         our own link, and the suspect gets one more probe interval.
         """
-        has_slept = self._config.forgive_stalls and now - due > self._config.probe_timeout
-        if has_slept or self._contact.is_lost(now - self._config.probe_interval, now):
+        doubt = self._doubt(due, now)
+        if doubt is not None:
+            self._verdicts.withhold(id, doubt)
             again = now + self._config.probe_interval
             suspicion.timer = self._timers.at(again, partial(self._expire, id, suspicion, again))
             return
@@ -396,8 +416,16 @@ class Membership:
         assert slot is not None, "a suspicion outlived its row"
         incarnation = incarnation_of(self._table.belief(slot))
         self._gossip(Dead(id, incarnation, self.id), Priority.HIGH)
-        evidence = self._evidence(VerdictReason.SUSPICION_EXPIRED, suspicion, now - suspicion.started)
+        evidence = self._evidence(VerdictReason.SUSPICION_EXPIRED, id, now, declared_by=self.id)
         self._bury(slot, pack(incarnation, MemberState.DEAD), evidence, now)
+
+    def _doubt(self, due: float, now: float) -> HealthReason | None:
+        """Why a suspicion that was due may have expired through our own fault."""
+        if self._config.forgive_stalls and now - due > self._config.probe_timeout:
+            return HealthReason.STALLED
+        if self._contact.is_lost(now - self._config.probe_interval, now):
+            return HealthReason.OUT_OF_CONTACT
+        return None
 
     def _cancel_suspicion(self, id: NodeId) -> None:
         suspicion = self._suspicions.pop(id, None)
@@ -419,7 +447,7 @@ class Membership:
             self._stats.drop(Drop.STALE)
             return
         self._gossip(Dead(id, incarnation, accuser), Priority.HIGH)
-        evidence = Evidence(VerdictReason.REPORTED, accusers=(self.name_of(accuser),), local_health=self._health.score)
+        evidence = self._evidence(VerdictReason.REPORTED, id, now, declared_by=accuser)
         self._bury(slot, belief, evidence, now)
 
     def _apply_left(self, id: NodeId, incarnation: int, now: float) -> None:
@@ -436,6 +464,7 @@ class Membership:
             self._stats.drop(Drop.STALE)
             return
         self._cancel_suspicion(id)
+        self._verdicts.settle(id)
         self._table.set_belief(slot, belief, now)
         self.tombstones.add(id, now)
         self._gossip(Left(id, incarnation), Priority.CRITICAL)
@@ -446,6 +475,7 @@ class Membership:
         """The one way in which a member becomes dead here."""
         id, was_present = self._table.info(slot).id, self._table.state(slot).is_present
         self._cancel_suspicion(id)
+        self._verdicts.settle(id)
         self._table.set_belief(slot, belief, now)
         self.tombstones.add(id, now)
         self.recently_dead.pop(id, None)
@@ -454,7 +484,9 @@ class Membership:
             del self.recently_dead[next(iter(self.recently_dead))]
         if was_present:
             self._stats.deaths += 1
-            self._tell(MemberFailed(self._table.member(slot), evidence))
+            member = self._table.member(slot)
+            self._verdicts.add(Verdict(member, now, evidence))
+            self._tell(MemberFailed(member, evidence))
 
     def _apply_tombstone(self, info: NodeInfo, record: SyncRecord, now: float) -> None:
         """A peer remembers a dead or left run that is not in our table; ours is not once it is superseded."""
@@ -566,14 +598,24 @@ class Membership:
             self._queue.discard(key)
             self._stats.drop(Drop.OVERSIZED)
 
-    def _evidence(self, reason: VerdictReason, suspicion: Suspicion, timeout: float | None = None) -> Evidence:
+    def _evidence(self, reason: VerdictReason, id: NodeId, now: float, declared_by: NodeId | None = None) -> Evidence:
+        """What speaks against a run as things stand."""
+        suspicion = self._suspicions.get(id)
+        accusers = {} if suspicion is None else suspicion.accusers
         return Evidence(
             reason=reason,
-            accusers=tuple(map(self.name_of, suspicion.accusers)),
-            suspicion_timeout=timeout,
-            local_health=self._health.score,
-            probe=suspicion.probe,
+            accusations=tuple(Accusation(self.name_of(accuser), at) for accuser, at in accusers.items()),
+            declared_by=None if declared_by is None else self.name_of(declared_by),
+            suspicion=None if suspicion is None else suspicion.time(now),
+            probes=() if suspicion is None else tuple(suspicion.probes),
+            withheld=self._verdicts.withheld_from(id),
+            local_health=self._health.points,
         )
+
+    def _note_refuted(self, info: NodeInfo, now: float) -> None:
+        """The owner outbid what was held against it, if anything was."""
+        self._verdicts.note_refuted(info.name, info.id, now)
+        self._verdicts.settle(info.id)
 
     def name_of(self, id: NodeId) -> str:
         """The name of a run, or its id where that is all we have."""

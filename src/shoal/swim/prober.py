@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from shoal.events import ProbeReport
+from shoal.events import HealthReason, ProbeReport
 from shoal.swim.context import Context
 from shoal.swim.exchanges import Exchanges
-from shoal.swim.health import HealthReason
 from shoal.swim.membership import Membership
 from shoal.swim.outbox import Outbox
 from shoal.swim.probe_schedule import ProbeSchedule
@@ -48,7 +47,8 @@ class _Probe:
     deadline: float = 0.0
     """When the verdict falls; known from then on."""
     relays: tuple[NodeId, ...] = ()
-    nacked: set[NodeId] = field(default_factory=set)
+    nacked: dict[NodeId, None] = field(default_factory=dict)
+    """Relays that had no answer either, in the order in which they said so."""
     stream_tried: bool = False
 
 
@@ -76,6 +76,7 @@ class Prober:
         self._contact = context.contact
         self._health = context.health
         self._stats = context.stats
+        self._verdicts = context.verdicts
         self._membership = membership
         self._schedule = schedule
         self._outbox = outbox
@@ -195,6 +196,7 @@ class Prober:
         del self._probes[probe.seq]
         self._stats.probes_acked += 1
         self._health.improve()
+        self._verdicts.settle(probe.target)
         self.last_success = now
 
     def _conclude(self, probe: _Probe, now: float) -> None:
@@ -207,6 +209,7 @@ class Prober:
             self._fail(probe, now)
         else:
             self._stats.probes_inconclusive += 1
+            self._verdicts.withhold(probe.target, doubt)
             self._health.worsen(doubt)
 
     def _conclude_due(self, now: float) -> None:
@@ -233,11 +236,13 @@ class Prober:
             self._health.worsen(HealthReason.PROBE_FAILED)
             if len(probe.nacked) < len(probe.relays):
                 self._health.worsen(HealthReason.NACK_MISSED)
+        name_of = self._membership.name_of
         report = ProbeReport(
-            timeout=probe.timeout,
+            started=probe.started,
+            timeout=probe.asked - probe.started,
             deadline=now - probe.started,
-            relays=tuple(map(self._membership.name_of, probe.relays)),
-            nacks=len(probe.nacked),
+            relays=tuple(map(name_of, probe.relays)),
+            nacks=tuple(map(name_of, probe.nacked)),
             stream_tried=probe.stream_tried,
         )
         self._membership.accuse(probe.target, report, now)
@@ -274,7 +279,7 @@ class Prober:
             self._stats.drop(Drop.UNMATCHED_REPLY)
             return
         self._stats.nacks_in += 1
-        probe.nacked.add(nack.sender)
+        probe.nacked[nack.sender] = None
 
     def on_ping(self, ping: Ping, source: Address) -> None:
         """Answer, if it is us who is meant."""

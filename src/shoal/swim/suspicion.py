@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log, log10
+from typing import Final
 
 from shoal.config import ClusterConfig
-from shoal.events import ProbeReport
+from shoal.events import ProbeReport, SuspicionTime
 from shoal.swim.timers import Timer
 from shoal.types import NodeId
 
 __all__ = ["Suspicion", "SuspicionBounds", "suspicion_bounds", "suspicion_timeout"]
+
+_MAX_PROBES: Final = 4
+"""Failed probes of one suspect that are kept as evidence; there may be many in a long suspicion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,33 +50,63 @@ def suspicion_timeout(bounds: SuspicionBounds, confirmations: int) -> float:
 class Suspicion:
     """One member under suspicion at one incarnation."""
 
-    __slots__ = ("accusers", "bounds", "probe", "started", "timer")
+    __slots__ = ("accusers", "bounds", "members", "probes", "started", "timer")
 
-    def __init__(self, accuser: NodeId, bounds: SuspicionBounds, started: float, probe: ProbeReport | None) -> None:
-        #: The first accuser, then those that confirmed; at most `bounds.confirmations` of them.
-        self.accusers = [accuser]
+    def __init__(self, accuser: NodeId, bounds: SuspicionBounds, started: float, *, members: int) -> None:
+        #: When each accuser was heard: the first one, then at most `bounds.confirmations` that confirmed.
+        self.accusers = {accuser: started}
         self.bounds = bounds
         self.started = started
-        #: This node's own failed probe, if it is the accuser.
-        self.probe = probe
+        #: How many were present when it began.
+        self.members = members
+        #: This node's own failed probes of the suspect.
+        self.probes: list[ProbeReport] = []
         self.timer: Timer | None = None
+
+    @property
+    def first_accuser(self) -> NodeId:
+        """Who brought it up."""
+        return next(iter(self.accusers))
+
+    @property
+    def confirmations(self) -> int:
+        """How many accused after the first."""
+        return len(self.accusers) - 1
 
     @property
     def timeout(self) -> float:
         """How long the suspicion lasts with the confirmations so far, in seconds."""
-        return suspicion_timeout(self.bounds, len(self.accusers) - 1)
+        return suspicion_timeout(self.bounds, self.confirmations)
 
     @property
     def deadline(self) -> float:
         """When it expires with the confirmations so far."""
         return self.started + self.timeout
 
-    def confirm(self, accuser: NodeId) -> bool:
+    def confirm(self, accuser: NodeId, now: float) -> bool:
         """Count a further accuser; False if it changes nothing: it accused before, or enough others did."""
-        if accuser in self.accusers or len(self.accusers) > self.bounds.confirmations:
+        if accuser in self.accusers or self.confirmations >= self.bounds.confirmations:
             return False
-        self.accusers.append(accuser)
+        self.accusers[accuser] = now
         return True
+
+    def add_probe(self, report: ProbeReport) -> None:
+        """Keep an own failed probe as evidence."""
+        if len(self.probes) < _MAX_PROBES:
+            self.probes.append(report)
+
+    def time(self, now: float) -> SuspicionTime:
+        """How long it lasts and why, as it stands now."""
+        return SuspicionTime(
+            started=self.started,
+            lasted=now - self.started,
+            timeout=self.timeout,
+            least=self.bounds.least,
+            longest=self.bounds.longest,
+            members=self.members,
+            confirmations=self.confirmations,
+            confirmations_wanted=self.bounds.confirmations,
+        )
 
     def cancel(self) -> None:
         """The member refuted, died otherwise, or left."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 from shoal.swim.context import Context
 from shoal.swim.exchanges import Exchanges, OnFailure
@@ -18,6 +19,10 @@ from shoal.wire.dialect import DecodeError
 from shoal.wire.messages import SyncRecord, SyncRequest, SyncResponse
 
 __all__ = ["Sync"]
+
+_STILL_SPREADING: Final = 10.0
+"""Seconds that a change may take to reach everybody: more than gossip takes, with a state sync where it fails. Nodes
+that start together know few others to gossip to, and depend on each other passing news on."""
 
 OnSynced = Callable[[NodeId, float], None]
 """Called with who answered and the time."""
@@ -81,10 +86,9 @@ class Sync:
         encoded = self._dialect.encode(reply)
         self._stats.syncs_served += 1
         if request.sender != self._membership.id:
-            # Whoever has not met anybody yet has nobody to tell of what it learns, and a joiner would tell all of all.
-            is_news = self._membership.is_settled
+            is_joiner = not self._membership.is_settled
             self._membership.is_settled = True
-            self._merge(request.records, request.sender, now, is_news=is_news)
+            self._merge(request.records, request.sender, now, is_joiner=is_joiner)
         return encoded
 
     def _on_reply(self, on_synced: OnSynced, on_failure: OnFailure, data: bytes, now: float) -> None:
@@ -99,10 +103,15 @@ class Sync:
             on_failure("the reply was no state sync response", now)
             return
         if reply.sender != self._membership.id:
-            self._merge(reply.records, reply.sender, now, is_news=self._membership.is_settled)
+            self._merge(reply.records, reply.sender, now, is_joiner=not self._membership.is_settled)
         self._stats.syncs_completed += 1
         on_synced(reply.sender, now)
 
-    def _merge(self, records: Sequence[SyncRecord], sender: NodeId, now: float, *, is_news: bool) -> None:
+    def _merge(self, records: Sequence[SyncRecord], sender: NodeId, now: float, *, is_joiner: bool) -> None:
+        """Take in a peer's view; a joiner gossips of it only what is young enough to be on its way still.
+
+        What is older everybody knows, and a joiner that told it on would tell all of all.
+        """
         for record in records:
+            is_news = not is_joiner or record.age <= _STILL_SPREADING
             self._membership.apply_record(record, sender, now, is_news=is_news)

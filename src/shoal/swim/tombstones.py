@@ -22,12 +22,13 @@ class Tombstones:
     the news of them has long spread.
     """
 
-    __slots__ = ("_config", "_due", "_earliest", "_since", "_table", "_timer", "_timers")
+    __slots__ = ("_config", "_due", "_earliest", "_since", "_table", "_timer", "_timers", "_verdicts")
 
     def __init__(self, context: Context) -> None:
         self._config = context.config
         self._table = context.table
         self._timers = context.timers
+        self._verdicts = context.verdicts
         self._since: dict[NodeId, float] = {}
         self._timer: Timer | None = None
         #: When the next sweep is due, and before when it must not be.
@@ -78,4 +79,5 @@ class Tombstones:
         del self._since[id]
         slot = self._table.slot_of(id)
         assert slot is not None, "a tombstone without a row"
+        self._verdicts.forget(self._table.info(slot).name)
         self._table.remove(slot)

@@ -1,0 +1,127 @@
+"""A verdict in plain words: who said what about whom, and why the observer believed it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Final
+
+from shoal.agent.schema import Moment
+from shoal.agent.text import printable
+from shoal.events import Evidence, HealthReason, ProbeReport, SuspicionTime, Verdict, VerdictReason
+from shoal.types import MemberState
+
+__all__ = ["explain"]
+
+_OWN_FAULTS: Final = {
+    HealthReason.STALLED: "this process had not been running",
+    HealthReason.OUT_OF_CONTACT: "nobody at all was heard",
+}
+_HEALTH_WORDS: Final = {
+    HealthReason.PROBE_FAILED: "a probe of its own had failed",
+    HealthReason.NACK_MISSED: "a relay that it had asked was silent",
+    HealthReason.SUSPECTED: "others had suspected it",
+    HealthReason.OUT_OF_CONTACT: "it had heard nobody",
+    HealthReason.STALLED: "its process had not been running",
+}
+
+
+def explain(verdict: Verdict, now: Moment) -> list[str]:
+    """The sentences that tell `verdict`, the conclusion first; "this node" is the observer."""
+    return [printable(sentence) for sentence in _sentences(verdict, now)]
+
+
+def _sentences(verdict: Verdict, now: Moment) -> Iterator[str]:
+    evidence = verdict.evidence
+    yield _conclusion(verdict, now)
+    if evidence.accusations:
+        yield _accusations(evidence, verdict.at)
+    for probe in evidence.probes:
+        yield _probe(probe, verdict.at)
+    if evidence.suspicion is not None:
+        yield _suspicion(evidence.suspicion)
+    for withheld in evidence.withheld:
+        yield (
+            f"Before that, this node held the verdict back {_times(withheld.count)},"
+            f" because {_OWN_FAULTS[withheld.reason]}."
+        )
+    yield _local_health(evidence.local_health)
+    if verdict.refuted_at is not None:
+        yield f"{verdict.member.name} refuted it {verdict.refuted_at - verdict.at:.2f} s later."
+
+
+def _conclusion(verdict: Verdict, now: Moment) -> str:
+    member, evidence = verdict.member, verdict.evidence
+    who = f"{_clock(now.time_of(verdict.at))}: this node held {member.name} at {member.address}"
+    match evidence.reason:
+        case VerdictReason.PROBE_FAILED:
+            return f"{who} suspect, because its own probe had no answer."
+        case VerdictReason.REPORTED if member.state is MemberState.SUSPECT:
+            return f"{who} suspect, because {evidence.accusers[0]} accused it."
+        case VerdictReason.REPORTED:
+            return f"{who} dead, because {evidence.declared_by} declared it dead."
+        case VerdictReason.SUSPICION_EXPIRED:
+            return f"{who} dead, because it did not refute the suspicion in time."
+        case VerdictReason.REPLACED:
+            return f"{who} dead, because a newer run took over its name or its address."
+
+
+def _accusations(evidence: Evidence, at: float) -> str:
+    first, *others = evidence.accusations
+    said = f"{first.accuser} accused it first, {_before(at - first.at)}"
+    if not others:
+        return f"{said}; nobody confirmed that."
+    confirmed = _list(f"{other.accuser} {_before(at - other.at)}" for other in others)
+    return f"{said}; confirmed by {confirmed}."
+
+
+def _probe(probe: ProbeReport, at: float) -> str:
+    return (
+        f"This node pinged it {_before(at - probe.started)}, without an answer within {probe.timeout:.2f} s;"
+        f" {_last_tries(probe)}, all in vain when it gave up after {probe.deadline:.2f} s; {_nacks(probe)}."
+    )
+
+
+def _last_tries(probe: ProbeReport) -> str:
+    tries = f"then it asked {_list(probe.relays)} to ping it" if probe.relays else "then there was nobody else to ask"
+    return f"{tries}{', and tried a stream' if probe.stream_tried else ''}"
+
+
+def _nacks(probe: ProbeReport) -> str:
+    if not probe.nacks:
+        return "no relay said that it had no answer either" if probe.relays else "no relay was asked"
+    return f"{_list(probe.nacks)} had no answer either"
+
+
+def _suspicion(time: SuspicionTime) -> str:
+    said = f"The suspicion was {time.lasted:.2f} s old and may last {time.timeout:.2f} s:"
+    if time.confirmations_wanted == 0:
+        return f"{said} that is the time with {time.members} members, where confirmations do not count."
+    return (
+        f"{said} with {time.members} members it is {time.longest:.2f} s without confirmations and {time.least:.2f} s"
+        f" with {time.confirmations_wanted}, and there were {time.confirmations}."
+    )
+
+
+def _local_health(points: tuple[HealthReason, ...]) -> str:
+    if not points:
+        return "This node was in good health itself (local health 0)."
+    reasons = _list(_HEALTH_WORDS[reason] for reason in dict.fromkeys(points))
+    return f"This node's own local health was {len(points)} (0 is best), because {reasons}."
+
+
+def _clock(time: datetime) -> str:
+    return time.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _before(seconds: float) -> str:
+    return f"{seconds:.2f} s before" if seconds >= 0.005 else "at that moment"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _list(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last

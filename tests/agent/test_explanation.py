@@ -1,0 +1,67 @@
+"""Verdicts in plain words."""
+
+from dataclasses import replace
+
+import pytest
+
+from shoal import events
+from shoal.agent.explanation import explain
+from shoal.types import MemberState
+from tests.agent.test_schema import EVIDENCE, NOW, PROBE, SUSPICION, B
+
+DIED = events.Verdict(B, 97.5, EVIDENCE)
+HELD_DEAD = "2026-11-21 11:59:57.500Z: this node held b at 127.0.0.1:7947 dead, because "
+
+
+def evidence(reason: events.VerdictReason, *accusers: str, declared_by: str | None = None) -> events.Evidence:
+    accusations = tuple(events.Accusation(accuser, 97.5) for accuser in accusers)
+    return events.Evidence(reason, accusations=accusations, declared_by=declared_by)
+
+
+def test_a_death_is_told_in_full() -> None:
+    assert explain(replace(DIED, refuted_at=98.0), NOW) == [
+        HELD_DEAD + "it did not refute the suspicion in time.",
+        "a accused it first, 3.25 s before; confirmed by c 2.50 s before.",
+        "This node pinged it 4.25 s before, without an answer within 0.50 s; then it asked c and d to ping it, and"
+        " tried a stream, all in vain when it gave up after 1.00 s; c had no answer either.",
+        "The suspicion was 3.25 s old and may last 3.25 s: with 5 members it is 12.00 s without confirmations and"
+        " 2.00 s with 2, and there were 1.",
+        "Before that, this node held the verdict back 2 times, because this process had not been running.",
+        "This node's own local health was 1 (0 is best), because a probe of its own had failed.",
+        "b refuted it 0.50 s later.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "why", "words"),
+    [
+        (MemberState.SUSPECT, evidence(events.VerdictReason.PROBE_FAILED, "a"), "suspect, because its own probe"),
+        (MemberState.SUSPECT, evidence(events.VerdictReason.REPORTED, "c"), "suspect, because c accused it."),
+        (MemberState.DEAD, evidence(events.VerdictReason.REPORTED, declared_by="c"), "dead, because c declared it"),
+        (MemberState.DEAD, evidence(events.VerdictReason.REPLACED), "dead, because a newer run took over"),
+    ],
+)
+def test_the_conclusion_names_who_it_rests_on(state: MemberState, why: events.Evidence, words: str) -> None:
+    conclusion, *_, health = explain(events.Verdict(replace(B, state=state), 97.5, why), NOW)
+
+    assert words in conclusion
+    assert health == "This node was in good health itself (local health 0)."
+
+
+def test_a_lonely_probe_and_a_fixed_time_are_told_as_such() -> None:
+    alone = replace(PROBE, relays=(), nacks=(), stream_tried=False)
+    fixed = replace(SUSPICION, least=4.0, longest=4.0, timeout=4.0, members=2, confirmations=0, confirmations_wanted=0)
+    why = replace(EVIDENCE, accusations=EVIDENCE.accusations[:1], probes=(alone,), suspicion=fixed)
+
+    told = explain(events.Verdict(B, 97.5, why), NOW)
+
+    assert told[1] == "a accused it first, 3.25 s before; nobody confirmed that."
+    assert "then there was nobody else to ask, all in vain" in told[2]
+    assert told[2].endswith("no relay was asked.")
+    assert told[3].endswith("that is the time with 2 members, where confirmations do not count.")
+
+
+def test_what_a_peer_chose_cannot_forge_a_line() -> None:
+    why = evidence(events.VerdictReason.REPORTED, "x\x85y", declared_by="x\x85y")
+
+    assert all(sentence.isprintable() for sentence in explain(events.Verdict(B, 97.5, why), NOW))
