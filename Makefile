@@ -8,6 +8,7 @@ endif
 PY := $(BIN)/python
 SOURCES = $(wildcard src tests benchmarks scripts examples)
 WORKERS ?= 2
+SEEDS ?= 1000
 
 # The first interpreter that is new enough; `make PYTHON=/path/to/python` overrides the search.
 PYTHON ?= $(shell for p in python3 python3.15 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -35,6 +36,10 @@ demo: venv ## Watch a live cluster form, lose members and heal
 .PHONY: test
 test: venv ## Run the whole test suite (WORKERS=2)
 	@$(PY) -m pytest -n $(WORKERS)
+
+.PHONY: sweep
+sweep: venv ## Play random scenarios in the simulator (SEEDS=1000)
+	@SHOAL_SIM_SEEDS=$(SEEDS) $(PY) -m pytest tests/sim/test_sweep.py -n $(WORKERS)
 
 .PHONY: lint
 lint: venv ## Check style and likely bugs

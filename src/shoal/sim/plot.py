@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final, NamedTuple
@@ -19,7 +20,7 @@ _GAP: Final = 70
 _LEFT: Final = 64
 _RIGHT: Final = 24
 _LABELS: Final = 150  # pixels left of the timeline
-_TICKS: Final = 6
+_MOST_TICKS: Final = 8
 _BLUE, _ORANGE, _GREEN, _RED, _GREY = "#2f6fb7", "#d9822b", "#3d9a5f", "#c23b3b", "#808080"
 
 _ROWS: Final = (
@@ -48,11 +49,10 @@ class _Frame(NamedTuple):
     top: float
     width: float
     height: float
-    first: float
     last: float
 
     def x(self, time: float) -> float:
-        return self.left + self.width * (time - self.first) / (self.last - self.first)
+        return self.left + self.width * time / self.last
 
     def y(self, share: float) -> float:
         return self.top + self.height * (1 - share)
@@ -98,7 +98,7 @@ def _head(title: str, height: float) -> Iterable[str]:
 
 def _panel(title: str, curves: Sequence[_Curve], left: float, width: float) -> Iterable[str]:
     last = max((curve.times[-1] for curve in curves if curve.times), default=0.0)
-    frame = _Frame(left, _TOP, width, _PANEL_HEIGHT, 0.0, _round_up(last))
+    frame = _Frame(left, _TOP, width, _PANEL_HEIGHT, _round_up(last))
     yield _text(left, _TOP - 14, title)
     yield from _axes(frame)
     for index, curve in enumerate(curves):
@@ -119,16 +119,17 @@ def _axes(frame: _Frame) -> Iterable[str]:
 
 def _time_axis(frame: _Frame) -> Iterable[str]:
     bottom = frame.top + frame.height
-    for tick in range(_TICKS + 1):
-        time = frame.first + (frame.last - frame.first) * tick / _TICKS
+    tick = _tick(frame.last)
+    for number in range(math.floor(frame.last / tick + 1e-9) + 1):
+        time = number * tick
         yield _line(frame.x(time), bottom, frame.x(time), bottom + 4, _GREY)
         yield _text(frame.x(time), bottom + 18, f"{time:.3g} s", _GREY, anchor="middle")
 
 
 def _steps(frame: _Frame, curve: _Curve) -> str:
     """The path of a curve, with at most one step a pixel."""
-    path = [f"M{frame.x(frame.first):.1f} {frame.y(0):.1f}"]
-    drawn = frame.x(frame.first)
+    path = [f"M{frame.x(0):.1f} {frame.y(0):.1f}"]
+    drawn = frame.x(0)
     for count, time in enumerate(curve.times, 1):
         x = frame.x(time)
         if x - drawn >= 1 or count == len(curve.times):
@@ -140,7 +141,7 @@ def _steps(frame: _Frame, curve: _Curve) -> str:
 
 def _timeline(result: RunResult, top: float) -> Iterable[str]:
     height = _ROW_HEIGHT * (len(_ROWS) + 1)
-    frame = _Frame(_LABELS, top, _WIDTH - _LABELS - _RIGHT, height, 0.0, max(result.seconds, 1.0))
+    frame = _Frame(_LABELS, top, _WIDTH - _LABELS - _RIGHT, height, max(result.seconds, 1.0))
     yield _text(_LEFT, top - 14, f"Timeline of seed {result.seed}: what observers saw; darker is more of them")
     events = {name for name, _, _ in _ROWS}
     yield from _row(frame, 0, "scenario", "#000000", [mark for mark in result.timeline if mark.what not in events])
@@ -163,11 +164,19 @@ def _row(frame: _Frame, row: int, label: str, colour: str, marks: Sequence[Mark]
         )
 
 
+def _tick(last: float) -> float:
+    """The distance of ticks, one digit of 1, 2 or 5, so that not too many lead up to `last`."""
+    least = last / _MOST_TICKS
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * digit for digit in (1, 2, 5, 10) if power * digit >= least)
+
+
 def _round_up(time: float) -> float:
-    """A little more than `time`, with two digits at most."""
+    """The first tick at or after `time`."""
     if time <= 0:
         return 1.0
-    return float(f"{time * 1.08:.2g}")
+    tick = _tick(time)
+    return tick * math.ceil(time / tick)
 
 
 def _text(x: float, y: float, text: str, colour: str = "#000000", *, anchor: str = "start", size: int = 12) -> str:
