@@ -44,16 +44,24 @@ def test_a_view_is_answered_with_ours_as_it_was_before() -> None:
     assert solo.core.stats.syncs_served == 1
 
 
-def test_what_a_view_brings_is_passed_on_but_not_by_a_joiner() -> None:
+def test_what_a_view_brings_is_passed_on() -> None:
     solo = Solo()
-    solo.sync_from(PEER, SyncRecord(info_of(3), ALIVE, 0, 0.0))
-    solo.sync_from(PEER, SyncRecord(info_of(1, role="worker"), ALIVE, 3, 0.0), SyncRecord(info_of(2), SUSPECT, 1, 0.0))
+    solo.sync_from(PEER)
+    solo.sync_from(PEER, SyncRecord(info_of(1, role="worker"), ALIVE, 3, 99.0), SyncRecord(info_of(2), SUSPECT, 1, 0.0))
     solo.sleep(0.0)
     news = solo.news()
     assert Alive(info_of(1, role="worker"), 3) in news
     assert Suspect(node_id(2), 1, PEER) in news
-    assert Alive(info_of(3), 0) not in news
-    assert solo.state(3) is ALIVE
+
+
+def test_a_joiner_passes_on_only_who_joined_shortly_before_it() -> None:
+    solo = Solo()
+    solo.sync_from(PEER, SyncRecord(info_of(1), ALIVE, 0, 10.0), SyncRecord(info_of(2), ALIVE, 0, 11.0))
+    solo.sleep(0.0)
+    news = solo.news()
+    assert Alive(info_of(1), 0) in news
+    assert Alive(info_of(2), 0) not in news
+    assert (solo.state(1), solo.state(2)) == (ALIVE, ALIVE)
 
 
 def test_a_reply_brings_the_view_of_the_peer() -> None:

@@ -22,6 +22,7 @@ __all__ = ["SimCluster"]
 _E = TypeVar("_E", bound=Event)
 _ABOUT_A_MEMBER = (MemberJoined, MemberSuspected, MemberRecovered, MemberUpdated, MemberFailed, MemberLeft)
 _PORT = 7946
+_LONG_AGO = 60.0  # seconds: what everybody knows, nobody gossips
 _PEACEFUL_LOSS = 0.1  # above it a goodbye may be missed by some
 
 
@@ -388,7 +389,7 @@ class SimCluster:
 
 def _record(member: Member) -> SyncRecord:
     info = NodeInfo(member.name, member.id, member.address, member.tags)
-    return SyncRecord(info, member.state, member.incarnation, age=0.0)
+    return SyncRecord(info, member.state, member.incarnation, age=_LONG_AGO)
 
 
 def _holds_alive(observer: SimNode, id: NodeId) -> bool:
