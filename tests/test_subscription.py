@@ -239,7 +239,7 @@ class TestManyStreams:
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-5)  # threads meet more often
         try:
-            for number in range(500):
+            for number in range(2000):
                 subscriptions.push(events(number))
         finally:
             sys.setswitchinterval(interval)
@@ -247,7 +247,7 @@ class TestManyStreams:
             for thread in threads:
                 thread.join()
         for stream in kept:
-            assert waiting(stream) == [EventsLost(496), *events(496, 497, 498, 499)]
+            assert waiting(stream) == [EventsLost(1996), *events(1996, 1997, 1998, 1999)]
         gc.collect()
         assert len(subscriptions) == len(kept)
 
