@@ -272,7 +272,7 @@ class TestThreads:
 
 DEV = [sys.executable, "-X", "dev", "-W", "error"]
 HEAD = """
-import _thread, asyncio, os, signal, sys, threading, time, warnings
+import _thread, asyncio, gc, os, signal, sys, threading, time, warnings
 from shoal import LifecycleError
 from shoal.blocking import Cluster
 from tests.clusters import FAST
@@ -357,7 +357,8 @@ class TestPrograms:
                     {call}
                 except KeyboardInterrupt:
                     print("interrupted")
-                while a.health().subscribers:  # the call itself ends too
+                while a.health().subscribers:  # the call itself ends too, and lets go of its stream
+                    gc.collect()
                     time.sleep(0.01)
                 a.broadcast(b"hello")
                 assert a.health().is_running
