@@ -16,6 +16,7 @@ from shoal.errors import __all__ as _errors
 from shoal.events import *  # noqa: F403
 from shoal.events import __all__ as _events
 from shoal.subscription import Subscription
+from shoal.swim.heartbeats import Heartbeat
 from shoal.types import Address, Member, MemberState, NodeId, Tags
 
 __all__ = [  # noqa: PLE0604
@@ -23,6 +24,7 @@ __all__ = [  # noqa: PLE0604
     "Cluster",
     "ClusterConfig",
     "Health",
+    "Heartbeat",
     "Member",
     "MemberState",
     "NodeId",

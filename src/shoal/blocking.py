@@ -16,6 +16,7 @@ from shoal.events import Event, Verdict
 from shoal.net.loops import loop_factory
 from shoal.net.transport import Transport
 from shoal.subscription import Subscription
+from shoal.swim.heartbeats import Heartbeat
 from shoal.types import Address, Member, NodeId
 
 __all__ = ["Cluster", "Events"]
@@ -221,6 +222,10 @@ class Cluster:
     def send(self, to: Member | NodeId | str, payload: bytes | bytearray | memoryview) -> None:
         """As `shoal.Cluster.send`."""
         self.run(self._cluster.send(to, payload))
+
+    def heartbeat(self, to: Member | NodeId | str) -> Heartbeat:
+        """As `shoal.Cluster.heartbeat`."""
+        return self.run(self._cluster.heartbeat(to))
 
     def wait_for_members(self, count: int, timeout: float = 10.0) -> None:
         """As `shoal.Cluster.wait_for_members`."""

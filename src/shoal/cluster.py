@@ -32,6 +32,7 @@ from shoal.net.sockets import SocketTransport
 from shoal.net.transport import Transport
 from shoal.subscription import Subscription, Subscriptions
 from shoal.swim.core import Swim
+from shoal.swim.heartbeats import Heartbeat
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Tags
 from shoal.wire.native import NativeDialect
 
@@ -275,6 +276,15 @@ class Cluster:
         """
         running = self._commanded()
         running.driver.call(running.core.send, self._id_of(to), _as_bytes(payload))
+
+    async def heartbeat(self, to: Member | NodeId | str) -> Heartbeat:
+        """Ping another member once, without waiting; the moment of its answer is written into what is returned.
+
+        It changes nothing in the membership; `shoal.health.watch` makes a close watch of it. Raises
+        `UnknownMemberError`, and `ClosedError` after `leave`.
+        """
+        running = self._commanded()
+        return running.driver.call(running.core.heartbeat, self._id_of(to))
 
     async def wait_for_members(self, count: int, timeout: float = 10.0) -> None:
         """Wait until so many members are alive, this node included; `timeout` is in seconds.

@@ -30,6 +30,7 @@ from shoal.swim.context import Context
 from shoal.swim.exchanges import Exchanges
 from shoal.swim.gossiper import Gossiper
 from shoal.swim.health import LocalHealth
+from shoal.swim.heartbeats import Heartbeat, Heartbeats
 from shoal.swim.joining import Joining
 from shoal.swim.membership import Membership
 from shoal.swim.outbox import Outbox
@@ -65,6 +66,7 @@ class Swim:
         self._exchanges = Exchanges(context, self._outbox)
         self._membership = Membership(context, info, order, now)
         self._prober = Prober(context, self._membership, schedule, self._outbox, self._exchanges)
+        self._heartbeats = Heartbeats(context, self._membership, self._outbox, self._prober.next_seq)
         self._gossiper = Gossiper(context, self._membership, self._outbox)
         self._sync = Sync(context, self._membership, self._exchanges)
         self._joining = Joining(context, self._membership, self._sync)
@@ -133,6 +135,11 @@ class Swim:
         """The stream exchange of that token got none; `reason` is for people."""
         self._exchanges.failed(token, reason, now)
         self._follow_up(now)
+
+    def stream_refused(self, token: int, reason: str, now: float) -> None:
+        """The stream exchange of that token was refused: nobody listens there, but the machine answered."""
+        self._context.contact.note(now)
+        self.stream_failed(token, reason, now)
 
     def advance(self, now: float) -> None:
         """Fire the timers that are due."""
@@ -208,6 +215,15 @@ class Swim:
             raise UnknownMemberError(f"no member has the id {target}")
         message = UserMessage(0, self._table.digest, self._membership.id, payload)
         self._outbox.post_within_limit(message, self._table.info(slot).address)
+
+    def heartbeat(self, target: NodeId, now: float) -> Heartbeat:
+        """Ping one run of a member beside the schedule.
+
+        The answer is written into what is returned, and changes nothing else.
+        Raises `UnknownMemberError`, and `ClosedError` after `leave`.
+        """
+        self._refuse_when_leaving("send a heartbeat")
+        return self._heartbeats.send(target, now)
 
     # Reads
 
@@ -300,7 +316,8 @@ class Swim:
         self._sync.observe(ping.digest, ping.sender, now)
 
     def _on_ack(self, ack: Ack, _source: Address, now: float) -> None:
-        self._prober.on_ack(ack, now)
+        if not (self._prober.on_ack(ack, now) or self._heartbeats.on_ack(ack, now)):
+            self.stats.drop(Drop.UNMATCHED_REPLY)
         self._sync.observe(ack.digest, ack.sender, now)
 
     def _on_gossip(self, _message: Gossip, _source: Address, _now: float) -> None:

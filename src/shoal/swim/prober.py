@@ -122,7 +122,7 @@ class Prober:
         suspects = self._membership.new_suspects
         while suspects:
             suspect = suspects.pop()
-            if len(self._probes) < self._config.max_challenges and self._is_challenger_of(suspect):
+            if self._is_challenger_of(suspect) and self._may_challenge(suspect):
                 self._stats.challenges += 1
                 self._start(suspect, now)
 
@@ -130,12 +130,15 @@ class Prober:
         table, own = self._table, self._membership.id
         if self._membership.is_leaving or not (table.is_present(suspect) and table.is_present(own)):
             return False
-        if any(probe.target == suspect for probe in self._probes.values()):
-            return False
         return table.ring.places_between(own, suspect) <= self._config.challengers
 
+    def _may_challenge(self, id: NodeId) -> bool:
+        if len(self._probes) >= self._config.max_challenges:
+            return False
+        return all(probe.target != id for probe in self._probes.values())
+
     def _start(self, target: NodeId, now: float) -> None:
-        seq, multiplier = self._next_seq(), self._health.multiplier
+        seq, multiplier = self.next_seq(), self._health.multiplier
         timeout, relay_time = self._round_trip.timeout * multiplier, self._config.probe_timeout * multiplier
         ask_others = self._timers.at(now + timeout, partial(self._ask_others, seq))
         self._probes[seq] = _Probe(seq, target, now, timeout, relay_time, ask_others)
@@ -232,10 +235,8 @@ class Prober:
 
     def _fail(self, probe: _Probe, now: float) -> None:
         self._stats.probes_failed += 1
-        if not (probe.nacked and self._config.trust_nacks):
-            self._health.worsen(HealthReason.PROBE_FAILED)
-            if len(probe.nacked) < len(probe.relays):
-                self._health.worsen(HealthReason.NACK_MISSED)
+        self._rate_ourselves(probe, now)
+        self._probe_silent_relays(probe, now)
         name_of = self._membership.name_of
         report = ProbeReport(
             started=probe.started,
@@ -247,10 +248,29 @@ class Prober:
         )
         self._membership.accuse(probe.target, report, now)
 
+    def _rate_ourselves(self, probe: _Probe, now: float) -> None:
+        """What a failed probe says of our own health."""
+        if not self._config.trust_contact:
+            self._health.worsen(HealthReason.PROBE_FAILED)
+            if len(probe.nacked) < len(probe.relays):
+                self._health.worsen(HealthReason.NACK_MISSED)
+        elif not self._contact.is_proved(probe.asked) and self._table.present_count > 2:
+            # Silence for longer than `withhold_verdicts`: we take ourselves for the survivor, and go on at full speed.
+            self._health.reset()
+
+    def _probe_silent_relays(self, probe: _Probe, now: float) -> None:
+        """A relay that neither passed on an ack nor owned up to having none may be as dead as the target."""
+        if not self._config.challengers:
+            return
+        for relay in probe.relays:
+            if relay not in probe.nacked and self._table.is_alive(relay) and self._may_challenge(relay):
+                self._stats.challenges += 1
+                self._start(relay, now)
+
     # Answers
 
-    def on_ack(self, ack: Ack, now: float) -> None:
-        """An ack for a probe of ours, or for a ping that we sent for another member."""
+    def on_ack(self, ack: Ack, now: float) -> bool:
+        """An ack for a probe of ours, or for a ping that we sent for another member; False if it is for neither."""
         probe = self._probes.get(ack.seq)
         if probe is not None:
             if ack.sender == probe.target:
@@ -262,15 +282,15 @@ class Prober:
                 self._succeed(probe, now)
             else:
                 self._stats.drop(Drop.UNMATCHED_REPLY)
-            return
+            return True
         relayed = self._relayed.pop(ack.seq, None)
         if relayed is None:
-            self._stats.drop(Drop.UNMATCHED_REPLY)
-            return
+            return False
         relayed.timer.cancel()
         self._stats.relayed_acks += 1
         answer = Ack(relayed.requester_seq, self._table.digest, self._membership.id)
         self._outbox.post_with_news(answer, relayed.requester)
+        return True
 
     def on_nack(self, nack: Nack, _source: Address, _now: float) -> None:
         """A relay had no answer either; its word proves that our own link works."""
@@ -307,7 +327,7 @@ class Prober:
         if len(self._relayed) >= self._config.max_relayed:
             self._stats.drop(Drop.RELAYS_FULL)
             return
-        seq = self._next_seq()
+        seq = self.next_seq()
         end = now + _RELAY_LIFE * request.timeout
         nack_due = now + self._config.nack_fraction * request.timeout
         self._relayed[seq] = _Relayed(
@@ -337,6 +357,7 @@ class Prober:
         assert slot is not None, "only known members are probed"
         return self._table.info(slot).address
 
-    def _next_seq(self) -> int:
+    def next_seq(self) -> int:
+        """A sequence number that no other ping of ours has."""
         self._seq += 1
         return self._seq
