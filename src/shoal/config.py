@@ -134,10 +134,10 @@ class ClusterConfig:
 
     lha_probe: bool = True
     """Stretch our own probe interval and timeout while our local health is bad (LHA-Probe, LG §IV-A)."""
-    trust_nacks: bool = True
-    """Take a nack for proof that our own link works, so that the failed probe leaves our local health alone. Off: the
-    score rises with each failed probe, and again when any relay owes its nack (LG), which punishes the healthy while
-    many fail."""
+    trust_contact: bool = True
+    """Take any message that arrives while relays are asked for proof that our own link works: then a failed probe
+    leaves our local health alone. Off: the score rises with each failed probe, and again when any relay owes its nack
+    (LG), which slows the healthy down just when many fail."""
     local_health_max: int = _count(8, 0, 64, "points")
     """Points, 0 to 64. The ceiling of the local health score (LG's S: 8); timings stretch up to this many times plus
     one."""

@@ -15,6 +15,7 @@
         ├── BindError          port in use, address not of this machine, no permission
         ├── ResolutionError    a host name that has no address
         ├── SendError
+        │   └── RefusedError   nobody listens there, but the machine answered
         └── ReceiveError
 
 What a *peer* sends never raises any of these: it is counted under a named reason and dropped.
@@ -33,6 +34,7 @@ __all__ = [
     "MissingExtraError",
     "NotStartedError",
     "ReceiveError",
+    "RefusedError",
     "ResolutionError",
     "SendError",
     "ShoalError",
@@ -118,6 +120,10 @@ class ResolutionError(TransportError):
 
 class SendError(TransportError):
     """Bytes could not be handed to the network or to the peer."""
+
+
+class RefusedError(SendError):
+    """The peer's machine answered that nobody listens: the process is gone, and the network works."""
 
 
 class ReceiveError(TransportError):

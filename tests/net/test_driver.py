@@ -69,6 +69,10 @@ class FakeCore:
         self._entered("stream_failed", now)
         self.outcomes.append((token, reason))
 
+    def stream_refused(self, token: int, reason: str, now: float) -> None:
+        self._entered("stream_refused", now)
+        self.outcomes.append((token, reason))
+
     def advance(self, now: float) -> None:
         self.advanced.append(now)
         self._entered("advance", now)
@@ -370,7 +374,7 @@ async def test_a_timer_that_raises_is_tried_again_after_a_pause(bench: Bench) ->
     assert bench.core.deadline is None
 
 
-@pytest.mark.parametrize("door", ["receive", "receive_stream", "stream_replied", "stream_failed", "outgoing"])
+@pytest.mark.parametrize("door", ["receive", "receive_stream", "stream_replied", "stream_refused", "outgoing"])
 async def test_no_fault_of_any_door_ends_the_node(bench: Bench, door: str) -> None:
     bench.core.faults[door] = ValueError("a bug")
     bench.hear(b"a datagram")

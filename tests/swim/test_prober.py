@@ -274,6 +274,7 @@ def test_the_verdict_falls_at_the_deadline_and_not_before() -> None:
     solo.at(1.0)
     assert solo.state(1) is SUSPECT
     [event] = solo.events(MemberSuspected)
+    assert solo.core.stats.probes_failed == 1
     assert event.evidence.reason is VerdictReason.PROBE_FAILED
     assert event.evidence.accusers == ("me",)
     [report] = event.evidence.probes
@@ -322,6 +323,7 @@ def test_a_nack_counts_once_for_each_relay_and_only_from_a_relay() -> None:
     assert event.evidence.probes[0].nacks == ("n2",)
     assert solo.core.health.reasons[HealthReason.NACK_MISSED] == 1
     assert solo.dropped[Drop.UNMATCHED_REPLY] == 3
+    assert solo.core.stats.nacks_in == 2
 
 
 def test_a_nack_then_an_ack_is_a_success() -> None:
@@ -378,6 +380,7 @@ def test_a_member_that_dies_while_it_is_probed_gets_no_verdict() -> None:
     solo.hear(Dead(TARGET, 0, STRANGER))
     solo.at(0.6)
     assert solo.sent(PingRequest) == []
+    assert len(solo.core._prober._probes) == 0
     solo.at(1.0)
     assert solo.core.stats.probes_failed == 0
     assert solo.core.health.score == 0
@@ -432,6 +435,13 @@ def test_relays_get_their_time_however_late_they_are_asked(stall: float) -> None
     solo.sleep(0.002)
     assert solo.state(1) is ALIVE
     assert solo.core.stats.probes_acked == 1
+
+
+@pytest.mark.parametrize(("late", "points"), [(0.4, 0), (0.6, 1)])
+def test_asking_the_relays_very_late_costs_a_point(late: float, points: int) -> None:
+    solo = Probing(helpers=3)
+    solo.stall(0.5 + late)
+    assert solo.core.health.reasons[HealthReason.STALLED] == points
 
 
 # Answers
@@ -531,6 +541,7 @@ def test_a_relay_without_an_ack_says_so_shortly_before_the_timeout(fraction: flo
     [packet] = solo.sent(Nack)
     assert (packet.message, packet.to) == (Nack(77, solo.core.digest, ME), REQUESTER)
     assert packet.at == pytest.approx(asked + after)
+    assert solo.core.stats.nacks_out == 1
 
 
 def test_a_relay_passes_a_late_ack_on_after_its_nack() -> None:
@@ -691,6 +702,16 @@ def test_a_leaving_node_challenges_nobody() -> None:
     assert _pinged(solo) == []
 
 
+def test_a_node_without_its_name_challenges_nobody() -> None:
+    solo, after = _neighbourhood(challengers=10)
+    solo.sync_from(after[0])
+    solo.hear(Alive(info_of(200, "me"), 0))
+    assert solo.core.is_superseded
+    solo.quiet()
+    solo.hear(Suspect(after[0], 0, STRANGER))
+    assert _pinged(solo) == []
+
+
 # Out of contact
 
 
@@ -710,8 +731,8 @@ def test_one_nack_is_contact_enough_for_a_verdict() -> None:
     assert solo.state(1) is SUSPECT
 
 
-def test_a_nack_leaves_local_health_alone_where_nacks_are_trusted() -> None:
-    solo = Probing(helpers=3, trust_nacks=True)
+def test_any_message_while_relays_are_asked_leaves_local_health_alone_where_contact_is_trusted() -> None:
+    solo = Probing(helpers=3, trust_contact=True)
     solo.at(0.9)
     solo.nack(2)
     solo.at(1.0)
@@ -744,3 +765,33 @@ def test_relays_are_asked_sooner_where_answers_are_usually_quick() -> None:
         request.message.timeout for request in solo.sent(PingRequest) if isinstance(request.message, PingRequest)
     ]
     assert timeouts == [0.5] * 3
+
+
+def test_a_refused_stream_is_contact_enough_for_a_verdict() -> None:
+    solo = Probing(helpers=3, withhold_verdicts=30.0)
+    solo.at(0.5)
+    [stream] = solo.streams()
+    solo.sleep(0.001)
+    solo.core.stream_refused(stream.token, "connection refused", solo.now)
+    solo.at(1.0)
+    assert solo.state(1) is SUSPECT
+
+
+def test_after_long_silence_a_node_takes_itself_for_the_survivor() -> None:
+    solo = Probing(helpers=3, withhold_verdicts=5.0, trust_contact=True)
+    solo.sleep(5.0)
+    assert solo.core.health.score > 0
+    solo.sleep(60.0)
+    assert {solo.state(number) for number in (1, 2, 3, 4)} == {DEAD}
+    assert solo.core.health.score == 0
+
+
+def test_a_relay_that_owes_its_nack_is_probed_next() -> None:
+    solo = Probing(helpers=3, challengers=1)
+    solo.at(0.9)
+    solo.nack(2)
+    solo.quiet()
+    solo.at(1.0)
+    pinged = _pinged(solo)
+    assert {node_id(3), node_id(4)} <= set(pinged)
+    assert node_id(2) not in pinged

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 
 from shoal.config import ClusterConfig
-from shoal.errors import AlreadyStartedError, BindError, ClosedError, NotStartedError, ReceiveError, SendError
+from shoal.errors import AlreadyStartedError, BindError, ClosedError, NotStartedError, ReceiveError, RefusedError
 from shoal.net.exchanges import ExchangesUnderWay
 from shoal.net.transport import MAX_DATAGRAM, Receiver, TransportStats
 from shoal.types import Address
@@ -178,7 +178,7 @@ class MemoryTransport:
             refused = address not in network._transports
             await network._carry(address, source)
             if refused:
-                raise SendError(f"cannot connect to {address}: connection refused")
+                raise RefusedError(f"cannot connect to {address}: connection refused")
             self._stats.stream_bytes_out += len(data)
             exchange.stage = "waiting for the reply"
             await network._carry(source, address)

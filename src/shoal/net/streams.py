@@ -13,7 +13,7 @@ from functools import partial
 from typing import cast
 
 from shoal.config import ClusterConfig
-from shoal.errors import ReceiveError, SendError
+from shoal.errors import ReceiveError, RefusedError, SendError
 from shoal.net.exchanges import ExchangesUnderWay
 from shoal.net.failures import reason
 from shoal.net.resolver import Resolver
@@ -261,5 +261,6 @@ class StreamClient:
                 sock.close()
                 raise
         except (OSError, OverflowError) as error:
-            raise SendError(f"cannot connect to {address}: {reason(error)}") from error
+            kind = RefusedError if isinstance(error, ConnectionRefusedError) else SendError
+            raise kind(f"cannot connect to {address}: {reason(error)}") from error
         return connection

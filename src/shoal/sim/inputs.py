@@ -21,6 +21,7 @@ __all__ = [
     "SetTags",
     "Start",
     "StreamFailed",
+    "StreamRefused",
     "StreamReplied",
 ]
 
@@ -85,6 +86,19 @@ class StreamFailed:
     def apply(self, core: Swim, now: float) -> None:
         """Tell the core."""
         core.stream_failed(self.token, self.reason, now)
+
+
+@dataclass(slots=True)
+class StreamRefused:
+    """An exchange of the core's own was refused: nobody listens there."""
+
+    door: ClassVar[str] = "stream_refused"
+    token: int
+    reason: str
+
+    def apply(self, core: Swim, now: float) -> None:
+        """Tell the core."""
+        core.stream_refused(self.token, self.reason, now)
 
 
 @dataclass(slots=True)
@@ -172,7 +186,8 @@ class Send:
 DOORS: dict[str, type[Input]] = {
     kind.door: kind
     for kind in (
-        Receive, ReceiveStream, StreamReplied, StreamFailed, Advance, Start, Join, Leave, SetTags, Broadcast, Send,
+        Receive, ReceiveStream, StreamReplied, StreamFailed, StreamRefused, Advance, Start, Join, Leave, SetTags,
+        Broadcast, Send,
     )
 }  # fmt: skip
 """The inputs by the name of their door."""

@@ -17,7 +17,7 @@ from shoal.events import Event
 from shoal.sim import inputs
 from shoal.sim.network import Host, Network, StreamMode, StreamReply
 from shoal.sim.scheduler import Scheduler
-from shoal.sim.streams import Stream, open_stream
+from shoal.sim.streams import REFUSED, Stream, open_stream
 from shoal.sim.trace import Birth, TraceWriter
 from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram, Output, StreamExchange
@@ -354,7 +354,7 @@ class SimNode:
         self._open_streams += 1
         self._arrived(_Arrival(inputs.ReceiveStream(data, source), reply))
 
-    def _exchanged(self, outcome: inputs.StreamReplied | inputs.StreamFailed) -> None:
+    def _exchanged(self, outcome: inputs.StreamReplied | inputs.StreamFailed | inputs.StreamRefused) -> None:
         """An exchange of ours is over."""
         del self._exchanges[outcome.token]
         self._arrived(_Arrival(outcome))
@@ -437,7 +437,7 @@ class SimNode:
             exchange.data,
             exchange.timeout,
             lambda data: self._exchanged(inputs.StreamReplied(token, data)),
-            lambda reason: self._exchanged(inputs.StreamFailed(token, reason)),
+            lambda reason: self._exchanged(_failure(token, reason)),
         )
 
     def _hold(self, output: Output) -> None:
@@ -488,3 +488,7 @@ class SimNode:
         self._last_wake = now
         if self._wakes_at_once > _MOST_WAKES_AT_ONCE:
             raise SimulationError(f"the core of {self.name} wants to be woken at {now} again and again")
+
+
+def _failure(token: int, reason: str) -> inputs.StreamFailed | inputs.StreamRefused:
+    return inputs.StreamRefused(token, reason) if reason == REFUSED else inputs.StreamFailed(token, reason)

@@ -12,7 +12,7 @@ _WITHOUT_OUR_PARTS: Final[dict[str, Any]] = {
     "neighbour_probes": 0,
     "challengers": 0,
     "adaptive_timeout": False,
-    "trust_nacks": False,
+    "trust_contact": False,
     "forgive_stalls": False,
     "withhold_verdicts": 0.0,
 }

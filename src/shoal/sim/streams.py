@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from shoal.sim.network import Host, Network, StreamMode
 from shoal.types import Address
 
-__all__ = ["Stream", "open_stream"]
+__all__ = ["REFUSED", "Stream", "open_stream"]
+
+REFUSED: Final = "connection refused"
 
 _RETRANSMIT_AFTER = 0.2  # seconds; TCP's least retransmission timeout, which doubles from try to try
 
@@ -66,7 +69,7 @@ class Stream:
         if server.is_off:
             return
         if server.port is None or server.streams is StreamMode.REFUSED or not server.port.accepts_streams:
-            self._leg(server, self._client, 0, self._fail, "connection refused")
+            self._leg(server, self._client, 0, self._fail, REFUSED)
         elif server.streams is not StreamMode.STALLED:
             self._leg(server, self._client, 0, self._accepted)
 

@@ -26,8 +26,12 @@ class Contact:
         self._last_heard = -inf
 
     def note(self, now: float) -> None:
-        """A message of another member arrived."""
+        """A message of another member arrived, or the machine of one answered."""
         self._last_heard = now
+
+    def is_proved(self, since: float) -> bool:
+        """Whether anybody was heard after `since`: our own link and process work."""
+        return self._last_heard > since
 
     def is_lost(self, since: float, now: float) -> bool:
         """Whether nobody was heard after `since`, while there was somebody to hear besides a suspect."""

@@ -46,6 +46,10 @@ class LocalHealth:
         self._counts[reason] += 1
         self._points.append(reason)
 
+    def reset(self) -> None:
+        """Back to healthy."""
+        self._points.clear()
+
     def improve(self) -> None:
         """One point down, the oldest, after a probe that was answered."""
         if self._points:
