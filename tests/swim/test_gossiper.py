@@ -10,9 +10,11 @@ def test_the_first_news_after_a_quiet_time_goes_out_at_once() -> None:
     solo.meet(1, 2)
     solo.sleep(5.0)
     solo.quiet()
+    rounds = solo.core.stats.gossip_rounds
     solo.hear(Alive(info_of(3), 0))
     solo.sleep(0.0)
     assert {packet.to for packet in solo.sent(Gossip)} == {address_of(1), address_of(2), address_of(3)}
+    assert solo.core.stats.gossip_rounds == rounds + 1
 
 
 def test_a_stream_of_news_is_paced_by_the_gossip_interval() -> None:

@@ -150,6 +150,27 @@ def test_packets_with_an_equal_digest_outweigh_others() -> None:
     assert len(solo.streams()) == 1
 
 
+def test_one_equal_digest_takes_one_other_back() -> None:
+    solo = _peer()
+    _differ(solo, 3)
+    _agree(solo, 1)
+    _differ(solo, 2)
+    assert solo.streams() == []
+    _differ(solo, 1)
+    assert len(solo.streams()) == 1
+
+
+def test_after_a_sync_the_count_begins_anew() -> None:
+    solo = _peer()
+    _differ(solo, 5)
+    solo.sleep(10.1)
+    solo.quiet()
+    _differ(solo, 4)
+    assert solo.streams() == []
+    _differ(solo, 1)
+    assert len(solo.streams()) == 1
+
+
 def test_acks_count_as_pings_do() -> None:
     solo = _peer()
     for _ in range(5):
