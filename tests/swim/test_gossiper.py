@@ -1,8 +1,8 @@
 import pytest
 
-from shoal.types import MemberState
+from shoal.types import Address, MemberState
 from shoal.wire.messages import Alive, Dead, Gossip, Left
-from tests.swim.harness import Solo, address_of, info_of, node_id
+from tests.swim.harness import STRANGER, Solo, address_of, info_of, node_id
 
 
 def test_the_first_news_after_a_quiet_time_goes_out_at_once() -> None:
@@ -79,6 +79,18 @@ def test_the_recently_dead_get_gossip_so_that_they_can_refute() -> None:
     [packet] = solo.sent(Gossip)
     assert packet.to == address_of(1)
     assert Dead(node_id(1), 0, node_id(2)) in packet.updates
+
+
+def test_the_dead_take_the_place_of_others_in_a_round() -> None:
+    solo = Solo(gossip_fanout=2)
+    solo.meet(*range(1, 9))
+    solo.hear(*(Dead(node_id(number), 0, STRANGER) for number in range(1, 5)))
+    solo.sleep(10.0)
+    rounds: dict[float, set[Address]] = {}
+    for packet in solo.sent(Gossip):
+        rounds.setdefault(packet.at, set()).add(packet.to)
+    assert {len(addresses) for addresses in rounds.values()} == {2}
+    assert set.union(*rounds.values()) > {address_of(1), address_of(8)}
 
 
 def test_the_long_dead_get_none() -> None:
