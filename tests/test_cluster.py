@@ -550,6 +550,7 @@ class TestLifecycle:
             counts={MemberState.ALIVE: 3, MemberState.SUSPECT: 0, MemberState.DEAD: 0, MemberState.LEFT: 0},
             last_probe_success_age=health.last_probe_success_age,
             local_health=0,
+            local_health_points=(),
             local_health_reasons=dict.fromkeys(health.local_health_reasons, 0),
             subscribers=1,
         )

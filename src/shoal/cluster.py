@@ -8,10 +8,12 @@ import logging
 import platform
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from random import Random
 from types import TracebackType
 from typing import Any, Self
@@ -24,9 +26,10 @@ from shoal.errors import (
     ShoalTimeoutError,
     UnknownMemberError,
 )
-from shoal.events import Event, NameConflict, SeedUnreachable, Verdict
+from shoal.events import Event, HealthReason, NameConflict, SeedUnreachable, Verdict
 from shoal.net.advertise import advertised_address
 from shoal.net.driver import Driver
+from shoal.net.gc_pauses import GcPauses
 from shoal.net.loops import OwnLoop
 from shoal.net.sockets import SocketTransport
 from shoal.net.transport import Transport
@@ -40,6 +43,11 @@ __all__ = ["Cluster", "Health"]
 
 _HOST_BYTES = 100
 """Bytes of the host's name in a default name, which has 128 at most."""
+
+_LEAST_LAG = 0.05
+"""Seconds. Shorter pauses are not worth a word to the core."""
+_HEALTH_SILENCE = 10.0
+"""Seconds between two lines of the log on local health, so that a node that is unwell does not flood it."""
 
 _log = logging.getLogger("shoal.cluster")
 
@@ -64,6 +72,8 @@ class Health:
     """Seconds since a probe of this node was last answered; None if none ever was."""
     local_health: int
     """The local health score: 0 is healthy, `local_health_max` the worst (Lifeguard §IV-A)."""
+    local_health_points: Sequence[str]
+    """Why each point of it is there, the oldest first."""
     local_health_reasons: Mapping[str, int]
     """What raised the score since the start, and how often."""
     subscribers: int
@@ -85,6 +95,7 @@ class _Running:
     driver: Driver
     transport: Transport
     loop: asyncio.AbstractEventLoop
+    pulse: _Pulse
 
 
 class _Complaints:
@@ -138,6 +149,51 @@ class _Complaints:
                 extra={"event": "seed_recovered", "address": str(seed)},
             )
         self._unreachable.intersection_update(missing)
+
+
+class _Pulse:
+    """Sees whether this process runs on time, tells the core where not, and the log when the local health changes."""
+
+    def __init__(self, core: Swim, clock: Callable[[], float]) -> None:
+        self._core = core
+        self._clock = clock
+        self._pauses = GcPauses(clock)
+        self._score_told = 0
+        self._silent_until = -inf
+
+    def start(self) -> None:
+        """Begin to measure; `stop` must follow."""
+        self._pauses.start()
+
+    def stop(self) -> None:
+        """Measure no more."""
+        self._pauses.stop()
+
+    def beat(self, driver: Driver, late: float) -> None:
+        """The driver's timer fired so late; called on the event loop's thread, about as often as there are probes."""
+        pause = self._pauses.take_longest()
+        if max(late, pause) >= _LEAST_LAG:
+            # Most of a lag in which garbage was collected is the collection.
+            reason = HealthReason.GC_PAUSE if pause >= late / 2 else HealthReason.EVENT_LOOP_LAG
+            driver.call(self._core.note_lag, max(late, pause), reason)
+        if self._core.health.score != self._score_told and self._clock() >= self._silent_until:
+            self._tell()
+
+    def _tell(self) -> None:
+        health, before = self._core.health, self._score_told
+        self._score_told, self._silent_until = health.score, self._clock() + _HEALTH_SILENCE
+        counts = Counter(map(str, health.points))
+        reasons = ", ".join(f"{reason} {count}" for reason, count in counts.items()) or "no complaints"
+        _log.log(
+            logging.WARNING if health.score > before else logging.INFO,
+            "%s: local health is %d after %d (0 is best): %s; probes take %d times as long",
+            self._core.local.name,
+            health.score,
+            before,
+            reasons,
+            health.multiplier,
+            extra={"event": "local_health_changed", "score": health.score, "points": counts},
+        )
 
 
 class Cluster:
@@ -218,6 +274,7 @@ class Cluster:
         self._subscriptions.close()
         async with self._opening:
             if self._running is not None:
+                self._running.pulse.stop()
                 await self._running.driver.stop()
 
     async def __aenter__(self) -> Self:
@@ -370,6 +427,7 @@ class Cluster:
                 counts=core.counts(),
                 last_probe_success_age=None if success is None else max(0.0, self.now() - success),
                 local_health=core.health.score,
+                local_health_points=tuple(map(str, core.health.points)),
                 local_health_reasons={str(reason): count for reason, count in core.health.reasons.items()},
                 subscribers=len(self._subscriptions),
             )
@@ -407,8 +465,16 @@ class Cluster:
                 complaints.look_at(events)
                 self._subscriptions.push(events)
 
-            driver = Driver(core, transport, on_events=on_events, max_streams_out=self._config.max_streams_out)
-            self._running = _Running(core, driver, transport, loop)
+            pulse = _Pulse(core, loop.time)
+            driver = Driver(
+                core,
+                transport,
+                on_events=on_events,
+                on_wake=lambda late: pulse.beat(driver, late),
+                max_streams_out=self._config.max_streams_out,
+            )
+            self._running = _Running(core, driver, transport, loop, pulse)
+            pulse.start()
             await driver.start()
         except BaseException:
             await transport.close()

@@ -62,6 +62,10 @@ class HealthReason(StrEnum):
     """A probe failed while nobody at all was heard."""
     STALLED = "stalled"
     """A timer fired so late that this process cannot have been running."""
+    EVENT_LOOP_LAG = "event_loop_lag"
+    """The event loop turned late: something in this process blocks it."""
+    GC_PAUSE = "gc_pause"
+    """A garbage collection stopped this process for long."""
 
 
 @dataclass(frozen=True, slots=True)

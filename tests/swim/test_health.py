@@ -47,3 +47,20 @@ def test_the_points_tell_what_the_score_is_made_of_now() -> None:
     assert health.points == (HealthReason.SUSPECTED, HealthReason.PROBE_FAILED)
     health.improve()
     assert list(health.points) == [HealthReason.PROBE_FAILED]
+
+
+def test_a_lag_of_half_a_probe_timeout_costs_a_point_but_one_per_interval_at_most() -> None:
+    health = LocalHealth(ClusterConfig(probe_interval=1.0, probe_timeout=0.5))
+    health.note_lag(0.24, HealthReason.EVENT_LOOP_LAG, now=0.0)
+    assert health.points == ()
+    health.note_lag(0.25, HealthReason.EVENT_LOOP_LAG, now=1.0)
+    health.note_lag(9.0, HealthReason.GC_PAUSE, now=1.9)
+    assert list(health.points) == [HealthReason.EVENT_LOOP_LAG]
+    health.note_lag(9.0, HealthReason.GC_PAUSE, now=2.0)
+    assert list(health.points) == [HealthReason.EVENT_LOOP_LAG, HealthReason.GC_PAUSE]
+
+
+def test_a_lag_that_happens_to_every_process_costs_nothing() -> None:
+    health = LocalHealth(ClusterConfig(probe_interval=0.05, probe_timeout=0.02))
+    health.note_lag(0.049, HealthReason.EVENT_LOOP_LAG, now=0.0)
+    assert health.score == 0

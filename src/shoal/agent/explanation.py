@@ -23,6 +23,8 @@ _HEALTH_WORDS: Final = {
     HealthReason.SUSPECTED: "others had suspected it",
     HealthReason.OUT_OF_CONTACT: "it had heard nobody",
     HealthReason.STALLED: "its process had not been running",
+    HealthReason.EVENT_LOOP_LAG: "its event loop had been late",
+    HealthReason.GC_PAUSE: "a garbage collection had stopped it",
 }
 
 

@@ -253,6 +253,8 @@ class Health(Struct, frozen=True, kw_only=True):
     """Seconds since a probe was last answered; null if none ever was."""
     local_health: int
     """0 is healthy; the protocol's timings stretch with it."""
+    local_health_points: list[str]
+    """Why each point of it is there, the oldest first."""
     local_health_reasons: dict[str, int]
     """What raised the score since the start, and how often."""
     subscribers: int
@@ -271,6 +273,7 @@ class Health(Struct, frozen=True, kw_only=True):
             counts={_STATES[state]: count for state, count in health.counts.items()},
             last_probe_success_age=None if age is None else round(age, 3),
             local_health=health.local_health,
+            local_health_points=list(health.local_health_points),
             local_health_reasons=dict(health.local_health_reasons),
             subscribers=health.subscribers,
         )

@@ -41,13 +41,15 @@ def _member_pairs(member: schema.Member) -> list[tuple[str, str]]:
 def _info_pairs(info: schema.Info) -> list[tuple[str, str]]:
     health = info.health
     probed = health.last_probe_success_age
+    now = ", ".join(dict.fromkeys(health.local_health_points))
     reasons = ", ".join(f"{reason} {count}" for reason, count in health.local_health_reasons.items() if count)
     return [
         *_member_pairs(info.member),
         ("cluster", printable(info.cluster)),
         ("members", ", ".join(f"{count} {state}" for state, count in health.counts.items())),
         ("status", _status(health)),
-        ("local health", f"{health.local_health} (0 is best){f'; raised by {reasons}' if reasons else ''}"),
+        ("local health", f"{health.local_health} (0 is best){f', for {now}' if now else ''}"),
+        ("raised so far by", reasons or "nothing"),
         ("last probe answered", "never" if probed is None else f"{age_text(probed)} ago"),
         ("event subscribers", str(health.subscribers)),
         ("version", info.version),

@@ -65,7 +65,8 @@ class Driver:
 
     All methods belong to the loop's thread. Whoever reads the core from another thread holds `lock`, which the driver
     holds while it changes the core, and never while it calls anybody else. `on_events` is called with the events of
-    each step, on the loop's thread; it must not block, and may use `call`.
+    each step, on the loop's thread; it must not block, and may use `call`. So may `on_wake`, which is called after the
+    timer fired, with how late that was, in seconds.
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class Driver:
         "_max_streams_out",
         "_not_before",
         "_on_events",
+        "_on_wake",
         "_stopped",
         "_timer",
         "_transport",
@@ -92,12 +94,14 @@ class Driver:
         *,
         on_events: Callable[[Sequence[Event]], None],
         max_streams_out: int,
+        on_wake: Callable[[float], None] = lambda _late: None,
     ) -> None:
         self.lock = threading.Lock()
         self.stats = DriverStats()
         self._core = core
         self._transport = transport
         self._on_events = on_events
+        self._on_wake = on_wake
         self._max_streams_out = max_streams_out
         self._faults = FaultLog()
         self._exchanges: set[asyncio.Task[None]] = set()
@@ -245,6 +249,8 @@ class Driver:
         self._timer = self._loop.call_at(deadline, self._wake)
 
     def _wake(self) -> None:
+        assert self._loop is not None
+        late = max(0.0, self._loop.time() - self._armed_at)
         # A loop whose clock is coarse fires early; what it fired for counts as due, or it would be armed again at once.
         self._latest = max(self._latest, self._armed_at)
         self._timer = None
@@ -259,6 +265,8 @@ class Driver:
             self._not_before = now + FAULT_PAUSE
             self._core_fault("advance", error)
         self._flush()
+        if not self._stopped:
+            self._on_wake(late)
 
     def _open(self, exchange: StreamExchange) -> None:
         assert self._loop is not None

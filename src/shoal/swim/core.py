@@ -25,7 +25,7 @@ from typing import Any
 
 from shoal.config import ClusterConfig
 from shoal.errors import ClosedError, UnknownMemberError
-from shoal.events import Event, LeaveCompleted, MessageReceived, Verdict
+from shoal.events import Event, HealthReason, LeaveCompleted, MessageReceived, Verdict
 from shoal.swim.context import Context
 from shoal.swim.exchanges import Exchanges
 from shoal.swim.gossiper import Gossiper
@@ -159,6 +159,10 @@ class Swim:
         events = self._context.events[:]
         self._context.events.clear()
         return events
+
+    def note_lag(self, seconds: float, reason: HealthReason, now: float) -> None:
+        """Whoever drives the core saw this process stand still for so long, up to now."""
+        self.health.note_lag(seconds, reason, now)
 
     # Commands
 

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
+from typing import Final
 
 from shoal.config import ClusterConfig
 from shoal.events import HealthReason
 
 __all__ = ["LocalHealth"]
 
+_LEAST_LAG: Final = 0.05
+"""Seconds. Shorter pauses happen to every process."""
+
 
 class LocalHealth:
     """The local health multiplier: 0 is healthy, `local_health_max` the worst."""
 
-    __slots__ = ("_counts", "_points", "_stretches")
+    __slots__ = ("_counts", "_lag_counts_from", "_least_lag", "_points", "_probe_interval", "_stretches")
 
     def __init__(self, config: ClusterConfig) -> None:
         #: Why each point of the score is there, the oldest first.
         self._points: deque[HealthReason] = deque(maxlen=config.local_health_max)
         self._stretches = config.lha_probe
+        self._least_lag = max(_LEAST_LAG, config.probe_timeout / 2)
+        self._probe_interval = config.probe_interval
+        self._lag_counts_from = -inf
         self._counts = dict.fromkeys(HealthReason, 0)
 
     @property
@@ -49,6 +57,16 @@ class LocalHealth:
     def reset(self) -> None:
         """Back to healthy."""
         self._points.clear()
+
+    def note_lag(self, seconds: float, reason: HealthReason, now: float) -> None:
+        """This process could not act for so long.
+
+        From half a probe timeout on that costs a point, but not more than one in a probe interval: a pause is seen from
+        many sides.
+        """
+        if seconds >= self._least_lag and now >= self._lag_counts_from:
+            self._lag_counts_from = now + self._probe_interval
+            self.worsen(reason)
 
     def improve(self) -> None:
         """One point down, the oldest, after a probe that was answered."""
