@@ -27,11 +27,11 @@ def load(name: str) -> ModuleType:
 
 
 def public_names(module: ModuleType) -> set[str]:
-    """The classes and functions that a module defines under a name without an underscore."""
+    """The classes and functions that a module defines under a name without an underscore; pytest's hooks are none."""
     return {
         name
         for name, value in vars(module).items()
-        if is_definition(name, value) and not name.startswith("_") and value.__module__ == module.__name__
+        if is_definition(name, value) and not name.startswith(("_", "pytest_")) and value.__module__ == module.__name__
     }
 
 
