@@ -80,6 +80,10 @@ bench-peers: venv ## bench-steady side by side with other implementations
 	@$(PY) -m pip install --quiet --require-hashes --no-deps -r requirements/bench.lock
 	@$(PY) -m benchmarks.steady
 
+.PHONY: tables
+tables: venv ## Repeat the published experiments in the simulator (about an hour; goes on where it was)
+	@$(PY) -m shoal.study --jobs $(WORKERS)
+
 .PHONY: lock
 lock: UV := build/uv
 lock: COMPILE := $(UV)/$(notdir $(BIN))/uv pip compile --quiet --upgrade --universal --python-version 3.11 \

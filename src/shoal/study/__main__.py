@@ -1,0 +1,91 @@
+"""`python -m shoal.study PART`: runs a part of the study and prints its tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from shoal.study import plans, tables
+from shoal.study.runs import Bar, Results, Run, collect
+
+__all__ = ["main"]
+
+
+class _Part(NamedTuple):
+    summary: str
+    runs: Callable[[argparse.Namespace], list[Run]]
+    tables: tuple[Callable[[Results], tables.Table], ...]
+
+
+_PARTS: Final = {
+    "tables": _Part(
+        "Lifeguard's tables IV to VI, and the aims",
+        lambda options: plans.tables(options.cells),
+        (
+            tables.false_positives_table,
+            tables.cells_table,
+            tables.latency_table,
+            tables.load_table,
+            tables.aims_table,
+        ),
+    ),
+    "tuning": _Part("alpha and beta (table VII)", lambda _: plans.tuning(), (tables.tuning_table,)),
+    "sensitivity": _Part("other models of a blocked process", lambda _: plans.sensitivity(), (tables.variants_table,)),
+    "formula": _Part(
+        "SWIM's load, detection time and false detections",
+        lambda _: plans.formula(),
+        (tables.swim_load_table, tables.detection_table, tables.false_detection_table),
+    ),
+    "kills": _Part(
+        "a kill, next to memberlist's settings", lambda options: plans.kills(options.seeds), (tables.kills_table,)
+    ),
+    "ablation": _Part(
+        "the default profile without one part",
+        lambda options: plans.ablation(min(options.seeds, 60)),
+        (tables.ablation_table,),
+    ),
+    "quiet": _Part("false deaths at 1 % loss", lambda options: plans.quiet(options.hours), (tables.quiet_table,)),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the parts that the command line names, one after the other."""
+    options = _parser().parse_args(arguments)
+    with ProcessPoolExecutor(options.jobs) as executor:
+        for name in options.parts or _PARTS:
+            part = _PARTS[name]
+            results = collect(part.runs(options), executor, options.cache, Bar(name))
+            for make in part.tables:
+                table = make(results)
+                print(json.dumps(asdict(table)) if options.json else table.markdown(), flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parts = "\n".join(f"  {name:<12} {part.summary}" for name, part in _PARTS.items())
+    parser = argparse.ArgumentParser(
+        "python -m shoal.study",
+        description=f"Compare failure detectors in the simulator.\n\nparts (default: all)\n{parts}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("parts", nargs="*", choices=[[], *_PARTS], metavar="PART", help="which tables to make")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
+    parser.add_argument("--cells", type=int, help="only the first so many interval cells")
+    parser.add_argument("--seeds", type=int, default=100, help="kills per configuration at 100 nodes (default: 100)")
+    parser.add_argument("--hours", type=int, default=10, help="quiet runs of 100 node-hours each (default: 10)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per table")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(".cache/study/runs.jsonl"),
+        help="finished runs are kept here and not done again (default: %(default)s)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()
