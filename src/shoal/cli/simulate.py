@@ -6,7 +6,7 @@ import dataclasses
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -208,9 +208,8 @@ def _run_traced(trial: Trial, seed: int, path: Path | None) -> RunResult:
 def _run_all(order: _Order, trial: Trial, seeds: range, jobs: int | None) -> list[RunResult]:
     count = min(jobs or os.cpu_count() or 1, len(seeds))
     results: list[RunResult] = []
-    workers = Workers(count)
     try:
-        with progress(order.scenario, len(seeds)) as advance:
+        with _ended(Workers(count)) as workers, progress(order.scenario, len(seeds)) as advance:
             for result in run_seeds(trial, seeds, workers, at_once=2 * count):
                 results.append(result)
                 advance()
@@ -219,9 +218,16 @@ def _run_all(order: _Order, trial: Trial, seeds: range, jobs: int | None) -> lis
         raise SystemExit(_INTERRUPTED) from None
     except SeedLost as error:
         raise click.ClickException(f"{error}; to run it again: {order.command(error.seed)}") from error
+    return sorted(results, key=lambda result: result.seed)
+
+
+@contextmanager
+def _ended(workers: Workers) -> Iterator[Workers]:
+    """See that no process goes on, whatever happens."""
+    try:
+        yield workers
     finally:
         workers.terminate()
-    return sorted(results, key=lambda result: result.seed)
 
 
 def _replay(path: Path, *, as_json: bool) -> None:

@@ -1,0 +1,208 @@
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from shoal.cli.root import shoal
+from shoal.sim.presets import PRESETS
+from tests.agent.processes import PATIENCE, environment
+
+SPLIT = """
+nodes = 4
+[[step]]
+do = "start-all"
+[[step]]
+do = "wait"
+seconds = 5
+[[step]]
+do = "partition"
+sides = [["n0"], ["n1", "n2", "n3"]]
+[[step]]
+do = "wait"
+seconds = 20
+[[step]]
+do = "agree"
+at_most = 1
+"""
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(shoal, ["simulate", *arguments])
+
+
+def run_json(*arguments: str) -> Any:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Path:
+    path = tmp_path / "split.toml"
+    path.write_text(SPLIT, encoding="utf-8")
+    return path
+
+
+def test_a_run_says_its_seed_and_how_the_cluster_fared() -> None:
+    result = run("--scenario", "crash", "--nodes", "5", "--seed", "3")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("crash: one process dies; 5 nodes, profile lan\nseed:              3\n")
+    assert "outages:           1; 1 detected, 1 known by all observers" in result.stdout
+    assert re.search(r"^violations: +0$", result.stdout, re.MULTILINE)
+
+
+def test_results_as_json_are_pooled_over_the_seeds() -> None:
+    form = run_json("--nodes", "5", "--loss", "0.01", "--seeds", "0..3", "--jobs", "2")
+
+    for name in ("first_detection_s", "all_know_s"):
+        assert 0 < form[name]["p50"] <= form[name]["p99"] <= form[name]["p999"] <= form[name]["max"]
+    assert (form["false_deaths"], form["violations"], form["outages"], form["runs"]) == (0, 0, 4, 4)
+    assert form["false_suspicions"] >= 0
+    assert form["bytes_per_node_s"] > form["messages_per_node_s"] > 0
+    assert form["seeds"] == {"first": 0, "last": 3}
+
+
+def test_the_number_of_processes_changes_nothing() -> None:
+    options = ("--scenario", "churn", "--nodes", "4", "--param", "seconds=10", "--seeds", "0..3")
+
+    assert run_json(*options, "--jobs", "1") == run_json(*options, "--jobs", "2")
+
+
+@pytest.mark.parametrize("profile", ["lan", "wan", "local", "swim", "lifeguard", "memberlist"])
+def test_every_profile_detects_a_crash(profile: str) -> None:
+    form = run_json("--nodes", "4", "--profile", profile)
+
+    assert (form["profile"], form["detected"], form["violations"]) == (profile, 1, 0)
+
+
+def test_any_setting_of_a_node_can_be_changed() -> None:
+    usual = run_json("--nodes", "5")
+    idle = run_json("--nodes", "5", "--set", "probe_interval=4", "--set", "probe_timeout=1.5")
+
+    assert idle["first_detection_s"]["p50"] > usual["first_detection_s"]["p50"]
+    assert idle["settings"] == {"probe_interval": "4", "probe_timeout": "1.5"}
+
+
+def test_a_violation_shows_seed_scenario_and_the_command_that_plays_it_again(split: Path) -> None:
+    result = run("--scenario", str(split), "--seeds", "4..5", "--set", "gossip_fanout=2", "--loss", "0.01")
+
+    assert result.exit_code == 1
+    assert "seed 4 violated:\n  26.000 s: ScenarioFailed: views do not agree" in result.stderr
+    command = f"shoal simulate --scenario {split} --seed 5 --loss 0.01 --set gossip_fanout=2"
+    assert f"to play it again: {command}" in result.stderr
+    assert "Scenario(\n    seed=4," in result.stderr
+    again = run(*command.split()[2:], "--json")
+    assert again.exit_code == 1
+    (violated,) = json.loads(again.stdout)["violated"]
+    assert violated["replay"] == command
+
+
+def test_a_trace_is_written_and_replays(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+
+    assert run("--nodes", "4", "--seed", "2", "--trace", str(trace)).exit_code == 0
+    replayed = run("--replay", str(trace))
+
+    assert replayed.exit_code == 0
+    assert re.search(r": \d+ inputs, and every core answered as in the trace$", replayed.stdout.strip())
+    assert run_json("--replay", str(trace))["identical"] is True
+
+
+def test_a_trace_with_other_answers_is_told_by_its_line(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    run("--nodes", "4", "--trace", str(trace))
+    trace.write_text(re.sub(r'"seed":"0/core/n1/1"', '"seed":"9/core/n1/1"', trace.read_text("utf-8")), "utf-8")
+
+    result = run("--replay", str(trace))
+
+    assert result.exit_code == 1
+    assert re.search(r"line \d+: n1 made something else", result.stderr)
+
+
+def test_a_plot_is_drawn(tmp_path: Path) -> None:
+    plot = tmp_path / "plot.svg"
+
+    assert run("--nodes", "4", "--seeds", "1..2", "--plot", str(plot)).exit_code == 0
+
+    text = plot.read_text("utf-8")
+    assert "<title>crash: one process dies; 4 nodes, profile lan, seeds 1..2</title>" in text
+    assert "Timeline of seed 1" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--scenario", "earthquake"), 1, "'earthquake': is neither a file nor a preset; the presets are crash, churn"),
+        (("--scenario", "none.toml"), 1, "none.toml: cannot be read: No such file"),
+        (("--nodes", "3"), 2, "3 is not in the range x>=4"),
+        (("--loss", "2"), 2, "0<=x<=1"),
+        (("--seeds", "5"), 1, "--seeds: '5' is no range of seeds; write FIRST..LAST"),
+        (("--seeds", "5..2"), 1, "'5..2' is no range of seeds"),
+        (("--seed", "1", "--seeds", "1..2"), 2, "--seed and --seeds exclude each other"),
+        (("--seeds", "1..2", "--trace", "x"), 2, "--trace needs a single seed"),
+        (("--trace", "/nowhere/x"), 1, "cannot write /nowhere/x: No such file or directory"),
+        (("--profile", "moon"), 2, "'moon' is not one of"),
+        (("--set", "probe_interval"), 1, "'probe_interval' is no setting; write FIELD=VALUE"),
+        (("--set", "probe_intervall=1"), 1, "did you mean probe_interval?"),
+        (("--set", "probe_interval=x"), 1, "must be a number, 0.01 to 60 seconds"),
+        (("--param", "x=1"), 1, "crash has no such parameter; it has: none"),
+        (("--param", "x=y"), 1, "--param: 'x=y': 'y' is no number"),
+    ],
+)
+def test_what_makes_no_sense_is_told(arguments: tuple[str, ...], code: int, said: str) -> None:
+    result = run(*arguments)
+
+    assert result.exit_code == code
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("option", [("--nodes", "5"), ("--param", "seconds=5")])
+def test_a_file_takes_no_options_of_presets(split: Path, option: tuple[str, str]) -> None:
+    result = run("--scenario", str(split), *option)
+
+    assert result.exit_code == 1
+    assert "is for presets; change the file instead" in result.stderr
+
+
+def test_the_help_names_every_preset() -> None:
+    text = "".join(run("--help").output.split())  # lines may break at hyphens
+
+    assert all(name in text for name in PRESETS)
+
+
+# Whoever runs the tests may ignore SIGINT, and so would this.
+INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_interrupt_ends_all_workers() -> None:
+    code = f"{INTERRUPTIBLE} from shoal.cli import main; main()"
+    command = [sys.executable, "-c", code, "simulate", "--nodes", "64", "--seeds", "0..9999", "--jobs", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as process:
+        try:
+            while process.poll() is None and len(workers_of(process.pid)) < 2:
+                time.sleep(0.05)
+            workers = workers_of(process.pid)
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+
+    assert process.returncode == 130, stderr
+    assert re.fullmatch(r"(crash: .*\n)*interrupted after \d+ of 10000 seeds\n", stderr)
+    assert len(workers) == 2
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+
+def workers_of(pid: int) -> list[str]:
+    """The worker processes that a process has started, on Linux."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+    return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
