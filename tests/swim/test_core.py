@@ -42,8 +42,9 @@ def test_what_comes_in_is_counted() -> None:
     solo = Solo()
     solo.hear(Alive(info_of(1), 0), Alive(info_of(2), 0))
     assert (solo.core.stats.datagrams_in, solo.core.stats.updates_in) == (1, 2)
+    size = solo.core.stats.bytes_in
     solo.core.receive(b"noise", address_of(1), 0.0)
-    assert solo.core.stats.datagrams_in == 2
+    assert (solo.core.stats.datagrams_in, solo.core.stats.bytes_in) == (2, size + 5)
     assert solo.dropped == {Flaw.TOO_SHORT: 1}
 
 
