@@ -44,8 +44,8 @@ def test_a_trace_holds_every_door() -> None:
     doors = {json.loads(line)["door"] for line in trace_of()}
 
     assert doors == {
-        "birth", "receive", "receive_stream", "stream_replied", "stream_failed", "stream_refused", "advance", "start", "join", "leave",
-        "set_tags", "broadcast", "send",
+        "birth", "receive", "receive_stream", "stream_replied", "stream_failed", "stream_refused", "advance", "start",
+        "join", "leave", "set_tags", "broadcast", "send",
     }  # fmt: skip
 
 
