@@ -122,6 +122,9 @@ class ClusterConfig:
     others."""
     withhold_verdicts: float = _seconds(30.0, 0.0, 3600.0)
     """Seconds, 0 to 3600. For so long a node that hears from nobody passes no verdict on others."""
+    max_stall: float = _seconds(600.0, 0.0, 3600.0)
+    """Seconds, 0 to 3600. Longest stall that this node declares, and that it honours when a peer has declared one. 0
+    honours none."""
     stream_probe: bool = True
     """Ping over a stream beside the relays (ML), which finds members whose datagrams alone are lost."""
     nack_fraction: float = _number(0.8, 0.1, 1.0, "of the wait")
@@ -157,6 +160,9 @@ class ClusterConfig:
     lha_suspicion: bool = True
     """Start suspicion at its longest and let confirmations shorten it (LHA-Suspicion, LG §IV-B). Off: always the
     least."""
+    doubt_deaths: bool = True
+    """Believe a death that others report only after the member had the least suspicion time, as counted here, to
+    refute. Off: one report is enough, also that of a member whose own link is bad (SWIM, LG)."""
     buddy: bool = True
     """Tell a suspect of the suspicion in every ping to it (LG §IV-C), so that it refutes a round trip later."""
 

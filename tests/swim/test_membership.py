@@ -954,3 +954,51 @@ def test_an_address_may_be_a_host_name() -> None:
     solo = Solo()
     solo.hear(Alive(info_of(1, at=Address("gpu-1.example", 7946)), 0))
     assert solo.member(1).address == Address("gpu-1.example", 7946)
+
+
+# Deaths that others report
+
+
+def test_a_reported_death_is_believed_only_after_the_member_had_time_to_refute() -> None:
+    solo = Solo(doubt_deaths=True)
+    solo.meet(1, 2, 3)
+    solo.hear(Dead(node_id(1), 0, node_id(2)))
+    assert solo.state(1) is SUSPECT
+    started, wait = solo.now, 0.75 * 4.0
+    solo.sleep_until(started + wait - 0.001)
+    assert solo.state(1) is SUSPECT
+    solo.sleep(0.002)
+    assert solo.state(1) is DEAD
+    [failed] = solo.events(MemberFailed)
+    assert (failed.evidence.reason, failed.evidence.declared_by) == (VerdictReason.REPORTED, "n2")
+
+
+def test_a_death_reported_of_a_long_suspected_member_is_believed_at_once() -> None:
+    solo = Solo(doubt_deaths=True)
+    solo.meet(1, 2, 3)
+    solo.hear(Suspect(node_id(1), 0, node_id(3)))
+    solo.sleep(3.5)
+    solo.hear(Dead(node_id(1), 0, node_id(2)))
+    solo.sleep(0.0)
+    assert solo.state(1) is DEAD
+
+
+def test_a_member_refutes_a_reported_death_before_it_is_believed() -> None:
+    solo = Solo(doubt_deaths=True)
+    solo.meet(1, 2, 3)
+    solo.hear(Dead(node_id(1), 0, node_id(2)))
+    solo.hear(Alive(info_of(1), 1))
+    solo.sleep(60.0)
+    assert solo.state(1) is ALIVE
+    assert solo.events(MemberFailed) == []
+
+
+def test_a_reported_death_is_passed_on_once() -> None:
+    solo = Solo(doubt_deaths=True)
+    solo.meet(1, 2, 3)
+    solo.quiet()
+    for _ in range(3):
+        solo.hear(Dead(node_id(1), 0, node_id(2)))
+    solo.sleep(0.0)
+    assert Dead(node_id(1), 0, node_id(2)) in solo.news()
+    assert solo.dropped[Drop.STALE] == 2

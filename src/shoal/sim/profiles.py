@@ -13,6 +13,7 @@ _WITHOUT_OUR_PARTS: Final[dict[str, Any]] = {
     "challengers": 0,
     "adaptive_timeout": False,
     "trust_contact": False,
+    "doubt_deaths": False,
     "forgive_stalls": False,
     "withhold_verdicts": 0.0,
 }

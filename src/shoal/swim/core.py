@@ -24,7 +24,7 @@ from random import Random
 from typing import Any
 
 from shoal.config import ClusterConfig
-from shoal.errors import ClosedError, UnknownMemberError
+from shoal.errors import ClosedError, ConfigError, UnknownMemberError
 from shoal.events import Event, HealthReason, LeaveCompleted, MessageReceived, Verdict
 from shoal.swim.context import Context
 from shoal.swim.exchanges import Exchanges
@@ -199,6 +199,19 @@ class Swim:
         self._membership.set_tags(tags, now)
         self._follow_up(now)
 
+    def declare_stall(self, seconds: float, now: float) -> None:
+        """Say that this node will not answer for up to `seconds`, so that nobody declares it dead; 0: it is back.
+
+        Wait until `stall_is_spread` before blocking. A further declaration takes the place of the last. Raises
+        `ConfigError` above `max_stall` and `ClosedError` after `leave`.
+        """
+        self._refuse_when_leaving("declare a stall")
+        longest = self._context.config.max_stall
+        if not 0 <= seconds <= longest:
+            raise ConfigError("at_most", seconds, f"must be 0 to {longest} seconds (max_stall)")
+        self._membership.declare_stall(seconds, now)
+        self._follow_up(now)
+
     def broadcast(self, payload: bytes, now: float) -> None:
         """Send bytes to all members, each of which gets them once, most likely.
 
@@ -275,6 +288,11 @@ class Swim:
     def is_leaving(self) -> bool:
         """Whether `leave` was called."""
         return self._membership.is_leaving
+
+    @property
+    def stall_is_spread(self) -> bool:
+        """Whether the last word of `declare_stall` went out as often as any update does, or nobody is there."""
+        return self._membership.stall_is_spread
 
     @property
     def has_left(self) -> bool:

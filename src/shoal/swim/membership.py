@@ -8,7 +8,7 @@ to die (`_bury`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -34,11 +34,12 @@ from shoal.swim.broadcast_history import BroadcastHistory
 from shoal.swim.context import Context
 from shoal.swim.gossip_queue import Priority
 from shoal.swim.probe_order import ProbeOrder
+from shoal.swim.stalls import Stalls
 from shoal.swim.stats import Drop
 from shoal.swim.suspicion import Suspicion, suspicion_bounds
 from shoal.swim.tombstones import Tombstones
 from shoal.types import Member, MemberState, NodeId, NodeInfo, Tags
-from shoal.wire.messages import Alive, Dead, Gossip, Left, Suspect, SyncRecord, Update, UserBroadcast
+from shoal.wire.messages import Alive, Dead, Gossip, Left, Stall, Suspect, SyncRecord, Update, UserBroadcast
 
 __all__ = ["Membership"]
 
@@ -65,6 +66,8 @@ class Membership:
         self._broadcasts_seen = BroadcastHistory(self._config.broadcast_history)
         self._broadcasts_made = 0
         self.tombstones = Tombstones(context)
+        self.stalls = Stalls(context)
+        self._stalls_declared = 0
         self.recently_dead: dict[NodeId, float] = {}
         """When each death was learned, in that order; the gossiper takes out what is no longer recent."""
         self.info = info
@@ -123,6 +126,18 @@ class Membership:
             self._table.set_belief(slot, pack(self.incarnation, MemberState.LEFT), now)
             self._gossip(Left(self.id, self.incarnation), Priority.CRITICAL)
 
+    def declare_stall(self, seconds: float, now: float) -> None:
+        """Say that this node will not answer for so long; 0 takes it back. It has spread once `stall_is_spread`."""
+        self._stalls_declared += 1
+        stall = Stall(self.id, self._stalls_declared, seconds)
+        self.stalls.take(stall, now)
+        self._gossip(stall, Priority.CRITICAL)
+
+    @property
+    def stall_is_spread(self) -> bool:
+        """Whether the last declaration went out as often as any update does, or nobody is there to hear it."""
+        return _stall_key(self.id) not in self._queue or self._table.present_count <= 1
+
     @property
     def goodbye_is_spread(self) -> bool:
         """Whether the goodbye went out as often as any update does, or nobody is there to hear it."""
@@ -152,6 +167,8 @@ class Membership:
                 self._apply_left(update.id, update.incarnation, now)
             case UserBroadcast():
                 self._apply_broadcast(update)
+            case Stall():
+                self._apply_stall(update, now)
 
     def apply_record(self, record: SyncRecord, sender: NodeId, now: float, *, is_news: bool = True) -> None:
         """Take in one row of a peer's view.
@@ -344,6 +361,9 @@ class Membership:
         if slot is None:
             self._stats.drop(Drop.UNKNOWN_MEMBER)
             return
+        if id in self.stalls:
+            self._defend(id, now)
+            return
         belief, incoming = self._table.belief(slot), pack(incarnation, MemberState.SUSPECT)
         if supersedes(incoming, belief):
             self._suspect(slot, incoming, accuser, now, probe)
@@ -406,6 +426,10 @@ class Membership:
         Unless this process slept or hears nobody: then the refutation may be waiting in our own inbox, or be lost on
         our own link, and the suspect gets one more probe interval.
         """
+        if id in self.stalls:
+            again = self.stalls.until(id)
+            suspicion.timer = self._timers.at(again, partial(self._expire, id, suspicion, again))
+            return
         doubt = self._doubt(due, now)
         if doubt is not None:
             self._verdicts.withhold(id, doubt)
@@ -415,8 +439,11 @@ class Membership:
         slot = self._table.slot_of(id)
         assert slot is not None, "a suspicion outlived its row"
         incarnation = incarnation_of(self._table.belief(slot))
-        self._gossip(Dead(id, incarnation, self.id), Priority.HIGH)
-        evidence = self._evidence(VerdictReason.SUSPICION_EXPIRED, id, now, declared_by=self.id)
+        reported_by = suspicion.declared_by
+        reason = VerdictReason.SUSPICION_EXPIRED if reported_by is None else VerdictReason.REPORTED
+        declared_by = reported_by or self.id
+        self._gossip(Dead(id, incarnation, declared_by), Priority.HIGH)
+        evidence = self._evidence(reason, id, now, declared_by=declared_by)
         self._bury(slot, pack(incarnation, MemberState.DEAD), evidence, now)
 
     def _doubt(self, due: float, now: float) -> HealthReason | None:
@@ -442,13 +469,36 @@ class Membership:
         if slot is None:
             self._stats.drop(Drop.UNKNOWN_MEMBER)
             return
+        if id in self.stalls:
+            self._defend(id, now)
+            return
         belief = pack(incarnation, MemberState.DEAD)
         if not supersedes(belief, self._table.belief(slot)):
             self._stats.drop(Drop.STALE)
             return
+        if self._config.doubt_deaths and self._table.is_present(id):
+            self._doubt_death(slot, incarnation, accuser, now)
+            return
         self._gossip(Dead(id, incarnation, accuser), Priority.HIGH)
         evidence = self._evidence(VerdictReason.REPORTED, id, now, declared_by=accuser)
         self._bury(slot, belief, evidence, now)
+
+    def _doubt_death(self, slot: int, incarnation: int, accuser: NodeId, now: float) -> None:
+        """A death is reported of a member that is present here: it still gets time to refute.
+
+        Who hears of every suspicion, as nearly all do, has counted most of that time already when the report comes.
+        But a member with a bad link may declare deaths whose suspicion never got through, not even to the victim.
+        """
+        id, belief = self._table.info(slot).id, pack(incarnation, MemberState.SUSPECT)
+        if supersedes(belief, self._table.belief(slot)):
+            self._suspect(slot, belief, accuser, now, None)
+        suspicion = self._suspicions.get(id)
+        if suspicion is None or suspicion.declared_by is not None:
+            self._stats.drop(Drop.STALE)
+            return
+        suspicion.declared_by = accuser
+        self._arm(id, suspicion, now)
+        self._gossip(Dead(id, incarnation, accuser), Priority.HIGH)
 
     def _apply_left(self, id: NodeId, incarnation: int, now: float) -> None:
         if id == self.id:
@@ -464,6 +514,7 @@ class Membership:
             self._stats.drop(Drop.STALE)
             return
         self._cancel_suspicion(id)
+        self.stalls.end(id)
         self._verdicts.settle(id)
         self._table.set_belief(slot, belief, now)
         self.tombstones.add(id, now)
@@ -475,6 +526,7 @@ class Membership:
         """The one way in which a member becomes dead here."""
         id, was_present = self._table.info(slot).id, self._table.state(slot).is_present
         self._cancel_suspicion(id)
+        self.stalls.end(id)
         self._verdicts.settle(id)
         self._table.set_belief(slot, belief, now)
         self.tombstones.add(id, now)
@@ -497,6 +549,20 @@ class Membership:
             self._clear_name(info, now)
             self._table.add(info, pack(record.incarnation, record.state), since)
             self.tombstones.add(info.id, since)
+
+    def _apply_stall(self, stall: Stall, now: float) -> None:
+        if not self._table.is_present(stall.id):
+            self._stats.drop(Drop.UNKNOWN_MEMBER)
+        elif stall.id == self.id or not self.stalls.take(stall, now):
+            self._stats.drop(Drop.STALE)
+        else:
+            self._gossip(stall, Priority.CRITICAL)
+
+    def _defend(self, id: NodeId, now: float) -> None:
+        """Somebody accuses a member that has declared a stall: tell them of it, once at a time."""
+        self._stats.drop(Drop.DECLARED_STALL)
+        if _stall_key(id) not in self._queue:
+            self._gossip(self.stalls.still(id, now), Priority.CRITICAL)
 
     def _apply_broadcast(self, update: UserBroadcast) -> None:
         if not self._broadcasts_seen.is_new(update.origin, update.number):
@@ -581,6 +647,7 @@ class Membership:
     def _drop_own_row(self) -> None:
         slot = self._table.slot_of(self.id)
         assert slot is not None, "only a superseded node has no row of its own"
+        self.stalls.end(self.id)
         self._table.remove(slot)
         self._queue.discard(self.id)
 
@@ -590,7 +657,7 @@ class Membership:
     # Helpers
 
     def _gossip(self, update: Update, priority: Priority) -> None:
-        key = (update.origin, update.number) if isinstance(update, UserBroadcast) else _subject(update)
+        key = _key(update)
         data = self._dialect.encode_update(update)
         if len(data) <= self._room:
             self._queue.push(key, data, priority)
@@ -633,5 +700,18 @@ class Membership:
             raise MessageTooLargeError(what, len(update), self._room, "max_datagram")
 
 
-def _subject(update: Alive | Suspect | Dead | Left) -> NodeId:
-    return update.info.id if isinstance(update, Alive) else update.id
+def _key(update: Update) -> Hashable:
+    """What an update is about: of two with one key, the later takes the place of the earlier."""
+    match update:
+        case Alive():
+            return update.info.id
+        case UserBroadcast():
+            return (update.origin, update.number)
+        case Stall():
+            return _stall_key(update.id)
+        case _:
+            return update.id
+
+
+def _stall_key(id: NodeId) -> Hashable:
+    return ("stall", id)

@@ -207,6 +207,9 @@ class Prober:
         del self._probes[probe.seq]
         if not self._table.is_present(probe.target):
             return
+        if probe.target in self._membership.stalls:
+            self._stats.probes_inconclusive += 1
+            return
         doubt = self._doubt(probe, now)
         if doubt is None:
             self._fail(probe, now)

@@ -28,6 +28,8 @@ class Drop(StrEnum):
     MISMATCHED_RUN = "mismatched_run"
     """An id that is known under another name: forged."""
     REPEATED_BROADCAST = "repeated_broadcast"
+    DECLARED_STALL = "declared_stall"
+    """A suspicion or death of a member that has declared a stall."""
     TABLE_FULL = "table_full"
     RELAYS_FULL = "relays_full"
     QUEUE_FULL = "queue_full"

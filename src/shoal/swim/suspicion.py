@@ -47,10 +47,15 @@ def suspicion_timeout(bounds: SuspicionBounds, confirmations: int) -> float:
     return max(bounds.least, bounds.longest - (bounds.longest - bounds.least) * shrink)
 
 
+_SHARE_OF_REPORTED: Final = 0.75
+"""Of the least suspicion time, that a reported death has to wait for: who reports it heard of the suspicion some rounds
+of gossip earlier."""
+
+
 class Suspicion:
     """One member under suspicion at one incarnation."""
 
-    __slots__ = ("accusers", "bounds", "members", "probes", "started", "timer")
+    __slots__ = ("accusers", "bounds", "declared_by", "members", "probes", "started", "timer")
 
     def __init__(self, accuser: NodeId, bounds: SuspicionBounds, started: float, *, members: int) -> None:
         #: When each accuser was heard: the first one, then at most `bounds.confirmations` that confirmed.
@@ -62,6 +67,8 @@ class Suspicion:
         #: This node's own failed probes of the suspect.
         self.probes: list[ProbeReport] = []
         self.timer: Timer | None = None
+        #: Who reported that the suspect is dead, if anybody did; it counts as all confirmations.
+        self.declared_by: NodeId | None = None
 
     @property
     def first_accuser(self) -> NodeId:
@@ -76,6 +83,8 @@ class Suspicion:
     @property
     def timeout(self) -> float:
         """How long the suspicion lasts with the confirmations so far, in seconds."""
+        if self.declared_by is not None:
+            return _SHARE_OF_REPORTED * self.bounds.least
         return suspicion_timeout(self.bounds, self.confirmations)
 
     @property
