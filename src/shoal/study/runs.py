@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import asdict, dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Protocol, TextIO, TypeAlias
 
 import msgspec
 
-from shoal.study.configurations import configuration
+import shoal
 from shoal.study.kill import KillCell, KillOutcome, QuietCell, QuietOutcome, run_kill, run_quiet
 from shoal.study.lifeguard import Cell, IntervalOutcome, ThresholdOutcome, run_interval, run_threshold
 
@@ -33,12 +34,26 @@ class Run:
 
     @property
     def key(self) -> str:
-        """Names the run and all settings of the configuration, so that changed settings are run anew."""
-        settings = json.dumps(configuration(self.configuration).as_dict(), sort_keys=True, default=str)
-        return f"{self.configuration}|{self.cell!r}|{sha256(settings.encode()).hexdigest()[:12]}"
+        """Names the run and the code that it runs, settings included: after a change of either it is done anew."""
+        return f"{self.configuration}|{self.cell!r}|{_code()}"
 
+
+_EXPERIMENTS: Final = ("configurations.py", "kill.py", "lifeguard.py", "processes.py")
 
 Results: TypeAlias = dict[Run, Outcome]
+
+
+@cache
+def _code() -> str:
+    """A digest of the sources that decide what comes out of a run."""
+    package = Path(shoal.__file__).parent
+    sources = [package / "config.py", *(package / "study" / name for name in _EXPERIMENTS)]
+    for part in ("swim", "state", "wire", "sim"):
+        sources += (package / part).rglob("*.py")
+    digest = sha256()
+    for source in sorted(sources):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 class Progress(Protocol):
