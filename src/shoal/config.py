@@ -106,9 +106,10 @@ class ClusterConfig:
     probe_timeout: float = _seconds(0.5, 0.005, 30.0)
     """Seconds, 0.005 to 30, below `probe_interval`. After it the relays are asked, and after it once more the verdict
     falls (LG, ML: 0.5). Choose a high quantile of the round-trip time: too low costs messages, not false deaths."""
-    adaptive_timeout: bool = True
+    adaptive_timeout: bool = False
     """Ask the relays earlier than `probe_timeout` where answers are usually quicker (RFC 6298), not below a fifth of
-    it."""
+    it. Saves up to 0.4 s, but hurries slow members: five packets a probe in the place of one drown who can handle ten
+    a second."""
     indirect_probes: int = _count(3, 0, 16, "relays")
     """Relays, 0 to 16. How many members are asked to ping in our place (SWIM's k; ML: 3). More tolerates more loss."""
     neighbour_probes: int = _count(1, 0, 8, "members")

@@ -7,7 +7,7 @@ from shoal.swim.round_trip import RoundTrip
 
 
 def _learned(*seconds: float, **config: Any) -> float:
-    round_trip = RoundTrip(ClusterConfig(**config))
+    round_trip = RoundTrip(ClusterConfig(**{"adaptive_timeout": True, **config}))
     for each in seconds:
         round_trip.learn(each)
     return round_trip.timeout

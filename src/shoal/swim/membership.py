@@ -212,11 +212,12 @@ class Membership:
 
     # What this node found out
 
-    def accuse(self, id: NodeId, probe: ProbeReport, now: float) -> None:
-        """Our own probe of a member failed."""
-        slot = self._table.slot_of(id)
-        if slot is not None and self._table.is_present(id):
-            incarnation = incarnation_of(self._table.belief(slot))
+    def accuse(self, id: NodeId, incarnation: int, probe: ProbeReport, now: float) -> None:
+        """Our own probe of a member failed; `incarnation` is what it had when the probe began.
+
+        A member that has refuted meanwhile is alive, and the accusation stale.
+        """
+        if self._table.is_present(id):
             self._apply_suspect(id, incarnation, self.id, now, probe)
 
     def verdict_about(self, id: NodeId) -> bytes | None:

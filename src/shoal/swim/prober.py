@@ -1,7 +1,7 @@
 """The failure detector: one probe per interval, and our part in the probes of others (SWIM §3.1, Lifeguard §IV-A).
 
-A probe goes: ping; after the probe timeout, ping requests to some relays and a ping over a stream; at the end of the
-interval the verdict. Any ack within the interval, by whichever way, is a success.
+A probe goes: ping; without an answer in the usual time, ping requests to some relays and a ping over a stream; a probe
+timeout later the verdict. Any ack until then, by whichever way, is a success.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from shoal.events import HealthReason, ProbeReport
+from shoal.state.precedence import incarnation_of
 from shoal.swim.context import Context
 from shoal.swim.exchanges import Exchanges
 from shoal.swim.membership import Membership
@@ -36,6 +37,8 @@ class _Probe:
 
     seq: int
     target: NodeId
+    incarnation: int
+    """Of the target when the probe began."""
     started: float
     timeout: float
     """For the direct ping."""
@@ -141,9 +144,12 @@ class Prober:
         seq, multiplier = self.next_seq(), self._health.multiplier
         timeout, relay_time = self._round_trip.timeout * multiplier, self._config.probe_timeout * multiplier
         ask_others = self._timers.at(now + timeout, partial(self._ask_others, seq))
-        self._probes[seq] = _Probe(seq, target, now, timeout, relay_time, ask_others)
+        slot = self._table.slot_of(target)
+        assert slot is not None, "only known members are probed"
+        incarnation = incarnation_of(self._table.belief(slot))
+        self._probes[seq] = _Probe(seq, target, incarnation, now, timeout, relay_time, ask_others)
         self._stats.probes += 1
-        self._ping(target, self._address_of(target), seq)
+        self._ping(target, self._table.info(slot).address, seq)
 
     def _ask_others(self, seq: int, now: float) -> None:
         """The direct ping was not answered in time: ask relays, and try a stream."""
@@ -249,7 +255,7 @@ class Prober:
             nacks=tuple(map(name_of, probe.nacked)),
             stream_tried=probe.stream_tried,
         )
-        self._membership.accuse(probe.target, report, now)
+        self._membership.accuse(probe.target, probe.incarnation, report, now)
 
     def _rate_ourselves(self, probe: _Probe, now: float) -> None:
         """What a failed probe says of our own health."""
