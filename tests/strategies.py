@@ -13,6 +13,7 @@ from shoal.wire.messages import (
     Nack,
     Ping,
     PingRequest,
+    Stall,
     Suspect,
     SyncRecord,
     SyncRequest,
@@ -21,7 +22,7 @@ from shoal.wire.messages import (
     UserBroadcast,
     UserMessage,
 )
-from shoal.wire.native import MAX_AGE, MAX_INCARNATION, MAX_TIMEOUT
+from shoal.wire.native import MAX_AGE, MAX_INCARNATION, MAX_STALL, MAX_TIMEOUT
 
 U64 = st.integers(0, 2**64 - 1)
 
@@ -44,7 +45,8 @@ suspects = st.builds(Suspect, node_ids, incarnations, node_ids)
 deads = st.builds(Dead, node_ids, incarnations, node_ids)
 lefts = st.builds(Left, node_ids, incarnations)
 user_broadcasts = st.builds(UserBroadcast, node_ids, U64, payloads)
-updates: st.SearchStrategy[Update] = st.one_of(alives, suspects, deads, lefts, user_broadcasts)
+stalls = st.builds(Stall, node_ids, U64, st.integers(0, int(MAX_STALL)).map(float))
+updates: st.SearchStrategy[Update] = st.one_of(alives, suspects, deads, lefts, user_broadcasts, stalls)
 
 timeouts = st.integers(0, int(MAX_TIMEOUT) * 1000).map(lambda milliseconds: milliseconds / 1000)
 pings = st.builds(Ping, U64, U64, node_ids, node_ids)

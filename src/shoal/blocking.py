@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -214,6 +215,20 @@ class Cluster:
     def update_tags(self, changes: Mapping[str, str | None]) -> None:
         """As `shoal.Cluster.update_tags`."""
         self.run(self._cluster.update_tags(changes))
+
+    @contextmanager
+    def stall(self, reason: str, *, at_most: float) -> Iterator[None]:
+        """As `shoal.Cluster.stall`."""
+        self.declare_stall(reason, at_most=at_most)
+        try:
+            yield
+        finally:
+            with suppress(ClosedError):
+                self.declare_stall(reason, at_most=0.0)
+
+    def declare_stall(self, reason: str, *, at_most: float) -> None:
+        """As `shoal.Cluster.declare_stall`."""
+        self.run(self._cluster.declare_stall(reason, at_most=at_most))
 
     def broadcast(self, payload: bytes | bytearray | memoryview) -> None:
         """As `shoal.Cluster.broadcast`."""

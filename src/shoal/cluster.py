@@ -9,8 +9,8 @@ import platform
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
@@ -317,6 +317,46 @@ class Cluster:
         """
         merged = {**self.local.tags, **changes}
         await self.set_tags({key: value for key, value in merged.items() if value is not None})
+
+    @asynccontextmanager
+    async def stall(self, reason: str, *, at_most: float) -> AsyncIterator[None]:
+        """Around code that blocks this process, so that its peers do not take it for dead: `declare_stall` and back.
+
+        The declaration has spread before the block is entered, and is taken back at its end, whatever happens in it.
+        """
+        await self.declare_stall(reason, at_most=at_most)
+        try:
+            yield
+        finally:
+            with suppress(ClosedError):  # A node that has left or is closed has nothing to take back.
+                await self.declare_stall(reason, at_most=0.0)
+
+    async def declare_stall(self, reason: str, *, at_most: float) -> None:
+        """Say that this process may not answer for up to `at_most` seconds; 0 says that it is back.
+
+        Returns when the declaration has been sent as often as any news, or `leave_timeout` has passed; at 0, at once.
+        Whoever heard it holds this node neither suspect nor dead for `at_most` seconds after that, or for its own
+        `max_stall` if that is less, and shows it as stalled. A member that joins meanwhile, or did not hear it, may
+        suspect it, but the others tell it better. One declaration is in force at a time, the last. `reason` is for this
+        node's log. Raises `ConfigError` above `max_stall`, and `ClosedError` after `leave`.
+        """
+        running = self._commanded()
+        running.driver.call(running.core.declare_stall, at_most)
+        name = running.core.local.name
+        if at_most == 0:
+            _log.info("%s: the stall is over: %s", name, reason, extra={"event": "stall_ended", "reason": reason})
+            return
+        _log.info(
+            "%s: a stall of up to %g s is declared: %s",
+            name,
+            at_most,
+            reason,
+            extra={"event": "stall_declared", "reason": reason, "at_most": at_most},
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._config.leave_timeout):
+                while not running.core.stall_is_spread:  # noqa: ASYNC110 - the core tells of no single update
+                    await asyncio.sleep(self._config.gossip_interval / 2)
 
     async def broadcast(self, payload: bytes | bytearray | memoryview) -> None:
         """Send bytes to all other members, which get a `BroadcastReceived`: once each, most likely.

@@ -234,6 +234,8 @@ class Member:
     tags: Tags
     since: float
     """When the observer first held this state, in seconds of the observer's monotonic clock."""
+    stalled: bool = False
+    """It has declared that it will not answer for a while, and that while is not over."""
 
     def has_tags(self, wanted: Mapping[str, str]) -> bool:
         """Whether every wanted tag is there with the wanted value."""

@@ -59,7 +59,7 @@ def test_members_are_told_in_order_and_in_full(pair: Pair) -> None:
         ("a", a.gossip, "alive"),
         ("b", b.gossip, "alive"),
     ]
-    assert set(members[0]) == {"name", "id", "address", "state", "incarnation", "tags", "age"}
+    assert set(members[0]) == {"name", "id", "address", "state", "incarnation", "tags", "age", "stalled"}
     assert members[0]["tags"] == {"role": "worker"}
 
 
@@ -108,6 +108,20 @@ def test_the_evidence_against_a_dead_member_is_told_in_facts_and_in_words(agents
 def test_there_is_no_evidence_against_who_was_never_accused(pair: Pair) -> None:
     assert ask(pair[0], "GET", "/v1/members/b/evidence") == (200, [])
     assert ask(pair[0], "GET", "/v1/members/nobody/evidence")[0] == 404
+
+
+def test_a_stall_is_declared_to_the_cluster_and_taken_back(agents: Agents) -> None:
+    a, b = agents.pair()
+
+    status, member = ask(a, "POST", "/v1/stall", {"reason": "loading weights", "at_most": 90})
+
+    assert (status, member["name"], member["stalled"]) == (200, "a", True)
+    wait_until(lambda: ask(b, "GET", "/v1/members/a")[1]["stalled"], "b knows of the stall")
+    assert a.lines("stall_declared")[0]["reason"] == "loading weights"
+    assert ask(a, "POST", "/v1/stall", {"reason": "loaded", "at_most": 0})[1]["stalled"] is False
+    wait_until(lambda: not ask(b, "GET", "/v1/members/a")[1]["stalled"], "b knows that it is over")
+    status, refusal = ask(a, "POST", "/v1/stall", {"reason": "for ever", "at_most": 1e6})
+    assert (status, "max_stall" in refusal["error"]) == (400, True)
 
 
 def test_a_node_knows_itself(pair: Pair) -> None:

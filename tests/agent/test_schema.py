@@ -62,6 +62,7 @@ def test_a_member_is_told_in_full() -> None:
         "incarnation": 3,
         "tags": {"role": "worker"},
         "age": 2.5,
+        "stalled": False,
     }
 
 

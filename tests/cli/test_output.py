@@ -43,6 +43,12 @@ def test_outside_a_terminal_columns_are_aligned_and_plain(capsys: pytest.Capture
     ]
 
 
+def test_a_member_in_a_declared_stall_is_shown_as_stalled(capsys: pytest.CaptureFixture[str]) -> None:
+    print_members([msgspec.structs.replace(A, stalled=True)])
+
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["a", "stalled"]
+
+
 def test_no_members_are_a_table_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
     print_members([])
 

@@ -13,6 +13,7 @@ from shoal.wire.messages import (
     Nack,
     Ping,
     PingRequest,
+    Stall,
     Suspect,
     SyncRecord,
     SyncRequest,
@@ -60,6 +61,7 @@ UPDATES: dict[str, Update] = {
     "dead": Dead(B, 1, A),
     "left": Left(B, 127),
     "user broadcast": UserBroadcast(A, 1, b"hi"),
+    "stall": Stall(B, 1, 90.0),
 }
 
 PACKETS: dict[str, tuple[Message, list[Update]]] = {

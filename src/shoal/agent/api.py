@@ -76,6 +76,7 @@ def create_app(
             Route("/v1/events", api.events, methods=["GET"]),
             Route("/v1/join", api.join, methods=["POST"]),
             Route("/v1/leave", api.leave, methods=["POST"]),
+            Route("/v1/stall", api.stall, methods=["POST"]),
             Route("/v1/tags", api.set_tags, methods=["PUT"]),
             Route("/v1/tags", api.update_tags, methods=["PATCH"]),
         ],
@@ -186,6 +187,12 @@ class _Api:
         if self._on_leave is not None:
             self._on_leave()
         await self._cluster.leave()
+        return _json(self._form(self._cluster.local))
+
+    async def stall(self, request: Request) -> Response:
+        _check_query(request)
+        body = await _read_body(request, schema.StallRequest)
+        await self._cluster.declare_stall(body.reason, at_most=body.at_most)
         return _json(self._form(self._cluster.local))
 
     async def set_tags(self, request: Request) -> Response:

@@ -42,6 +42,7 @@ __all__ = [
     "NameConflict",
     "ProbeReport",
     "SeedUnreachable",
+    "StallRequest",
     "State",
     "SuspicionTime",
     "TagChanges",
@@ -108,6 +109,8 @@ class Member(Struct, frozen=True, kw_only=True):
     tags: dict[str, str]
     age: float
     """Seconds for which the agent has held this state."""
+    stalled: bool = False
+    """It declared that it will not answer for a while."""
 
     @classmethod
     def of(cls, member: types.Member, now: Moment) -> Member:
@@ -120,6 +123,7 @@ class Member(Struct, frozen=True, kw_only=True):
             incarnation=member.incarnation,
             tags=dict(member.tags),
             age=now.age(member.since),
+            stalled=member.stalled,
         )
 
 
@@ -307,6 +311,15 @@ class JoinRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 class LeaveRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Body of `POST /v1/leave`: an empty object, or nothing."""
+
+
+class StallRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/stall`."""
+
+    reason: str
+    """For the agent's log."""
+    at_most: float
+    """Seconds; 0 takes the declaration back."""
 
 
 class UnreachableSeed(Struct, frozen=True):

@@ -108,7 +108,7 @@ def age_text(seconds: float) -> str:
 def _member_cells(member: schema.Member) -> tuple[str, ...]:
     return (
         printable(member.name),
-        member.state,
+        "stalled" if member.stalled else member.state,
         member.address,
         str(member.incarnation),
         age_text(member.age),

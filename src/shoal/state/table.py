@@ -40,6 +40,8 @@ class MemberTable:
         #: Slots of present rows, in no particular order.
         self._present: list[int] = []
         self._free: list[int] = []
+        #: Slots of members in a declared stall: few, if any.
+        self._stalled: set[int] = set()
         self._by_id: dict[NodeId, int] = {}
         self._by_name: dict[str, int] = {}
         #: Present rows only: the dead do not hold an address.
@@ -148,6 +150,14 @@ class MemberTable:
             self._by_address[info.address] = slot
         self._changed(slot)
 
+    def set_stalled(self, slot: int, is_stalled: bool) -> None:
+        """Store whether the member is in a stall that it declared."""
+        if is_stalled:
+            self._stalled.add(slot)
+        else:
+            self._stalled.discard(slot)
+        self._changed(slot)
+
     def remove(self, slot: int) -> None:
         """Forget a row."""
         info = self.info(slot)
@@ -155,6 +165,7 @@ class MemberTable:
         if self._positions[slot] != _ABSENT:
             self._exit(slot)
         self._infos[slot] = None
+        self._stalled.discard(slot)
         del self._by_id[info.id]
         del self._by_name[info.name]
         self._free.append(slot)
@@ -199,6 +210,7 @@ class MemberTable:
                 incarnation=incarnation_of(belief),
                 tags=info.tags,
                 since=self._since[slot],
+                stalled=slot in self._stalled,
             )
             self._values[slot] = value
         return value

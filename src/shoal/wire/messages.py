@@ -24,6 +24,7 @@ __all__ = [
     "Nack",
     "Ping",
     "PingRequest",
+    "Stall",
     "Suspect",
     "SyncRecord",
     "SyncRequest",
@@ -77,7 +78,18 @@ class UserBroadcast:
     payload: bytes
 
 
-Update = Alive | Suspect | Dead | Left | UserBroadcast
+@dataclass(slots=True)
+class Stall:
+    """The member will not answer for a while, and that is no failure."""
+
+    id: NodeId
+    number: int
+    """Rises with each declaration of one run, from 1; the highest counts."""
+    seconds: float
+    """How long at most, from when this is heard; sent in whole seconds, rounded up. 0: it is over."""
+
+
+Update = Alive | Suspect | Dead | Left | UserBroadcast | Stall
 
 
 @dataclass(slots=True)

@@ -34,6 +34,7 @@ from shoal.wire.messages import (
     Nack,
     Ping,
     PingRequest,
+    Stall,
     Suspect,
     SyncRecord,
     SyncRequest,
@@ -44,7 +45,7 @@ from shoal.wire.messages import (
 )
 from shoal.wire.varint import read_varint, write_varint
 
-__all__ = ["MAX_AGE", "MAX_INCARNATION", "MAX_TIMEOUT", "VERSION", "NativeDialect"]
+__all__ = ["MAX_AGE", "MAX_INCARNATION", "MAX_STALL", "MAX_TIMEOUT", "VERSION", "NativeDialect"]
 
 VERSION: Final = 1
 MAX_INCARNATION: Final = (1 << 48) - 1
@@ -53,6 +54,9 @@ MAX_TIMEOUT: Final = 3600.0
 """Seconds. Longest timeout that a ping request can carry; a longer one is sent as this."""
 MAX_AGE: Final = float((1 << 32) - 1)
 """Seconds. Longest age that a sync record can carry; a higher one is sent as this."""
+
+MAX_STALL: Final = 3600.0
+"""Seconds. Longest stall that can be declared; a longer one is sent as this."""
 
 _MAX_TIMEOUT_MS: Final = int(MAX_TIMEOUT * 1000)
 _MAX_NUMBER: Final = (1 << 64) - 1
@@ -81,6 +85,7 @@ _SUSPECT: Final = 2
 _DEAD: Final = 3
 _LEFT: Final = 4
 _USER_BROADCAST: Final = 5
+_STALL: Final = 6
 
 _MessageReader = Callable[[bytes], tuple[Message, int]]
 _UpdateReader = Callable[[bytes, int], tuple[Update, int]]
@@ -134,6 +139,9 @@ class NativeDialect:
             case UserBroadcast():
                 number, size = write_varint(update.number), write_varint(len(update.payload))
                 return b"".join((_SUBJECT.pack(_USER_BROADCAST, update.origin), number, size, update.payload))
+            case Stall():
+                seconds = write_varint(ceil(min(update.seconds, MAX_STALL)))
+                return b"".join((_SUBJECT.pack(_STALL, update.id), write_varint(update.number), seconds))
 
     def attach(self, packet: bytes, updates: Sequence[bytes]) -> bytes:
         """`packet` followed by `updates`. A sync message takes none."""
@@ -302,10 +310,18 @@ def _read_user_broadcast(data: bytes, position: int) -> tuple[UserBroadcast, int
     return UserBroadcast(NodeId(origin), number, payload), position
 
 
+def _read_stall(data: bytes, position: int) -> tuple[Stall, int]:
+    (member,) = _SUBJECT_FIELDS(data, position)
+    number, position = read_varint(data, position + _SUBJECT_SIZE, _MAX_NUMBER)
+    seconds, position = read_varint(data, position, int(MAX_STALL))
+    return Stall(NodeId(member), number, float(seconds)), position
+
+
 _UPDATES: Final[dict[int, _UpdateReader]] = {
     _ALIVE: _read_alive,
     _SUSPECT: _accusation_reader(Suspect),
     _DEAD: _accusation_reader(Dead),
     _LEFT: _read_left,
     _USER_BROADCAST: _read_user_broadcast,
+    _STALL: _read_stall,
 }

@@ -1,0 +1,86 @@
+"""Stalls that members have declared: "I shall not answer for up to so long, and that is no failure".
+
+An inference process that loads weights, compiles a kernel or writes a checkpoint holds its interpreter for longer than
+any failure detector can wait. It knows so beforehand, and says so. Until the time is over or the member says that it is
+back, whoever heard of it accuses the member of nothing and believes no accusation, but goes on probing it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from shoal.swim.context import Context
+from shoal.swim.timers import Timer
+from shoal.types import NodeId
+from shoal.wire.messages import Stall
+
+__all__ = ["Stalls"]
+
+_MAX_NUMBERS: Final = 4096
+"""Runs whose last declaration is remembered, so that an old one does not come back; the oldest are forgotten first."""
+
+
+@dataclass(slots=True)
+class _Open:
+    until: float
+    timer: Timer
+
+
+class Stalls:
+    """Who is in a declared stall, and until when at most."""
+
+    __slots__ = ("_longest", "_numbers", "_open", "_table", "_timers")
+
+    def __init__(self, context: Context) -> None:
+        self._longest = context.config.max_stall
+        self._table = context.table
+        self._timers = context.timers
+        self._open: dict[NodeId, _Open] = {}
+        self._numbers: dict[NodeId, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __contains__(self, id: NodeId) -> bool:
+        return id in self._open
+
+    def until(self, id: NodeId) -> float:
+        """When the stall of a run that is in one ends at the latest."""
+        return self._open[id].until
+
+    def take(self, stall: Stall, now: float) -> bool:
+        """Believe a declaration, up to `max_stall`; False if a later one of that run is known, or this very one."""
+        if stall.number <= self._numbers.get(stall.id, 0):
+            return False
+        self._numbers.pop(stall.id, None)
+        self._numbers[stall.id] = stall.number
+        if len(self._numbers) > _MAX_NUMBERS:
+            del self._numbers[next(iter(self._numbers))]
+        self.end(stall.id)
+        seconds = min(stall.seconds, self._longest)
+        if seconds > 0:
+            until = now + seconds
+            self._open[stall.id] = _Open(until, self._timers.at(until, partial(self._run_out, stall.id)))
+            self._show(stall.id, is_stalled=True)
+        return True
+
+    def still(self, id: NodeId, now: float) -> Stall:
+        """What is left of a stall, for somebody who does not know of it."""
+        return Stall(id, self._numbers.get(id, 1), max(0.0, self._open[id].until - now))
+
+    def end(self, id: NodeId) -> None:
+        """The run is back, or gone."""
+        stall = self._open.pop(id, None)
+        if stall is not None:
+            stall.timer.cancel()
+            self._show(id, is_stalled=False)
+
+    def _run_out(self, id: NodeId, _now: float) -> None:
+        self.end(id)
+
+    def _show(self, id: NodeId, *, is_stalled: bool) -> None:
+        slot = self._table.slot_of(id)
+        if slot is not None:
+            self._table.set_stalled(slot, is_stalled)
