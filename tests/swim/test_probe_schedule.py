@@ -80,3 +80,22 @@ def test_nobody_is_probed_where_nobody_else_is() -> None:
 def test_a_node_that_is_in_nobody_s_view_probes_in_shuffled_order() -> None:
     schedule = _schedule(_table(5), 1)
     assert {schedule.next(node_id(99)) for _ in range(10)} == {node_id(number) for number in range(5)}
+
+
+def test_whom_a_suspect_watched_is_inherited_by_the_member_before_it() -> None:
+    table = _table(20)
+    first, second, third = (table.ring.successor(OWN, places) for places in (1, 2, 3))
+    schedule = _schedule(table, 1)
+    _believe(table, first, MemberState.SUSPECT)
+    assert schedule.inherited(first, OWN) == second
+    _believe(table, third, MemberState.SUSPECT)
+    assert schedule.inherited(third, OWN) is None
+    _believe(table, second, MemberState.SUSPECT)
+    assert schedule.inherited(second, OWN) == table.ring.successor(OWN, 4)
+
+
+def test_without_neighbours_nothing_is_inherited() -> None:
+    table = _table(5)
+    first = table.ring.successor(OWN, 1)
+    _believe(table, first, MemberState.SUSPECT)
+    assert _schedule(table, 0).inherited(first, OWN) is None

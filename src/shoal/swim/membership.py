@@ -62,7 +62,7 @@ class Membership:
         self._order = order
         self._suspicions: dict[NodeId, Suspicion] = {}
         self.new_suspects: list[NodeId] = []
-        """Whom others accuse, since the prober last looked."""
+        """Who came under suspicion since the prober last looked."""
         self._broadcasts_seen = BroadcastHistory(self._config.broadcast_history)
         self._broadcasts_made = 0
         self.tombstones = Tombstones(context)
@@ -173,9 +173,11 @@ class Membership:
     def apply_record(self, record: SyncRecord, sender: NodeId, now: float, *, is_news: bool = True) -> None:
         """Take in one row of a peer's view.
 
-        What the peer holds dead is only suspected here while it is present, so that it can still refute (memberlist's
-        rule); a death or goodbye of a member unknown here becomes a tombstone without an event. `is_news` says
-        whether a member unknown here may be unknown to others too, and is gossiped.
+        What the peer holds dead is only suspected here while it is present, so that it can still refute; the peer is
+        no accuser, so the suspicion names this node (memberlist's rule). Suspicions are left to gossip: they are over
+        within seconds, and copies of one by several peers would look like as many confirmations. A death or goodbye
+        of a member unknown here becomes a tombstone without an event. `is_news` says whether a member unknown here
+        may be unknown to others too, and is gossiped.
         """
         info, incarnation = record.info, record.incarnation
         is_known = self._table.slot_of(info.id) is not None
@@ -183,15 +185,15 @@ class Membership:
             self._stats.drop(Drop.MISMATCHED_RUN)
         elif record.state.is_present:
             self._apply_alive(info, incarnation, now, is_news=is_news)
-            if record.state is MemberState.SUSPECT:
-                self._apply_suspect(info.id, incarnation, sender, now)
+            if record.state is MemberState.SUSPECT and info.id == self.id:
+                self._refute(incarnation, now)
         elif self._is_our_name(info):
             self._meet_own_name(info, incarnation, record.state, now)
         elif not is_known:
             self._apply_tombstone(info, record, now)
         elif record.state is MemberState.DEAD:
             if self._table.is_present(info.id):
-                self._apply_suspect(info.id, incarnation, sender, now)
+                self._apply_suspect(info.id, incarnation, self.id, now)
             else:
                 self._apply_dead(info.id, incarnation, sender, now)
         else:
@@ -219,6 +221,11 @@ class Membership:
         """
         if self._table.is_present(id):
             self._apply_suspect(id, incarnation, self.id, now, probe)
+
+    def accuses(self, id: NodeId) -> bool:
+        """Whether this node itself is among the accusers of a suspect."""
+        suspicion = self._suspicions.get(id)
+        return suspicion is not None and self.id in suspicion.accusers
 
     def verdict_about(self, id: NodeId) -> bytes | None:
         """The update that tells a member of the suspicion or death held against it; None if there is none.
@@ -390,8 +397,7 @@ class Membership:
         self._suspicions[id] = suspicion
         self._arm(id, suspicion, now)
         self._stats.suspicions += 1
-        if accuser != self.id:
-            self.new_suspects.append(id)
+        self.new_suspects.append(id)
         self._gossip(Suspect(id, incarnation_of(belief), accuser), Priority.HIGH)
         member = self._table.member(slot)
         # What it refuted, before it was suspected again, we did not hear of.

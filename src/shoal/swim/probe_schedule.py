@@ -41,6 +41,16 @@ class ProbeSchedule:
         neighbour = self._neighbour(own_id, self._turn) if self._turn else None
         return neighbour or self._order.next(own_id)
 
+    def inherited(self, suspect: NodeId, own_id: NodeId) -> NodeId | None:
+        """Whom we watch from now on, because `suspect`, which stands between, is alive no more; None if nobody."""
+        if not self._neighbours or not self._table.is_present(suspect):
+            return None
+        heir = self._neighbour(own_id, 1)
+        ring = self._table.ring
+        if heir is None or ring.places_between(own_id, suspect) > ring.places_between(own_id, heir):
+            return None
+        return heir
+
     def _neighbour(self, own_id: NodeId, number: int) -> NodeId | None:
         """The `number`-th live member after us on the ring."""
         if not self._table.is_present(own_id):

@@ -120,25 +120,34 @@ class Prober:
         if target is not None:
             self._start(target, now)
 
-    def challenge_suspects(self, now: float) -> None:
-        """Probe whom others have come to suspect, where we stand close enough before it on the ring."""
+    def look_at_suspects(self, now: float) -> None:
+        """Act on suspicions that are new here.
+
+        Challenge a suspect where we stand close enough before it on the ring, and take over whom it watched.
+        """
         suspects = self._membership.new_suspects
         while suspects:
             suspect = suspects.pop()
-            if self._is_challenger_of(suspect) and self._may_challenge(suspect):
-                self._stats.challenges += 1
-                self._start(suspect, now)
+            if self._is_challenger_of(suspect):
+                self._challenge(suspect, now)
+            heir = self._schedule.inherited(suspect, self._membership.id)
+            if heir is not None and not self._membership.is_leaving:
+                self._challenge(heir, now)
+
+    def _challenge(self, id: NodeId, now: float) -> None:
+        """Probe a member out of turn, unless that is being done or too much else is."""
+        is_probed = any(probe.target == id for probe in self._probes.values())
+        if not is_probed and len(self._probes) < self._config.max_challenges:
+            self._stats.challenges += 1
+            self._start(id, now)
 
     def _is_challenger_of(self, suspect: NodeId) -> bool:
         table, own = self._table, self._membership.id
         if self._membership.is_leaving or not (table.is_present(suspect) and table.is_present(own)):
             return False
-        return table.ring.places_between(own, suspect) <= self._config.challengers
-
-    def _may_challenge(self, id: NodeId) -> bool:
-        if len(self._probes) >= self._config.max_challenges:
+        if self._membership.accuses(suspect):
             return False
-        return all(probe.target != id for probe in self._probes.values())
+        return table.ring.places_between(own, suspect) <= self._config.challengers
 
     def _start(self, target: NodeId, now: float) -> None:
         seq, multiplier = self.next_seq(), self._health.multiplier
@@ -272,9 +281,8 @@ class Prober:
         if not self._config.challengers:
             return
         for relay in probe.relays:
-            if relay not in probe.nacked and self._table.is_alive(relay) and self._may_challenge(relay):
-                self._stats.challenges += 1
-                self._start(relay, now)
+            if relay not in probe.nacked and self._table.is_alive(relay):
+                self._challenge(relay, now)
 
     # Answers
 
