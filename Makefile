@@ -39,7 +39,7 @@ test: venv ## Run the whole test suite (WORKERS=2)
 
 .PHONY: sweep
 sweep: venv ## Play random scenarios in the simulator (SEEDS=1000)
-	@SHOAL_SIM_SEEDS=$(SEEDS) $(PY) -m pytest tests/sim/test_sweep.py -n $(WORKERS)
+	@SIM_SEEDS=$(SEEDS) $(PY) -m pytest tests/sim/test_sweep.py -n $(WORKERS)
 
 .PHONY: lint
 lint: venv ## Check style and likely bugs

@@ -1,7 +1,7 @@
 """Random scenarios, seed after seed, under all invariants.
 
-`SHOAL_SIM_SEEDS` says which: a number for so many from 0 on, or `FIRST..LAST`. A failure shows its seed and the
-scenario as a script; `SHOAL_SIM_SEEDS=17..17` plays the one again.
+`SIM_SEEDS` says which: a number for so many from 0 on, or `FIRST..LAST`. A failure shows its seed and the
+scenario as a script; `SIM_SEEDS=17..17` plays the one again.
 """
 
 import os
@@ -15,7 +15,7 @@ _CHUNK = 50
 
 
 def seeds() -> range:
-    text = os.environ.get("SHOAL_SIM_SEEDS", _DEFAULT)
+    text = os.environ.get("SIM_SEEDS", _DEFAULT)
     first, dots, last = text.partition("..")
     return range(int(first), int(last) + 1) if dots else range(int(first))
 
