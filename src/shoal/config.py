@@ -206,7 +206,7 @@ class ClusterConfig:
     rejoin_interval_max: float = _seconds(30.0, 0.1, 3600.0)
     """Seconds, 0.1 to 3600. Longest such pause. It is tried for ever."""
     reconnect_interval: float = _seconds(10.0, 0.1, 3600.0)
-    """Seconds, 0.1 to 3600. How often a node with live members tries one dead member or missing seed, to heal
+    """Seconds, 0.1 to 3600. How often a node with live members tries one missing seed and one dead member, to heal
     partitions (Serf: 30)."""
     leave_timeout: float = _seconds(5.0, 0.0, 60.0)
     """Seconds, 0 to 60. Longest wait for a goodbye to spread."""

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from secrets import token_hex
 from typing import Any, TypeVar
 
 from shoal.agent import schema
@@ -136,13 +137,18 @@ class AgentProcess:
 
 
 class Agents:
-    """Starts agents, and ends them all."""
+    """Starts agents, and ends them all.
+
+    They are a cluster of their own: agents of other tests, which run at the same time and go on trying the ports of
+    agents that are gone, may find one of these there.
+    """
 
     def __init__(self) -> None:
         self._started: list[AgentProcess] = []
+        self._cluster = f"test-{token_hex(4)}"
 
     def start(self, *options: str, **variables: str) -> AgentProcess:
-        agent = AgentProcess(*options, **variables)
+        agent = AgentProcess(*options, **{"SHOAL_CLUSTER": self._cluster, **variables})
         self._started.append(agent)
         return agent
 

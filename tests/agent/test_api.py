@@ -131,7 +131,8 @@ def test_a_node_knows_itself(pair: Pair) -> None:
 def test_info_has_health_and_counters(pair: Pair) -> None:
     _, info = ask(pair[0], "GET", "/v1/info")
 
-    assert (info["cluster"], info["member"]["name"]) == ("shoal", "a")
+    assert info["cluster"].startswith("test-")
+    assert info["member"]["name"] == "a"
     assert info["health"]["counts"] == {"alive": 2, "suspect": 0, "dead": 0, "left": 0}
     assert info["stats"]["datagrams_in"] > 0
 

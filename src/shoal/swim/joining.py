@@ -72,7 +72,8 @@ class Joining:
             self._pause = min(self._pause * 2, self._config.rejoin_interval_max)
         else:
             self._pause = self._config.rejoin_interval
-            self._contact(self.missing_seeds() + self._dead_addresses(), now, at_most=1)
+            self._contact(self.missing_seeds(), now, at_most=1)
+            self._contact(self._dead_addresses(), now, at_most=1)
             pause = self._config.reconnect_interval
         self._timer = self._timers.at(now + pause * self._random.uniform(0.75, 1.25), self._round)
 
