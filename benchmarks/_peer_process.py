@@ -33,6 +33,8 @@ class Formed:
     version: str
     encrypted: bool
     profile: str
+    loop: str = ""
+    """The event loop of a peer in Python."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks._peer_process import REPOSITORY
 
-NAMES = ("shoal", "kinship", "memberlist")
+NAMES = ("shoal", "shoal-uvloop", "kinship", "memberlist", "floor", "floor-uvloop")
 
 CACHE = REPOSITORY / ".cache" / "benchmarks"
 PREPARE_SECONDS = 300
@@ -35,14 +35,16 @@ def prepare(name: str, kinship_python: str) -> Peer:
         case "memberlist":
             return Peer(name, (str(_build_memberlist()),))
         case "kinship":
-            return _python_peer(name, kinship_python)
+            return _python_peer(name, kinship_python, "kinship")
         case _:
-            return _python_peer(name, sys.executable)
+            program, _, loop = name.partition("-")
+            return _python_peer(name, sys.executable, program, loop or "asyncio")
 
 
-def _python_peer(name: str, python: str) -> Peer:
-    _run([python, "-c", f"import {name}"], REPOSITORY)
-    return Peer(name, (python, "-m", f"benchmarks.peers.{name}_peer"))
+def _python_peer(name: str, python: str, program: str, loop: str = "asyncio") -> Peer:
+    for module in (f"benchmarks.peers.{program}_peer", loop):
+        _run([python, "-c", f"import {module}"], REPOSITORY)
+    return Peer(name, (python, "-m", f"benchmarks.peers.{program}_peer", "--loop", loop))
 
 
 def _build_memberlist() -> Path:

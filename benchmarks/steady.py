@@ -188,7 +188,8 @@ def table(results: Sequence[Result]) -> str:
 def _title(result: Result) -> str:
     formed = result.formed
     secrecy = "encrypted" if formed.encrypted else "plaintext"
-    return f"{formed.name} {formed.version.removeprefix('v')} ({formed.profile}, {secrecy})"
+    about = filter(None, (formed.profile, secrecy, formed.loop))
+    return f"{formed.name} {formed.version.removeprefix('v')} ({', '.join(about)})"
 
 
 def _cell(result: Result, metric: str, baseline: Result | None) -> str:

@@ -34,28 +34,36 @@ class Facts:
     version: str
     encrypted: bool
     profile: str = "lan"
+    loop: str = "asyncio"
+    """On which event loop the nodes run; of a peer with threads of its own, where its commands are called."""
 
 
 @dataclass(frozen=True, slots=True)
 class Implementation(Generic[N]):
-    """How to open one node, given its name and seeds, and how to ask it where it listens."""
+    """How to open one node, given its name and seeds, and how to ask it where it listens.
+
+    `version` is that of the distribution, unless it is given.
+    """
 
     distribution: str
     encrypted: bool
     open_node: Callable[[str, list[str]], AbstractAsyncContextManager[N]]
     address_of: Callable[[N], str]
+    version: str | None = None
 
     def main(self) -> None:
         """Run the peer program until its standard input closes."""
         parser = argparse.ArgumentParser(description=f"N nodes of {self.distribution}")
         parser.add_argument("--nodes", type=int, required=True, metavar="N")
         parser.add_argument("--spread", type=float, default=0.0, metavar="SECONDS")
+        parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
         options = parser.parse_args()
         threading.Thread(target=_exit_when_input_closes, daemon=True).start()
-        asyncio.run(self._run(options.nodes, options.spread))
+        with asyncio.Runner(loop_factory=_loop_factory(options.loop)) as runner:
+            runner.run(self._run(options.nodes, options.spread, options.loop))
 
-    async def _run(self, count: int, spread: float) -> None:
-        facts = Facts(self.distribution, version(self.distribution), self.encrypted)
+    async def _run(self, count: int, spread: float, loop: str) -> None:
+        facts = Facts(self.distribution, self.version or version(self.distribution), self.encrypted, loop=loop)
         async with AsyncExitStack() as stack:
             begin = time.perf_counter()
             await _views_full(await self._start(stack, count, spread))
@@ -73,6 +81,14 @@ class Implementation(Generic[N]):
             return await stack.enter_async_context(self.open_node(f"node-{number}", seeds))
 
         return [first, *await asyncio.gather(*map(join, range(1, count)))]
+
+
+def _loop_factory(loop: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if loop == "asyncio":
+        return None
+    import uvloop  # noqa: PLC0415 - optional
+
+    return uvloop.new_event_loop
 
 
 def _exit_when_input_closes() -> None:
