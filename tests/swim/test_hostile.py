@@ -191,8 +191,8 @@ class HostilePeers(RuleBasedStateMachine):
         assert len(core._prober._relayed) <= 3
         assert len(core._context.queue) <= 16
         assert len(core._timers) < 100
-        assert len(core._membership.recently_dead) <= 16
-        assert core._membership.new_suspects == []
+        assert len(core._membership.deaths.recent) <= 16
+        assert core._membership.accusations.new_suspects == []
         assert len(core._prober._probes) <= 16 + 3
 
     @invariant()
@@ -211,10 +211,10 @@ class HostilePeers(RuleBasedStateMachine):
             assert core._table.info(slot).id == member.id
         assert core.digest == digest.value
         gone = {member.id for member in members if not member.state.is_present} - {core.local.id}
-        assert set(core._membership.tombstones) == gone
+        assert set(core._membership.deaths.tombstones) == gone
         assert len(gone) <= 16
         suspected = {member.id for member in members if member.state is SUSPECT}
-        assert core._membership._suspicions.keys() == suspected
+        assert core._membership.suspicions.ids() == suspected
 
     @invariant()
     def we_hold_ourselves_alive(self) -> None:

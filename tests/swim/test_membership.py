@@ -960,7 +960,7 @@ def test_what_is_remembered_of_recent_deaths_is_bounded() -> None:
     solo = Solo(max_tombstones=16)
     for number in range(300, 400):
         solo.hear(Alive(info_of(number), 0), Dead(node_id(number), 0, A))
-    assert len(solo.core._membership.recently_dead) <= 16
+    assert len(solo.core._membership.deaths.recent) <= 16
 
 
 def test_an_address_may_be_a_host_name() -> None:

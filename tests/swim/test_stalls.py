@@ -4,7 +4,6 @@ import pytest
 
 from shoal.errors import ClosedError, ConfigError
 from shoal.events import MemberFailed, MemberSuspected
-from shoal.swim.stalls import Stalls
 from shoal.swim.stats import Drop
 from shoal.types import MemberState
 from shoal.wire.messages import Alive, Dead, Gossip, Left, Ping, Stall, Suspect, Update
@@ -129,7 +128,7 @@ def test_a_stall_of_nobody_known_is_dropped_and_so_is_a_forged_one_of_ours() -> 
 
 
 def test_what_is_remembered_of_declarations_is_bounded() -> None:
-    stalls = Stalls(Solo().core._context)
+    stalls = Solo().core._membership.stalls
     for number in range(10_000):
         stalls.take(Stall(node_id(number), 1, 0.0), now=0.0)
     assert len(stalls._numbers) == 4096

@@ -115,7 +115,7 @@ def test_verdicts_go_with_the_tombstone(end: Dead | Left) -> None:
     assert _states(solo)[0] is SUSPECT
     solo.sleep(20.0)
     assert solo.state(1) is None
-    assert len(solo.core._membership._verdicts) == 0
+    assert len(solo.core._context.verdicts) == 0
 
 
 def test_an_own_probe_is_told_with_all_that_was_tried() -> None:

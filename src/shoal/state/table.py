@@ -87,6 +87,23 @@ class MemberTable:
         assert info is not None, f"slot {slot} is free"
         return info
 
+    def id(self, slot: int) -> NodeId:
+        """Which run the row is about."""
+        return self.info(slot).id
+
+    def name(self, slot: int) -> str:
+        """The name alone."""
+        return self.info(slot).name
+
+    def address(self, slot: int) -> Address:
+        """The address alone."""
+        return self.info(slot).address
+
+    def name_of(self, id: NodeId) -> str:
+        """The name of a run, or its id where that is all we have."""
+        slot = self.slot_of(id)
+        return str(id) if slot is None else self.name(slot)
+
     def belief(self, slot: int) -> int:
         """Incarnation and state, packed."""
         return self._beliefs[slot]

@@ -12,8 +12,8 @@ commands in, and carries outputs and events out:
 Same inputs and same seed give the same outputs, byte for byte. Nothing that comes from the network makes a door
 raise: it is counted in `stats.dropped` under a named reason, and dropped.
 
-The parts, each in a module of its own: `membership` (what is believed, and how news changes it), `prober` (the failure
-detector), `gossiper` and `gossip_queue` (how news spreads), `sync` (how views are brought together), `joining` (how the
+The parts, each in a module of its own: `membership` (how news changes what is believed) with `own_record`, `claims`,
+`accusations`, `suspicions` and `deaths`, `prober` (the failure detector), `gossiper` and `gossip_queue` (how news spreads), `sync` (how views are brought together), `joining` (how the
 cluster is found and found again), `exchanges` (stream exchanges with their tries), `timers`.
 """
 
@@ -181,11 +181,11 @@ class Swim:
 
     def leave(self, now: float) -> None:
         """Say goodbye; wait until `has_left` before going away. Calling it again changes nothing."""
-        if self._membership.is_leaving:
+        if self._membership.own.is_leaving:
             return
         self._prober.stop()
         self._joining.stop()
-        self._membership.leave(now)
+        self._membership.own.leave(now)
         self._is_waiting_for_goodbye = True
         self._timers.at(now + self._context.config.leave_timeout, self._end_leave)
         self._follow_up(now)
@@ -196,7 +196,7 @@ class Swim:
         Raises `MessageTooLargeError` above `max_tag_bytes` and `ClosedError` after `leave`; then nothing changed.
         """
         self._refuse_when_leaving("publish tags")
-        self._membership.set_tags(tags, now)
+        self._membership.own.set_tags(tags, now)
         self._follow_up(now)
 
     def declare_stall(self, seconds: float, now: float) -> None:
@@ -209,7 +209,7 @@ class Swim:
         longest = self._context.config.max_stall
         if not 0 <= seconds <= longest:
             raise ConfigError("at_most", seconds, f"must be 0 to {longest} seconds (max_stall)")
-        self._membership.declare_stall(seconds, now)
+        self._membership.own.declare_stall(seconds, now)
         self._follow_up(now)
 
     def broadcast(self, payload: bytes, now: float) -> None:
@@ -218,7 +218,7 @@ class Swim:
         Raises `MessageTooLargeError` when they do not fit in a datagram and `ClosedError` after `leave`.
         """
         self._refuse_when_leaving("broadcast")
-        self._membership.broadcast(payload)
+        self._membership.broadcasts.send(self._membership.id, payload)
         self._follow_up(now)
 
     def send(self, target: NodeId, payload: bytes, now: float) -> None:
@@ -231,7 +231,7 @@ class Swim:
         if slot is None:
             raise UnknownMemberError(f"no member has the id {target}")
         message = UserMessage(0, self._table.digest, self._membership.id, payload)
-        self._outbox.post_within_limit(message, self._table.info(slot).address)
+        self._outbox.post_within_limit(message, self._table.address(slot))
 
     def heartbeat(self, target: NodeId, now: float) -> Heartbeat:
         """Ping one run of a member beside the schedule.
@@ -257,7 +257,7 @@ class Swim:
     @property
     def local(self) -> Member:
         """This node as it sees itself."""
-        return self._membership.local
+        return self._membership.own.member
 
     @property
     def digest(self) -> int:
@@ -287,22 +287,22 @@ class Swim:
     @property
     def is_leaving(self) -> bool:
         """Whether `leave` was called."""
-        return self._membership.is_leaving
+        return self._membership.own.is_leaving
 
     @property
     def stall_is_spread(self) -> bool:
         """Whether the last word of `declare_stall` went out as often as any update does, or nobody is there."""
-        return self._membership.stall_is_spread
+        return self._membership.own.stall_is_spread
 
     @property
     def has_left(self) -> bool:
         """Whether the goodbye has spread, or `leave_timeout` has passed."""
-        return self._membership.is_leaving and not self._is_waiting_for_goodbye
+        return self._membership.own.is_leaving and not self._is_waiting_for_goodbye
 
     @property
     def is_superseded(self) -> bool:
         """Whether a newer run holds our name, so that nobody sees us."""
-        return self._membership.is_superseded
+        return self._membership.own.is_superseded
 
     @property
     def last_probe_success(self) -> float | None:
@@ -325,7 +325,7 @@ class Swim:
 
     def verdicts(self, id: NodeId, now: float) -> tuple[Verdict, ...]:
         """The last verdicts about the runs of a member's name, the oldest first; a standing suspicion as it is now."""
-        return self._membership.verdicts(id, now)
+        return self._membership.suspicions.verdicts(id, now)
 
     def counts(self) -> dict[MemberState, int]:
         """How many members are in each state."""
@@ -352,7 +352,7 @@ class Swim:
         """After anything that may have brought news or carried our goodbye."""
         self._prober.look_at_suspects(now)
         self._gossiper.wake(now)
-        if self._is_waiting_for_goodbye and self._membership.goodbye_is_spread:
+        if self._is_waiting_for_goodbye and self._membership.own.goodbye_is_spread:
             self._end_leave(now)
 
     def _end_leave(self, _now: float) -> None:
@@ -361,5 +361,5 @@ class Swim:
             self._context.events.append(LeaveCompleted())
 
     def _refuse_when_leaving(self, what: str) -> None:
-        if self._membership.is_leaving:
+        if self._membership.own.is_leaving:
             raise ClosedError(f"cannot {what}: this node has said goodbye")

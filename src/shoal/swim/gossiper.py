@@ -62,10 +62,10 @@ class Gossiper:
         lots = self._random.sample(range(others + len(dead)), fanout)
         chosen_dead = [dead[lot - others] for lot in lots if lot >= others]
         slots = self._table.sample(self._random, fanout - len(chosen_dead), {self._membership.id})
-        return [self._table.info(slot).address for slot in (*slots, *chosen_dead)]
+        return [self._table.address(slot) for slot in (*slots, *chosen_dead)]
 
     def _recently_dead(self, now: float) -> list[int]:
-        recent = self._membership.recently_dead
+        recent = self._membership.deaths.recent
         while recent:
             oldest = next(iter(recent))
             if now - recent[oldest] <= self._config.gossip_to_dead:

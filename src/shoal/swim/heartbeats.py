@@ -59,7 +59,7 @@ class Heartbeats:
         self._open[seq] = heartbeat
         if len(self._open) > _MAX_OPEN:
             del self._open[next(iter(self._open))]
-        self._outbox.post(Ping(seq, self._table.digest, self._membership.id, target), self._table.info(slot).address)
+        self._outbox.post(Ping(seq, self._table.digest, self._membership.id, target), self._table.address(slot))
         return heartbeat
 
     def on_ack(self, ack: Ack, now: float) -> bool:

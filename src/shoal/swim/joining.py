@@ -101,7 +101,7 @@ class Joining:
         """Another member has exchanged views with us."""
         if not self.has_joined:
             self.has_joined = True
-            self._membership.is_settled = True
+            self._membership.own.is_settled = True
             self._tell(JoinCompleted())
 
     def _on_synced(self, address: Address, who: NodeId, _now: float) -> None:
@@ -130,6 +130,6 @@ class Joining:
 
     def _dead_addresses(self) -> list[Address]:
         table = self._table
-        slots = [table.slot_of(id) for id in self._membership.tombstones]
+        slots = [table.slot_of(id) for id in self._membership.deaths.tombstones]
         dead = (slot for slot in slots if slot is not None and table.state(slot) is MemberState.DEAD)
-        return [table.info(slot).address for slot in dead]
+        return [table.address(slot) for slot in dead]

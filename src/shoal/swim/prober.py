@@ -109,7 +109,7 @@ class Prober:
 
     def _begin(self, now: float) -> None:
         """Probe the next member of the schedule."""
-        if self._membership.is_leaving:
+        if self._membership.own.is_leaving:
             return
         self._conclude_due(now)
         interval = self._config.probe_interval * self._health.multiplier
@@ -125,13 +125,13 @@ class Prober:
 
         Challenge a suspect where we stand close enough before it on the ring, and take over whom it watched.
         """
-        suspects = self._membership.new_suspects
+        suspects = self._membership.accusations.new_suspects
         while suspects:
             suspect = suspects.pop()
             if self._is_challenger_of(suspect):
                 self._challenge(suspect, now)
             heir = self._schedule.inherited(suspect, self._membership.id)
-            if heir is not None and not self._membership.is_leaving:
+            if heir is not None and not self._membership.own.is_leaving:
                 self._challenge(heir, now)
 
     def _challenge(self, id: NodeId, now: float) -> None:
@@ -143,9 +143,9 @@ class Prober:
 
     def _is_challenger_of(self, suspect: NodeId) -> bool:
         table, own = self._table, self._membership.id
-        if self._membership.is_leaving or not (table.is_present(suspect) and table.is_present(own)):
+        if self._membership.own.is_leaving or not (table.is_present(suspect) and table.is_present(own)):
             return False
-        if self._membership.accuses(suspect):
+        if self._membership.accusations.is_ours(suspect):
             return False
         return table.ring.places_between(own, suspect) <= self._config.challengers
 
@@ -158,7 +158,7 @@ class Prober:
         incarnation = incarnation_of(self._table.belief(slot))
         self._probes[seq] = _Probe(seq, target, incarnation, now, timeout, relay_time, ask_others)
         self._stats.probes += 1
-        self._ping(target, self._table.info(slot).address, seq)
+        self._ping(target, self._table.address(slot), seq)
 
     def _ask_others(self, seq: int, now: float) -> None:
         """The direct ping was not answered in time: ask relays, and try a stream."""
@@ -179,13 +179,13 @@ class Prober:
     def _ask_relays(self, probe: _Probe, address: Address) -> None:
         skip = {self._membership.id, probe.target}
         slots = self._table.sample(self._random, self._config.indirect_probes, skip)
-        probe.relays = tuple(self._table.info(slot).id for slot in slots)
+        probe.relays = tuple(self._table.id(slot) for slot in slots)
         request = PingRequest(
             probe.seq, self._table.digest, self._membership.id, probe.target, address, timeout=probe.relay_time
         )
         for slot in slots:
             self._stats.ping_requests_out += 1
-            self._outbox.post_with_news(request, self._table.info(slot).address)
+            self._outbox.post_with_news(request, self._table.address(slot))
 
     def _ping_over_stream(self, probe: _Probe, address: Address) -> None:
         ping = Ping(probe.seq, self._table.digest, self._membership.id, probe.target)
@@ -255,7 +255,7 @@ class Prober:
         self._stats.probes_failed += 1
         self._rate_ourselves(probe, now)
         self._probe_silent_relays(probe, now)
-        name_of = self._membership.name_of
+        name_of = self._table.name_of
         report = ProbeReport(
             started=probe.started,
             timeout=probe.asked - probe.started,
@@ -264,7 +264,7 @@ class Prober:
             nacks=tuple(map(name_of, probe.nacked)),
             stream_tried=probe.stream_tried,
         )
-        self._membership.accuse(probe.target, probe.incarnation, report, now)
+        self._membership.accusations.accuse(probe.target, probe.incarnation, report, now)
 
     def _rate_ourselves(self, probe: _Probe, now: float) -> None:
         """What a failed probe says of our own health."""
@@ -328,7 +328,7 @@ class Prober:
             # Bare, so that nobody makes us send much to a forged address.
             self._outbox.post(ack, source)
         else:
-            self._outbox.post_with_news(ack, source, self._membership.verdict_about(ping.sender))
+            self._outbox.post_with_news(ack, source, self._membership.accusations.verdict_about(ping.sender))
 
     def on_stream_ping(self, ping: Ping) -> bytes | None:
         """The reply to a ping over a stream; None if another run is meant."""
@@ -351,7 +351,7 @@ class Prober:
             source, request.seq, self._timers.at(nack_due, partial(self._send_nack, seq, end))
         )
         slot = self._table.slot_of(request.target)
-        self._ping(request.target, request.address if slot is None else self._table.info(slot).address, seq)
+        self._ping(request.target, request.address if slot is None else self._table.address(slot), seq)
 
     def _send_nack(self, seq: int, end: float, _now: float) -> None:
         relayed = self._relayed[seq]
@@ -367,12 +367,12 @@ class Prober:
 
     def _ping(self, target: NodeId, address: Address, seq: int) -> None:
         ping = Ping(seq, self._table.digest, self._membership.id, target)
-        self._outbox.post_with_news(ping, address, self._membership.verdict_about(target))
+        self._outbox.post_with_news(ping, address, self._membership.accusations.verdict_about(target))
 
     def _address_of(self, id: NodeId) -> Address:
         slot = self._table.slot_of(id)
         assert slot is not None, "only known members are probed"
-        return self._table.info(slot).address
+        return self._table.address(slot)
 
     def next_seq(self) -> int:
         """A sequence number that no other ping of ours has."""

@@ -12,6 +12,8 @@ from functools import partial
 from typing import Final
 
 from shoal.swim.context import Context
+from shoal.swim.gossip_queue import Priority
+from shoal.swim.news import News, stall_key
 from shoal.swim.timers import Timer
 from shoal.types import NodeId
 from shoal.wire.messages import Stall
@@ -31,9 +33,10 @@ class _Open:
 class Stalls:
     """Who is in a declared stall, and until when at most."""
 
-    __slots__ = ("_longest", "_numbers", "_open", "_table", "_timers")
+    __slots__ = ("_longest", "_news", "_numbers", "_open", "_table", "_timers")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, news: News) -> None:
+        self._news = news
         self._longest = context.config.max_stall
         self._table = context.table
         self._timers = context.timers
@@ -66,9 +69,11 @@ class Stalls:
             self._show(stall.id, is_stalled=True)
         return True
 
-    def still(self, id: NodeId, now: float) -> Stall:
-        """What is left of a stall, for somebody who does not know of it."""
-        return Stall(id, self._numbers.get(id, 1), max(0.0, self._open[id].until - now))
+    def defend(self, id: NodeId, now: float) -> None:
+        """Somebody accuses a run that is in a stall: tell them of what is left of it, once at a time."""
+        if not self._news.is_waiting(stall_key(id)):
+            left = max(0.0, self._open[id].until - now)
+            self._news.tell(Stall(id, self._numbers.get(id, 1), left), Priority.CRITICAL)
 
     def end(self, id: NodeId) -> None:
         """The run is back, or gone."""

@@ -58,7 +58,7 @@ class Sync:
             if slot is not None and self._table.is_present(sender):
                 self._disagreement = 0
                 self._earliest = now + self._config.sync_interval
-                self.start(self._table.info(slot).address, now)
+                self.start(self._table.address(slot), now)
 
     def start(
         self,
@@ -86,8 +86,8 @@ class Sync:
         encoded = self._dialect.encode(reply)
         self._stats.syncs_served += 1
         if request.sender != self._membership.id:
-            is_joiner = not self._membership.is_settled
-            self._membership.is_settled = True
+            is_joiner = not self._membership.own.is_settled
+            self._membership.own.is_settled = True
             self._merge(request.records, request.sender, now, is_joiner=is_joiner)
         return encoded
 
@@ -103,7 +103,7 @@ class Sync:
             on_failure("the reply was no state sync response", now)
             return
         if reply.sender != self._membership.id:
-            self._merge(reply.records, reply.sender, now, is_joiner=not self._membership.is_settled)
+            self._merge(reply.records, reply.sender, now, is_joiner=not self._membership.own.is_settled)
         self._stats.syncs_completed += 1
         on_synced(reply.sender, now)
 

@@ -79,5 +79,5 @@ class Tombstones:
         del self._since[id]
         slot = self._table.slot_of(id)
         assert slot is not None, "a tombstone without a row"
-        self._verdicts.forget(self._table.info(slot).name)
+        self._verdicts.forget(self._table.name(slot))
         self._table.remove(slot)

@@ -1,0 +1,244 @@
+"""How accusations become suspicions, and suspicions deaths (SWIM §4.2, Lifeguard §IV-B)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from shoal.events import (
+    HealthReason,
+    MemberJoined,
+    MemberRecovered,
+    MemberSuspected,
+    ProbeReport,
+    Verdict,
+    VerdictReason,
+)
+from shoal.state.precedence import incarnation_of, pack, state_of, supersedes
+from shoal.swim.claims import Claims
+from shoal.swim.context import Context
+from shoal.swim.deaths import Deaths
+from shoal.swim.gossip_queue import Priority
+from shoal.swim.news import News
+from shoal.swim.own_record import OwnRecord
+from shoal.swim.probe_order import ProbeOrder
+from shoal.swim.stalls import Stalls
+from shoal.swim.stats import Drop
+from shoal.swim.suspicion import Suspicion, suspicion_bounds
+from shoal.swim.suspicions import Suspicions
+from shoal.types import MemberState, NodeId
+from shoal.wire.messages import Dead, Suspect
+
+__all__ = ["Accusations"]
+
+
+class Accusations:
+    """Takes in accusations, our own and those of others, and passes the verdict when nobody refutes."""
+
+    def __init__(
+        self,
+        context: Context,
+        own: OwnRecord,
+        claims: Claims,
+        suspicions: Suspicions,
+        deaths: Deaths,
+        stalls: Stalls,
+        order: ProbeOrder,
+        news: News,
+    ) -> None:
+        self._config = context.config
+        self._dialect = context.dialect
+        self._table = context.table
+        self._contact = context.contact
+        self._stats = context.stats
+        self._timers = context.timers
+        self._verdicts = context.verdicts
+        self._tell = context.events.append
+        self._own = own
+        self._claims = claims
+        self._suspicions = suspicions
+        self._deaths = deaths
+        self._stalls = stalls
+        self._order = order
+        self._news = news
+        self.new_suspects: list[NodeId] = []
+        """Who came under suspicion since the prober last looked."""
+
+    # What this node found out
+
+    def accuse(self, id: NodeId, incarnation: int, probe: ProbeReport, now: float) -> None:
+        """Our own probe of a member failed; `incarnation` is what it had when the probe began.
+
+        A member that has refuted meanwhile is alive, and the accusation stale.
+        """
+        if self._table.is_present(id):
+            self.hear_suspicion(id, incarnation, self._own.id, now, probe)
+
+    def is_ours(self, id: NodeId) -> bool:
+        """Whether this node itself is among the accusers of a suspect."""
+        suspicion = self._suspicions.get(id)
+        return suspicion is not None and self._own.id in suspicion.accusers
+
+    def verdict_about(self, id: NodeId) -> bytes | None:
+        """The update that tells a member of the suspicion or death held against it; None if there is none.
+
+        Lifeguard's buddy system, extended to the dead: whoever can still talk to us can still refute.
+        """
+        slot = self._table.slot_of(id)
+        if slot is None:
+            return None
+        belief = self._table.belief(slot)
+        match state_of(belief):
+            case MemberState.SUSPECT if self._config.buddy:
+                accuser = self._suspicions[id].first_accuser
+                return self._dialect.encode_update(Suspect(id, incarnation_of(belief), accuser))
+            case MemberState.DEAD:
+                return self._dialect.encode_update(Dead(id, incarnation_of(belief), self._own.id))
+            case _:
+                return None
+
+    # What others say
+
+    def hear_suspicion(
+        self, id: NodeId, incarnation: int, accuser: NodeId, now: float, probe: ProbeReport | None = None
+    ) -> None:
+        """A member is accused of not answering."""
+        slot = self._accused(id, incarnation, now)
+        if slot is None:
+            return
+        belief, incoming = self._table.belief(slot), pack(incarnation, MemberState.SUSPECT)
+        if supersedes(incoming, belief):
+            self._suspect(slot, incoming, accuser, now, probe)
+        elif incoming == belief:
+            self._confirm(id, incarnation, accuser, now, probe)
+        else:
+            self._stats.drop(Drop.STALE)
+
+    def hear_death(self, id: NodeId, incarnation: int, accuser: NodeId, now: float) -> None:
+        """A member is declared dead by another."""
+        slot = self._accused(id, incarnation, now)
+        if slot is None:
+            return
+        belief = pack(incarnation, MemberState.DEAD)
+        if not supersedes(belief, self._table.belief(slot)):
+            self._stats.drop(Drop.STALE)
+        elif self._config.doubt_deaths and self._table.is_present(id):
+            self._doubt_death(slot, incarnation, accuser, now)
+        else:
+            self._news.tell(Dead(id, incarnation, accuser), Priority.HIGH)
+            evidence = self._suspicions.evidence(VerdictReason.REPORTED, id, now, declared_by=accuser)
+            self._deaths.bury(slot, belief, evidence, now)
+
+    def _accused(self, id: NodeId, incarnation: int, now: float) -> int | None:
+        """The row of whom an accusation is about, unless that is nobody's, our own, or of a member in a stall."""
+        if id == self._own.id:
+            self._own.refute(incarnation, now)
+            return None
+        slot = self._table.slot_of(id)
+        if slot is None:
+            self._stats.drop(Drop.UNKNOWN_MEMBER)
+        elif id in self._stalls:
+            self._stats.drop(Drop.DECLARED_STALL)
+            self._stalls.defend(id, now)
+            return None
+        return slot
+
+    def _suspect(self, slot: int, belief: int, accuser: NodeId, now: float, probe: ProbeReport | None) -> None:
+        table = self._table
+        id, address, was = table.id(slot), table.address(slot), table.state(slot)
+        if not self._claims.may_take_address(address, id):
+            return
+        self._deaths.acquit(slot, now)
+        self._claims.clear_address(address, id, now)
+        table.set_belief(slot, belief, now)
+        self._open(id, accuser, now, probe)
+        self._news.tell(Suspect(id, incarnation_of(belief), accuser), Priority.HIGH)
+        member = table.member(slot)
+        # What it refuted, before it was suspected again, we did not hear of.
+        if was is MemberState.SUSPECT:
+            self._tell(MemberRecovered(member))
+        elif not was.is_present:
+            self._order.insert(id)
+            self._tell(MemberJoined(member))
+        reason = VerdictReason.PROBE_FAILED if probe is not None else VerdictReason.REPORTED
+        evidence = self._suspicions.evidence(reason, id, now)
+        self._verdicts.add(Verdict(member, now, evidence))
+        self._tell(MemberSuspected(member, evidence))
+
+    def _open(self, id: NodeId, accuser: NodeId, now: float, probe: ProbeReport | None) -> None:
+        members = self._table.present_count
+        suspicion = Suspicion(accuser, suspicion_bounds(self._config, members), now, members=members)
+        if probe is not None:
+            suspicion.add_probe(probe)
+        self._suspicions.open(id, suspicion)
+        self._arm(id, suspicion, now)
+        self._stats.suspicions += 1
+        self.new_suspects.append(id)
+
+    def _confirm(self, id: NodeId, incarnation: int, accuser: NodeId, now: float, probe: ProbeReport | None) -> None:
+        """A further accuser shortens the suspicion, and the first few are passed on (Lifeguard §IV-B)."""
+        suspicion = self._suspicions[id]
+        if probe is not None:
+            suspicion.add_probe(probe)
+        if not suspicion.confirm(accuser, now):
+            self._stats.drop(Drop.STALE)
+            return
+        self._arm(id, suspicion, now)
+        self._news.tell(Suspect(id, incarnation, accuser), Priority.HIGH)
+
+    def _doubt_death(self, slot: int, incarnation: int, accuser: NodeId, now: float) -> None:
+        """A death is reported of a member that is present here: it still gets time to refute.
+
+        Who hears of every suspicion, as nearly all do, has counted most of that time already when the report comes.
+        But a member with a bad link may declare deaths whose suspicion never got through, not even to the victim.
+        """
+        id, belief = self._table.id(slot), pack(incarnation, MemberState.SUSPECT)
+        if supersedes(belief, self._table.belief(slot)):
+            self._suspect(slot, belief, accuser, now, None)
+        suspicion = self._suspicions.get(id)
+        if suspicion is None or suspicion.declared_by is not None:
+            self._stats.drop(Drop.STALE)
+            return
+        suspicion.declared_by = accuser
+        self._arm(id, suspicion, now)
+        self._news.tell(Dead(id, incarnation, accuser), Priority.HIGH)
+
+    # The verdict
+
+    def _arm(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
+        suspicion.cancel()
+        self._await(id, suspicion, max(suspicion.deadline, now))  # A late confirmation may leave no time at all.
+
+    def _await(self, id: NodeId, suspicion: Suspicion, due: float) -> None:
+        suspicion.timer = self._timers.at(due, partial(self._expire, id, suspicion, due))
+
+    def _expire(self, id: NodeId, suspicion: Suspicion, due: float, now: float) -> None:
+        """The suspicion was not refuted in time.
+
+        Unless this process slept or hears nobody: then the refutation may be waiting in our own inbox, or be lost on
+        our own link, and the suspect gets one more probe interval.
+        """
+        if id in self._stalls:
+            self._await(id, suspicion, self._stalls.until(id))
+            return
+        doubt = self._doubt(due, now)
+        if doubt is not None:
+            self._verdicts.withhold(id, doubt)
+            self._await(id, suspicion, now + self._config.probe_interval)
+            return
+        slot = self._table.slot_of(id)
+        assert slot is not None, "a suspicion outlived its row"
+        incarnation = incarnation_of(self._table.belief(slot))
+        reported_by = suspicion.declared_by
+        reason = VerdictReason.SUSPICION_EXPIRED if reported_by is None else VerdictReason.REPORTED
+        declared_by = reported_by or self._own.id
+        self._news.tell(Dead(id, incarnation, declared_by), Priority.HIGH)
+        evidence = self._suspicions.evidence(reason, id, now, declared_by=declared_by)
+        self._deaths.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now)
+
+    def _doubt(self, due: float, now: float) -> HealthReason | None:
+        """Why a suspicion that was due may have expired through our own fault."""
+        if self._config.forgive_stalls and now - due > self._config.probe_timeout:
+            return HealthReason.STALLED
+        if self._contact.is_lost(now - self._config.probe_interval, now):
+            return HealthReason.OUT_OF_CONTACT
+        return None

@@ -1,0 +1,85 @@
+"""The one way to die, and the ways back.
+
+Every removal of a present member passes through here, whatever found it out: `bury` for the dead, `part` for those who
+said goodbye. Either leaves a tombstone, which `acquit` takes away when the owner outbids it.
+"""
+
+from __future__ import annotations
+
+from shoal.events import Evidence, MemberFailed, MemberLeft, Verdict, VerdictReason
+from shoal.state.precedence import incarnation_of, pack
+from shoal.swim.context import Context
+from shoal.swim.stalls import Stalls
+from shoal.swim.suspicions import Suspicions
+from shoal.swim.tombstones import Tombstones
+from shoal.types import MemberState, NodeId, NodeInfo
+
+__all__ = ["Deaths"]
+
+
+class Deaths:
+    """Turns members into tombstones and back."""
+
+    def __init__(self, context: Context, suspicions: Suspicions, stalls: Stalls) -> None:
+        self._config = context.config
+        self._table = context.table
+        self._stats = context.stats
+        self._verdicts = context.verdicts
+        self._tell = context.events.append
+        self._suspicions = suspicions
+        self._stalls = stalls
+        self.tombstones = Tombstones(context)
+        self.recent: dict[NodeId, float] = {}
+        """When each death was learned, in that order; the gossiper takes out what is no longer recent."""
+
+    def bury(self, slot: int, belief: int, evidence: Evidence, now: float) -> None:
+        """The one way in which a member becomes dead here."""
+        id, was_present = self._table.id(slot), self._table.state(slot).is_present
+        self._lay_down(slot, belief, now)
+        self.recent.pop(id, None)
+        self.recent[id] = now
+        if len(self.recent) > self._config.max_tombstones:
+            del self.recent[next(iter(self.recent))]
+        if was_present:
+            self._stats.deaths += 1
+            member = self._table.member(slot)
+            self._verdicts.add(Verdict(member, now, evidence))
+            self._tell(MemberFailed(member, evidence))
+
+    def part(self, slot: int, belief: int, now: float) -> None:
+        """The member said goodbye."""
+        was_present = self._table.state(slot).is_present
+        self._lay_down(slot, belief, now)
+        if was_present:
+            self._tell(MemberLeft(self._table.member(slot)))
+
+    def replace(self, slot: int, now: float) -> None:
+        """A newer run took the name or the address over, so the old one is dead.
+
+        Nobody is told, because whoever hears of the new run does the same.
+        """
+        if self._table.state(slot).is_present:
+            incarnation = incarnation_of(self._table.belief(slot))
+            evidence = self._suspicions.evidence(VerdictReason.REPLACED, self._table.id(slot), now)
+            self.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now)
+
+    def remember(self, info: NodeInfo, belief: int, since: float) -> None:
+        """Take over the tombstone of a run that was never in this table."""
+        self._table.add(info, belief, since)
+        self.tombstones.add(info.id, since)
+
+    def acquit(self, slot: int, now: float) -> None:
+        """The owner outbid what was held against it, if anything was: a suspicion or a death."""
+        id = self._table.id(slot)
+        self._verdicts.note_refuted(self._table.name(slot), id, now)
+        self._verdicts.settle(id)
+        self._suspicions.close(id)
+        self.tombstones.discard(id)
+
+    def _lay_down(self, slot: int, belief: int, now: float) -> None:
+        id = self._table.id(slot)
+        self._suspicions.close(id)
+        self._stalls.end(id)
+        self._verdicts.settle(id)
+        self._table.set_belief(slot, belief, now)
+        self.tombstones.add(id, now)

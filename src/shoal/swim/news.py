@@ -1,0 +1,71 @@
+"""What this node tells on: updates go from here into the gossip queue."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from shoal.errors import MessageTooLargeError
+from shoal.swim.context import Context
+from shoal.swim.gossip_queue import Priority
+from shoal.swim.stats import Drop
+from shoal.types import NodeId
+from shoal.wire.messages import Alive, Gossip, Stall, Update, UserBroadcast
+
+__all__ = ["News", "stall_key"]
+
+
+class News:
+    """Encodes updates, and keeps the queue free of those that fit in none of our datagrams."""
+
+    __slots__ = ("_dialect", "_queue", "_room", "_stats")
+
+    def __init__(self, context: Context, own_id: NodeId) -> None:
+        self._dialect = context.dialect
+        self._queue = context.queue
+        self._stats = context.stats
+        empty = self._dialect.encode(Gossip(0, 0, own_id))
+        overhead = self._dialect.packet_overhead + self._dialect.update_overhead
+        #: Bytes of the largest update that fits in the smallest packet that carries updates.
+        self._room = context.config.max_datagram - len(empty) - overhead
+
+    def tell(self, update: Update, priority: Priority) -> None:
+        """Pass an update on; it supersedes what is queued about the same thing."""
+        key = _key(update)
+        data = self._dialect.encode_update(update)
+        if len(data) <= self._room:
+            self._queue.push(key, data, priority)
+        else:  # A peer with larger datagrams sent it; waiting here, it would only be in the way of other news.
+            self._queue.discard(key)
+            self._stats.drop(Drop.OVERSIZED)
+
+    def check_fits(self, what: str, update: Update) -> None:
+        """Refuse an update of our own that fits in no datagram with `MessageTooLargeError`, which names it `what`."""
+        size = len(self._dialect.encode_update(update))
+        if size > self._room:
+            raise MessageTooLargeError(what, size, self._room, "max_datagram")
+
+    def is_waiting(self, key: Hashable) -> bool:
+        """Whether an update about that run, or with the key of `stall_key`, is still to be sent."""
+        return key in self._queue
+
+    def discard(self, key: Hashable) -> None:
+        """Tell that no further."""
+        self._queue.discard(key)
+
+
+def _key(update: Update) -> Hashable:
+    """What an update is about: of two with one key, the later takes the place of the earlier."""
+    match update:
+        case Alive():
+            return update.info.id
+        case UserBroadcast():
+            return (update.origin, update.number)
+        case Stall():
+            return stall_key(update.id)
+        case _:
+            return update.id
+
+
+def stall_key(id: NodeId) -> Hashable:
+    """The key of a run's declared stall in the queue, apart from its other news."""
+    return ("stall", id)
