@@ -13,8 +13,9 @@ Same inputs and same seed give the same outputs, byte for byte. Nothing that com
 raise: it is counted in `stats.dropped` under a named reason, and dropped.
 
 The parts, each in a module of its own: `membership` (how news changes what is believed) with `own_record`, `claims`,
-`accusations`, `suspicions` and `deaths`, `prober` (the failure detector), `gossiper` and `gossip_queue` (how news spreads), `sync` (how views are brought together), `joining` (how the
-cluster is found and found again), `exchanges` (stream exchanges with their tries), `timers`.
+`accusations`, `suspicions` and `deaths`; `prober` (the failure detector), `gossiper` and `gossip_queue` (how news
+spreads), `sync` (how views are brought together), `joining` (how the cluster is found and found again), `exchanges`
+(stream exchanges with their tries), `timers`.
 """
 
 from __future__ import annotations
