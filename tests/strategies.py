@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from shoal.types import Address, MemberState, NodeId, NodeInfo, Tags, is_host_name, is_node_name
+from shoal.types import Address, MemberState, NodeId, NodeInfo, Readiness, Tags, is_host_name, is_node_name
 from shoal.wire.messages import (
     Ack,
     Alive,
@@ -36,7 +36,7 @@ addresses = st.builds(Address, hosts, st.integers(1, 65535))
 
 node_names = st.text(min_size=1, max_size=32).filter(is_node_name)
 tags = st.dictionaries(st.text(max_size=12), st.text(max_size=40), max_size=6).map(Tags)
-infos = st.builds(NodeInfo, node_names, node_ids, addresses, tags)
+infos = st.builds(NodeInfo, node_names, node_ids, addresses, tags, st.sampled_from(Readiness))
 
 payloads = st.binary(max_size=300)
 

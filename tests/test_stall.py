@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from shoal import Cluster, MemberState, blocking
+from shoal import Cluster, MemberState, Readiness, blocking
 from shoal.errors import ClosedError, ConfigError
-from shoal.events import MemberFailed, MemberSuspected
+from shoal.events import MemberFailed, MemberReadinessChanged, MemberSuspected
 from tests.clusters import FAST, Lan, in_memory, until, waited_for
 
 
@@ -25,7 +25,7 @@ async def _trio(stack: AsyncExitStack, lan: Lan) -> tuple[Cluster, Cluster, Clus
 def _sees_stalled(observer: Cluster, name: str) -> bool:
     member = observer.member(name)
     assert member is not None
-    return member.stalled
+    return member.readiness is Readiness.STALLED
 
 
 @in_memory
@@ -52,8 +52,9 @@ async def test_a_node_that_cannot_answer_is_neither_suspected_nor_dead_until_its
                 assert {member.name for member in b.members()} == {"a", "b", "c"}
                 await until(lambda: b.health().counts[MemberState.DEAD] == 1)
                 lan.network.heal()
-            seen = [await anext(events) for _ in range(2)]
-        assert [type(event) for event in seen] == [MemberSuspected, MemberFailed]
+            seen = [await anext(events) for _ in range(4)]
+        changed = MemberReadinessChanged
+        assert [type(event) for event in seen] == [changed, changed, MemberSuspected, MemberFailed]
 
 
 @in_memory
@@ -92,5 +93,5 @@ def test_a_stall_is_declared_from_a_thread_too() -> None:
     ):
         a.wait_for_members(2)
         with a.stall("loading weights", at_most=30.0):
-            waited_for(lambda: any(member.stalled for member in b.members()))
-        waited_for(lambda: not any(member.stalled for member in b.members()))
+            waited_for(lambda: any(member.readiness is Readiness.STALLED for member in b.members()))
+        waited_for(lambda: not any(member.readiness is Readiness.STALLED for member in b.members()))

@@ -17,7 +17,7 @@ from shoal.events import *  # noqa: F403
 from shoal.events import __all__ as _events
 from shoal.subscription import Subscription
 from shoal.swim.heartbeats import Heartbeat
-from shoal.types import Address, Member, MemberState, NodeId, Tags
+from shoal.types import Address, Member, MemberState, NodeId, Readiness, Tags
 
 __all__ = [  # noqa: PLE0604
     "Address",
@@ -29,6 +29,7 @@ __all__ = [  # noqa: PLE0604
     "MemberState",
     "NodeId",
     "Profile",
+    "Readiness",
     "Subscription",
     "Tags",
     "__version__",

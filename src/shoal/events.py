@@ -1,7 +1,7 @@
 """What happens in a cluster, as one observer sees it.
 
-For one run of a member the order is always: joined, then any number of suspected → recovered and updated, then failed
-or left. A failed run that refutes its death is joined anew.
+For one run of a member the order is always: joined, then any number of suspected → recovered, updated and readiness
+changed, then failed or left. A failed run that refutes its death is joined anew.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from shoal.types import Address, Member, NodeId, Tags
+from shoal.types import Address, Member, NodeId, Readiness, Tags
 
 __all__ = [
     "Accusation",
@@ -23,6 +23,7 @@ __all__ = [
     "MemberFailed",
     "MemberJoined",
     "MemberLeft",
+    "MemberReadinessChanged",
     "MemberRecovered",
     "MemberSuspected",
     "MemberUpdated",
@@ -210,6 +211,14 @@ class MemberUpdated:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberReadinessChanged:
+    """A member became ready, draining or stalled: its own word, or the end of the stall that it declared."""
+
+    member: Member
+    previous: Readiness
+
+
+@dataclass(frozen=True, slots=True)
 class NameConflict:
     """Two running nodes claim one name; the newer run, `winner`, holds it from now on in every view."""
 
@@ -265,6 +274,7 @@ Event = (
     | MemberFailed
     | MemberLeft
     | MemberUpdated
+    | MemberReadinessChanged
     | NameConflict
     | BroadcastReceived
     | MessageReceived

@@ -13,7 +13,17 @@ from typing import NamedTuple, NoReturn, Self
 
 from shoal.errors import InvalidAddressError
 
-__all__ = ["Address", "Member", "MemberState", "NodeId", "NodeInfo", "Tags", "is_host_name", "is_node_name"]
+__all__ = [
+    "Address",
+    "Member",
+    "MemberState",
+    "NodeId",
+    "NodeInfo",
+    "Readiness",
+    "Tags",
+    "is_host_name",
+    "is_node_name",
+]
 
 _HOST_LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _HOST_NAME = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*\.?")
@@ -208,6 +218,19 @@ class MemberState(IntEnum):
         return self.name.lower()
 
 
+class Readiness(IntEnum):
+    """Whether a member wants work: its own word, and no matter of being alive."""
+
+    READY = 0
+    DRAINING = 1
+    """It finishes what it has and takes nothing new, because it is about to stop."""
+    STALLED = 2
+    """It cannot serve for a while; also as long as a stall that it declared lasts."""
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
     """What a node publishes of itself: the part of a member that is the same in every view."""
@@ -216,6 +239,7 @@ class NodeInfo:
     id: NodeId
     address: Address
     tags: Tags
+    readiness: Readiness = Readiness.READY
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +254,16 @@ class Member:
     """Where its datagrams and streams go."""
     state: MemberState
     incarnation: int
-    """Counts up by the owner only, to refute a suspicion or to publish new tags."""
+    """Counts up by the owner only, to refute a suspicion or to publish new tags or another readiness."""
     tags: Tags
     since: float
     """When the observer first held this state, in seconds of the observer's monotonic clock."""
-    stalled: bool = False
-    """It has declared that it will not answer for a while, and that while is not over."""
+    readiness: Readiness = Readiness.READY
+
+    @property
+    def is_available(self) -> bool:
+        """Whether work can be given to it: it is alive and ready."""
+        return self.state is MemberState.ALIVE and self.readiness is Readiness.READY
 
     def has_tags(self, wanted: Mapping[str, str]) -> bool:
         """Whether every wanted tag is there with the wanted value."""

@@ -59,7 +59,7 @@ def test_members_are_told_in_order_and_in_full(pair: Pair) -> None:
         ("a", a.gossip, "alive"),
         ("b", b.gossip, "alive"),
     ]
-    assert set(members[0]) == {"name", "id", "address", "state", "incarnation", "tags", "age", "stalled"}
+    assert set(members[0]) == {"name", "id", "address", "state", "incarnation", "tags", "age", "readiness"}
     assert members[0]["tags"] == {"role": "worker"}
 
 
@@ -115,11 +115,11 @@ def test_a_stall_is_declared_to_the_cluster_and_taken_back(agents: Agents) -> No
 
     status, member = ask(a, "POST", "/v1/stall", {"reason": "loading weights", "at_most": 90})
 
-    assert (status, member["name"], member["stalled"]) == (200, "a", True)
-    wait_until(lambda: ask(b, "GET", "/v1/members/a")[1]["stalled"], "b knows of the stall")
+    assert (status, member["name"], member["readiness"]) == (200, "a", "stalled")
+    wait_until(lambda: ask(b, "GET", "/v1/members/a")[1]["readiness"] == "stalled", "b knows of the stall")
     assert a.lines("stall_declared")[0]["reason"] == "loading weights"
-    assert ask(a, "POST", "/v1/stall", {"reason": "loaded", "at_most": 0})[1]["stalled"] is False
-    wait_until(lambda: not ask(b, "GET", "/v1/members/a")[1]["stalled"], "b knows that it is over")
+    assert ask(a, "POST", "/v1/stall", {"reason": "loaded", "at_most": 0})[1]["readiness"] == "ready"
+    wait_until(lambda: ask(b, "GET", "/v1/members/a")[1]["readiness"] == "ready", "b knows that it is over")
     status, refusal = ask(a, "POST", "/v1/stall", {"reason": "for ever", "at_most": 1e6})
     assert (status, "max_stall" in refusal["error"]) == (400, True)
 

@@ -6,7 +6,7 @@ import pytest
 
 from shoal import events
 from shoal.agent import schema
-from shoal.types import Address, Member, MemberState, NodeId, Tags
+from shoal.types import Address, Member, MemberState, NodeId, Readiness, Tags
 
 ID = NodeId(bytes(range(16)))
 NOW = schema.Moment(100.0, datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC))
@@ -29,6 +29,7 @@ NAMED_EVENTS: dict[str, events.Event] = {
     "member_failed": events.MemberFailed(B, EVIDENCE),
     "member_left": events.MemberLeft(B),
     "member_updated": events.MemberUpdated(B, Tags(role="idle")),
+    "member_readiness_changed": events.MemberReadinessChanged(B, Readiness.DRAINING),
     "name_conflict": events.NameConflict(B, B),
     "broadcast_received": events.BroadcastReceived(ID, b"\x00\xff"),
     "message_received": events.MessageReceived(ID, b"\x00\xff"),
@@ -62,7 +63,7 @@ def test_a_member_is_told_in_full() -> None:
         "incarnation": 3,
         "tags": {"role": "worker"},
         "age": 2.5,
-        "stalled": False,
+        "readiness": "ready",
     }
 
 

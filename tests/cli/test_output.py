@@ -44,7 +44,7 @@ def test_outside_a_terminal_columns_are_aligned_and_plain(capsys: pytest.Capture
 
 
 def test_a_member_in_a_declared_stall_is_shown_as_stalled(capsys: pytest.CaptureFixture[str]) -> None:
-    print_members([msgspec.structs.replace(A, stalled=True)])
+    print_members([msgspec.structs.replace(A, readiness="stalled")])
 
     assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["a", "stalled"]
 

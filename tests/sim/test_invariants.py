@@ -21,7 +21,7 @@ from shoal.events import (
 )
 from shoal.sim import invariants
 from shoal.sim.invariants import AT_REST, DURING, Invariant, Moment, View
-from shoal.types import Address, Member, MemberState, NodeId, Tags
+from shoal.types import Address, Member, MemberState, NodeId, Readiness, Tags
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
 
@@ -213,6 +213,22 @@ def test_a_leaver_that_is_reported_failed_is_seen_unless_it_was_replaced() -> No
     assert not broken(check, EMPTY, moment(view(SELF, events=[FAILED]), leavers=["n2"]))
     assert not broken(check, EMPTY, moment(view(SELF, events=[GONE]), leavers=["n1"]))
     assert not broken(check, EMPTY, moment(view(SELF, events=[replaced]), leavers=["n1"]))
+
+
+def test_a_retired_node_that_is_still_selected_is_seen() -> None:
+    check = invariants.retired_nodes_are_not_selected
+    retired = frozenset({IDS["n1"]})
+    seen_as = {
+        member("n1"): True,
+        replace(member("n1"), readiness=Readiness.DRAINING): False,
+        member("n1", SUSPECT): False,
+        member("n1", LEFT): False,
+        member("n2"): False,
+    }
+
+    for seen, is_wrong in seen_as.items():
+        told = broken(check, EMPTY, replace(moment(view(SELF, seen)), retired=retired))
+        assert told == ("n0 would give work to n1, which was drained and runs no more" if is_wrong else "")
 
 
 def test_a_broadcast_that_arrives_twice_is_seen() -> None:

@@ -54,6 +54,7 @@ def test_every_step_says_what_it_does() -> None:
         steps.SetRate("n1", None): "n1 may send as much as it likes",
         steps.SetStreams("n1", StreamMode.REFUSED): "streams to n1 are refused",
         steps.Broadcast("n1", b"x"): "n1 broadcasts b'x'",
+        steps.Drain("n1"): "n1 drains",
         Repair(): "repair everything",
         Agree(9.0, stay=1.0): "agree within 9 s and stay so for 1 s",
     }
@@ -68,6 +69,7 @@ def test_every_step_can_be_played() -> None:
         StartAll(),
         Agree(10),
         steps.SetTags("n0", {"a": "b"}),
+        steps.Drain("n0"),
         steps.Broadcast("n0", b"x"),
         steps.Freeze("n1"),
         steps.BlockIo("n2"),

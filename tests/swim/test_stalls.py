@@ -3,9 +3,9 @@
 import pytest
 
 from shoal.errors import ClosedError, ConfigError
-from shoal.events import MemberFailed, MemberSuspected
+from shoal.events import MemberFailed, MemberReadinessChanged, MemberSuspected
 from shoal.swim.stats import Drop
-from shoal.types import MemberState
+from shoal.types import MemberState, Readiness
 from shoal.wire.messages import Alive, Dead, Gossip, Left, Ping, Stall, Suspect, Update
 from tests.swim.harness import OWN, STRANGER, Net, Solo, address_of, info_of, node_id
 
@@ -41,15 +41,15 @@ def test_who_declared_a_stall_is_probed_but_not_accused_until_it_is_over() -> No
     solo.start()
     solo.hear(Stall(PEER, 1, 60.0))
     heard = solo.now
-    assert solo.member(1).stalled
+    assert solo.member(1).readiness is Readiness.STALLED
     solo.sleep(59.0)
     assert solo.sent(Ping)
-    assert solo.events() == []
+    assert [type(event) for event in solo.events()] == [MemberReadinessChanged]
     assert solo.core.health.score == 0
     solo.sleep_until(heard + 61.0)
-    assert not solo.member(1).stalled
+    assert solo.member(1).readiness is Readiness.READY
     solo.sleep(2 * LEAST)
-    assert [type(event) for event in solo.events()] == [MemberSuspected, MemberFailed]
+    assert [type(event) for event in solo.events()] == [MemberReadinessChanged, MemberSuspected, MemberFailed]
 
 
 @pytest.mark.parametrize("accusation", [Suspect(PEER, 0, STRANGER), Dead(PEER, 0, STRANGER)])
@@ -79,15 +79,15 @@ def test_a_stall_lasts_no_longer_than_its_hearer_honours() -> None:
     solo = _solo(1, max_stall=30.0)
     solo.hear(Stall(PEER, 1, 3600.0))
     solo.sleep(29.9)
-    assert solo.member(1).stalled
+    assert solo.member(1).readiness is Readiness.STALLED
     solo.sleep(0.2)
-    assert not solo.member(1).stalled
+    assert solo.member(1).readiness is Readiness.READY
 
 
 def test_whoever_honours_no_stalls_passes_them_on_all_the_same() -> None:
     solo = _solo(1, 2, max_stall=0.0)
     solo.hear(Stall(PEER, 1, 60.0))
-    assert not solo.member(1).stalled
+    assert solo.member(1).readiness is Readiness.READY
     assert Stall(PEER, 1, 60.0) in _told(solo)
 
 
@@ -95,12 +95,12 @@ def test_a_later_declaration_takes_the_place_of_an_earlier_one_and_never_the_oth
     solo = _solo(1)
     solo.hear(Stall(PEER, 2, 0.0))
     solo.hear(Stall(PEER, 1, 60.0))
-    assert not solo.member(1).stalled
+    assert solo.member(1).readiness is Readiness.READY
     assert solo.dropped[Drop.STALE] == 1
     solo.hear(Stall(PEER, 3, 60.0))
-    assert solo.member(1).stalled
+    assert solo.member(1).readiness is Readiness.STALLED
     solo.hear(Stall(PEER, 4, 0.0))
-    assert not solo.member(1).stalled
+    assert solo.member(1).readiness is Readiness.READY
 
 
 def test_a_stall_that_is_over_does_not_begin_again_with_an_echo() -> None:
@@ -108,7 +108,7 @@ def test_a_stall_that_is_over_does_not_begin_again_with_an_echo() -> None:
     solo.hear(Stall(PEER, 1, 5.0))
     solo.sleep(6.0)
     solo.hear(Stall(PEER, 1, 5.0))
-    assert not solo.member(1).stalled
+    assert solo.member(1).readiness is Readiness.READY
 
 
 def test_a_goodbye_and_a_newer_run_count_during_a_stall() -> None:
@@ -116,7 +116,7 @@ def test_a_goodbye_and_a_newer_run_count_during_a_stall() -> None:
     solo.hear(Stall(PEER, 1, 60.0), Stall(A, 1, 60.0))
     solo.hear(Left(PEER, 0), Alive(info_of(12, "n2", at=address_of(2)), 0))
     assert (solo.state(1), solo.state(2), solo.state(12)) == (LEFT, None, ALIVE)
-    assert not any(member.stalled for member in solo.core.members())
+    assert not any(member.readiness is Readiness.STALLED for member in solo.core.members())
     assert len(solo.core._membership.stalls) == 0
 
 
@@ -124,7 +124,7 @@ def test_a_stall_of_nobody_known_is_dropped_and_so_is_a_forged_one_of_ours() -> 
     solo = _solo(1)
     solo.hear(Stall(STRANGER, 1, 60.0), Stall(ME, 9, 60.0))
     assert (solo.dropped[Drop.UNKNOWN_MEMBER], solo.dropped[Drop.STALE]) == (1, 1)
-    assert not solo.core.local.stalled
+    assert solo.core.local.readiness is Readiness.READY
 
 
 def test_what_is_remembered_of_declarations_is_bounded() -> None:
@@ -141,13 +141,13 @@ def test_what_is_remembered_of_declarations_is_bounded() -> None:
 def test_a_declaration_is_gossiped_and_shown_and_taken_back() -> None:
     solo = _solo(1)
     solo.core.declare_stall(90.0, solo.now)
-    assert [member.stalled for member in solo.core.members() if member.id == ME] == [True]
+    assert [member.readiness for member in solo.core.members() if member.id == ME] == [Readiness.STALLED]
     assert not _is_spread(solo)
     assert Stall(ME, 1, 90.0) in _told(solo)
     solo.sleep(5.0)
     assert _is_spread(solo)
     solo.core.declare_stall(0.0, solo.now)
-    assert not solo.core.local.stalled
+    assert solo.core.local.readiness is Readiness.READY
     assert Stall(ME, 2, 0.0) in _told(solo)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from shoal.types import Address, MemberState, NodeId, NodeInfo, Tags
+from shoal.types import Address, MemberState, NodeId, NodeInfo, Readiness, Tags
 from shoal.wire.messages import (
     Ack,
     Alive,
@@ -32,7 +32,7 @@ C = NodeId.parse("019a8f3e-7c00-7000-8000-00000000000c")
 
 GPU_1 = NodeInfo("gpu-1", A, Address("192.0.2.1", 7946), Tags({"zone": "a", "role": "worker"}))
 GPU_2 = NodeInfo("gpu-2", B, Address("2001:db8::2", 7946), Tags())
-GPU_3 = NodeInfo("größe-3", C, Address("gpu-3.example", 65535), Tags({"": "", "text": "µ"}))
+GPU_3 = NodeInfo("größe-3", C, Address("gpu-3.example", 65535), Tags({"": "", "text": "µ"}), Readiness.DRAINING)
 
 SEQ = 0x0102030405060708
 DIGEST = 0xA1A2A3A4A5A6A7A8

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 
-from shoal.types import Address, NodeInfo, Tags
+from shoal.types import Address, NodeInfo, Readiness, Tags
 from shoal.wire.dialect import DecodeError, Flaw
 from shoal.wire.fields import MAX_TAG_BYTES, read_address, read_info, write_address, write_info, write_tags
 from shoal.wire.varint import write_varint
@@ -22,8 +22,8 @@ def _host_name(name: bytes) -> bytes:
     return bytes((0, len(name))) + name + PORT
 
 
-def _info(name: bytes = b"a", tags: bytes = b"\x00") -> bytes:
-    return A + write_address(Address("192.0.2.1", 7946)) + bytes((len(name),)) + name + tags
+def _info(name: bytes = b"a", tags: bytes = b"\x00", readiness: int = 0) -> bytes:
+    return A + bytes((readiness,)) + write_address(Address("192.0.2.1", 7946)) + bytes((len(name),)) + name + tags
 
 
 def _tags(*texts: bytes) -> bytes:
@@ -108,6 +108,15 @@ def test_an_info_is_read_as_it_was_written(info: NodeInfo) -> None:
 @pytest.mark.parametrize("name", ["x" * 128, "ü" * 64, "a b", "节点", "🐟"])
 def test_names_of_up_to_128_bytes_are_taken(name: str) -> None:
     assert read_info(_info(name.encode()), 0)[0].name == name
+
+
+@pytest.mark.parametrize("readiness", Readiness)
+def test_every_readiness_is_taken(readiness: Readiness) -> None:
+    assert read_info(_info(readiness=readiness), 0)[0].readiness is readiness
+
+
+def test_an_unknown_readiness_is_refused() -> None:
+    _assert_bad(_info(readiness=3))
 
 
 @pytest.mark.parametrize("name", ["", "x" * 129])

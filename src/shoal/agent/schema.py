@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, TypeAlias, assert_never
 from msgspec import Meta, Struct
 
 from shoal import cluster, events, types
-from shoal.types import MemberState
+from shoal.types import MemberState, Readiness
 
 __all__ = [
     "Accusation",
@@ -34,6 +34,7 @@ __all__ = [
     "MemberFailed",
     "MemberJoined",
     "MemberLeft",
+    "MemberReadinessChanged",
     "MemberRecovered",
     "MemberSuspected",
     "MemberUpdated",
@@ -41,6 +42,7 @@ __all__ = [
     "Moment",
     "NameConflict",
     "ProbeReport",
+    "ReadinessName",
     "SeedUnreachable",
     "StallRequest",
     "State",
@@ -61,6 +63,14 @@ _STATES: Final[Mapping[MemberState, State]] = {
     MemberState.SUSPECT: "suspect",
     MemberState.DEAD: "dead",
     MemberState.LEFT: "left",
+}
+
+ReadinessName: TypeAlias = Literal["ready", "draining", "stalled"]
+
+_READINESS: Final[Mapping[Readiness, ReadinessName]] = {
+    Readiness.READY: "ready",
+    Readiness.DRAINING: "draining",
+    Readiness.STALLED: "stalled",
 }
 
 _MAX_SEEDS: Final = 256
@@ -109,8 +119,8 @@ class Member(Struct, frozen=True, kw_only=True):
     tags: dict[str, str]
     age: float
     """Seconds for which the agent has held this state."""
-    stalled: bool = False
-    """It declared that it will not answer for a while."""
+    readiness: ReadinessName = "ready"
+    """What it says of itself; `stalled` also as long as a stall that it declared lasts."""
 
     @classmethod
     def of(cls, member: types.Member, now: Moment) -> Member:
@@ -123,7 +133,7 @@ class Member(Struct, frozen=True, kw_only=True):
             incarnation=member.incarnation,
             tags=dict(member.tags),
             age=now.age(member.since),
-            stalled=member.stalled,
+            readiness=_READINESS[member.readiness],
         )
 
 
@@ -390,6 +400,13 @@ class MemberUpdated(_Event, frozen=True, kw_only=True):
     previous_tags: dict[str, str]
 
 
+class MemberReadinessChanged(_Event, frozen=True, kw_only=True):
+    """A member became ready, draining or stalled."""
+
+    member: Member
+    previous: ReadinessName
+
+
 class NameConflict(_Event, frozen=True, kw_only=True):
     """Two running nodes claim one name; `winner`, the newer run, holds it from now on."""
 
@@ -439,6 +456,7 @@ Event: TypeAlias = (
     | MemberFailed
     | MemberLeft
     | MemberUpdated
+    | MemberReadinessChanged
     | NameConflict
     | BroadcastReceived
     | MessageReceived
@@ -477,6 +495,8 @@ def event_of(event: events.Event, now: Moment) -> Event:
             return MemberLeft(time=now.time_of(member.since), member=Member.of(member, now))
         case events.MemberUpdated(member, previous_tags):
             return MemberUpdated(time=now.wall, member=Member.of(member, now), previous_tags=dict(previous_tags))
+        case events.MemberReadinessChanged(member, previous):
+            return MemberReadinessChanged(time=now.wall, member=Member.of(member, now), previous=_READINESS[previous])
         case events.NameConflict(winner, loser):
             return NameConflict(time=now.wall, winner=Member.of(winner, now), loser=Member.of(loser, now))
         case events.BroadcastReceived(origin, payload):

@@ -58,6 +58,8 @@ def describe(event: schema.Event) -> str:
             return f"{_who(member)} left"
         case schema.MemberUpdated(member=member, previous_tags=previous):
             return f"{_who(member)} changed its tags: {_tag_changes(previous, member.tags)}"
+        case schema.MemberReadinessChanged(member=member, previous=before):
+            return f"{_who(member)} is {member.readiness}, and was {before}"
         case schema.NameConflict(winner=winner, loser=loser):
             name = printable(winner.name)
             return f"two nodes are named {name}: {winner.address} holds the name now, {loser.address} lost it"

@@ -94,7 +94,7 @@ def _watch_changes(look: Callable[[], list[schema.Member]], show: Callable[[list
     try:
         while True:
             seen = look()
-            if (facts := [(member.id, member.state, member.incarnation) for member in seen]) != last:
+            if (facts := [(member.id, member.state, member.incarnation, member.readiness) for member in seen]) != last:
                 show(seen)
                 last = facts
             time.sleep(_WATCH_INTERVAL)

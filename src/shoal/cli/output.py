@@ -26,7 +26,14 @@ __all__ = [
     "print_pairs",
 ]
 
-_STATE_STYLES: Final = {"alive": "green", "suspect": "yellow", "dead": "red", "left": "bright_black"}
+_STATE_STYLES: Final = {
+    "alive": "green",
+    "suspect": "yellow",
+    "dead": "red",
+    "left": "bright_black",
+    "draining": "cyan",
+    "stalled": "cyan",
+}
 
 _EVENT_STYLES: Final[dict[type[schema.Event], str]] = {
     schema.MemberJoined: "green",
@@ -34,6 +41,7 @@ _EVENT_STYLES: Final[dict[type[schema.Event], str]] = {
     schema.MemberSuspected: "yellow",
     schema.MemberFailed: "red",
     schema.MemberLeft: "bright_black",
+    schema.MemberReadinessChanged: "cyan",
     schema.NameConflict: "red",
     schema.SeedUnreachable: "yellow",
     schema.EventsLost: "red",
@@ -70,7 +78,7 @@ def member_table(members: Iterable[schema.Member]) -> RenderableType:
         )
     for member in members:
         name, state, *others = _member_cells(member)
-        table.add_row(Text(name), Text(state, _STATE_STYLES[member.state]), *map(Text, others))
+        table.add_row(Text(name), Text(state, _STATE_STYLES[state]), *map(Text, others))
     return table
 
 
@@ -108,12 +116,17 @@ def age_text(seconds: float) -> str:
 def _member_cells(member: schema.Member) -> tuple[str, ...]:
     return (
         printable(member.name),
-        "stalled" if member.stalled else member.state,
+        _state_text(member),
         member.address,
         str(member.incarnation),
         age_text(member.age),
         tags_text(member.tags),
     )
+
+
+def _state_text(member: schema.Member) -> str:
+    """The state, or what keeps an alive member from taking work."""
+    return member.readiness if member.state == "alive" and member.readiness != "ready" else member.state
 
 
 def _local_time(moment: datetime) -> str:

@@ -6,13 +6,22 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TextIO, TypeVar, cast
 
 from shoal.config import ClusterConfig
-from shoal.events import Event, MemberFailed, MemberJoined, MemberLeft, MemberRecovered, MemberSuspected, MemberUpdated
+from shoal.events import (
+    Event,
+    MemberFailed,
+    MemberJoined,
+    MemberLeft,
+    MemberReadinessChanged,
+    MemberRecovered,
+    MemberSuspected,
+    MemberUpdated,
+)
 from shoal.sim.invariants import AT_REST, DURING, Invariant, InvariantViolated, Moment, View, Violation
 from shoal.sim.network import CALM, Cut, Link, Network, StreamMode, Traffic
 from shoal.sim.node import Observation, SimNode, SimulationError, World
 from shoal.sim.scheduler import Scheduler
 from shoal.sim.trace import TraceWriter
-from shoal.types import Address, Member, MemberState, NodeId, NodeInfo
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness
 from shoal.wire.dialect import Dialect
 from shoal.wire.messages import SyncRecord, SyncRequest
 from shoal.wire.native import NativeDialect
@@ -20,7 +29,15 @@ from shoal.wire.native import NativeDialect
 __all__ = ["SimCluster"]
 
 _E = TypeVar("_E", bound=Event)
-_ABOUT_A_MEMBER = (MemberJoined, MemberSuspected, MemberRecovered, MemberUpdated, MemberFailed, MemberLeft)
+_ABOUT_A_MEMBER = (
+    MemberJoined,
+    MemberSuspected,
+    MemberRecovered,
+    MemberUpdated,
+    MemberReadinessChanged,
+    MemberFailed,
+    MemberLeft,
+)
 _PORT = 7946
 _LONG_AGO = 60.0  # seconds: what everybody knows, nobody gossips
 _PEACEFUL_LOSS = 0.1  # above it a goodbye may be missed by some
@@ -75,6 +92,7 @@ class SimCluster:
             trace=TraceWriter(trace) if trace is not None else None,
         )
         self._leavers: set[NodeId] = set()
+        self._drained: set[NodeId] = set()
         self._moment = Moment(0.0)
         self._checked = 0  # how many observations went into moments
         self._check_every = check_every
@@ -150,6 +168,7 @@ class SimCluster:
         """Kill a node's process; `silent` takes its machine off the network."""
         node = self.node(name)
         self._leavers.discard(node.id)
+        self._drained.discard(node.id)
         node.crash(silent=silent)
 
     def restart(self, name: str, *, clock_step: float = 0.0) -> None:
@@ -164,6 +183,13 @@ class SimCluster:
         if self._is_peaceful():
             self._leavers.add(node.id)
         node.leave()
+
+    def drain(self, name: str) -> None:
+        """Let a node say that it takes nothing new."""
+        node = self.node(name)
+        if self._is_calm():
+            self._drained.add(node.id)
+        node.set_readiness(Readiness.DRAINING)
 
     # Faults of nodes
 
@@ -329,6 +355,7 @@ class SimCluster:
             },
             incarnations={id: own for node in self.nodes.values() for id, own in node.incarnations.items()},
             leavers=frozenset(self._leavers),
+            retired=frozenset(self._drained.difference(node.id for node in self.nodes.values() if node.is_up)),
         )
 
     def _view(self, node: SimNode, events: Iterable[Event]) -> View:
@@ -370,17 +397,21 @@ class SimCluster:
 
     def _is_peaceful(self) -> bool:
         """Whether nothing keeps a goodbye from being heard by all."""
+        return self.converged() and self._is_calm()
+
+    def _is_calm(self) -> bool:
+        """Whether no fault keeps members from hearing each other."""
         network = self.network
         return (
-            self.converged()
-            and not network.cuts
+            not network.cuts
             and (1 - network.loss) * (1 - network.link.loss) >= 1 - _PEACEFUL_LOSS
             and all(node.is_well for node in self.members())
         )
 
     def _disturb(self) -> None:
-        """A fault begins: whoever left shortly before may not be heard by all."""
+        """A fault begins: whoever left or drained shortly before may not be heard by all."""
         self._leavers.clear()
+        self._drained.clear()
 
     def _require(self, names: Iterable[str]) -> None:
         for name in names:
@@ -388,7 +419,7 @@ class SimCluster:
 
 
 def _record(member: Member) -> SyncRecord:
-    info = NodeInfo(member.name, member.id, member.address, member.tags)
+    info = NodeInfo(member.name, member.id, member.address, member.tags, member.readiness)
     return SyncRecord(info, member.state, member.incarnation, age=_LONG_AGO)
 
 

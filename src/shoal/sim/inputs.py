@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from shoal.swim.core import Swim
-from shoal.types import Address, NodeId, Tags
+from shoal.types import Address, NodeId, Readiness, Tags
 
 __all__ = [
     "DOORS",
@@ -18,6 +18,7 @@ __all__ = [
     "Receive",
     "ReceiveStream",
     "Send",
+    "SetReadiness",
     "SetTags",
     "Start",
     "StreamFailed",
@@ -159,6 +160,18 @@ class SetTags:
 
 
 @dataclass(slots=True)
+class SetReadiness:
+    """The user says whether the node wants work."""
+
+    door: ClassVar[str] = "set_readiness"
+    readiness: Readiness
+
+    def apply(self, core: Swim, now: float) -> None:
+        """Publish it."""
+        core.set_readiness(self.readiness, now)
+
+
+@dataclass(slots=True)
 class Broadcast:
     """The user has bytes for everybody."""
 
@@ -187,7 +200,7 @@ DOORS: dict[str, type[Input]] = {
     kind.door: kind
     for kind in (
         Receive, ReceiveStream, StreamReplied, StreamFailed, StreamRefused, Advance, Start, Join, Leave, SetTags,
-        Broadcast, Send,
+        SetReadiness, Broadcast, Send,
     )
 }  # fmt: skip
 """The inputs by the name of their door."""

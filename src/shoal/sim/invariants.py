@@ -20,6 +20,7 @@ from shoal.events import (
     MemberFailed,
     MemberJoined,
     MemberLeft,
+    MemberReadinessChanged,
     MemberRecovered,
     MemberSuspected,
     MemberUpdated,
@@ -45,6 +46,7 @@ __all__ = [
     "only_owners_raise_incarnations",
     "precedence_holds",
     "replies_never_storm",
+    "retired_nodes_are_not_selected",
     "tables_keep_their_bounds",
     "views_agree",
 ]
@@ -88,6 +90,8 @@ class Moment:
     """Of every run that there ever was, the incarnation that the run itself stood at, at last."""
     leavers: frozenset[NodeId] = frozenset()
     """Runs that said goodbye while everything was well, and nothing has disturbed the cluster since."""
+    retired: frozenset[NodeId] = frozenset()
+    """Runs that were drained in calm and run no more, and nothing has disturbed the cluster since."""
 
 
 Invariant = Callable[[Moment, Moment], Iterator[str]]
@@ -203,6 +207,7 @@ _LEGAL: dict[type[Event], tuple[tuple[_Phase, ...], _Phase | None]] = {
     MemberSuspected: ((_Phase.ALIVE,), _Phase.SUSPECT),
     MemberRecovered: ((_Phase.SUSPECT,), _Phase.ALIVE),
     MemberUpdated: (_PRESENT, None),
+    MemberReadinessChanged: (_PRESENT, None),
     MemberFailed: (_PRESENT, _Phase.GONE),
     MemberLeft: (_PRESENT, _Phase.GONE),
 }
@@ -231,7 +236,15 @@ def events_tell_the_view(before: Moment, after: Moment) -> Iterator[str]:
                 yield f"{view.observer} was told that {id} is {told.value} and holds it {held.value}"
 
 
-MemberEvent = MemberJoined | MemberSuspected | MemberRecovered | MemberUpdated | MemberFailed | MemberLeft
+MemberEvent = (
+    MemberJoined
+    | MemberSuspected
+    | MemberRecovered
+    | MemberUpdated
+    | MemberReadinessChanged
+    | MemberFailed
+    | MemberLeft
+)
 
 
 def _phase(member: Member | None) -> _Phase:
@@ -254,6 +267,16 @@ def leavers_are_never_reported_failed(_before: Moment, after: Moment) -> Iterato
         for event in failures:
             if event.member.id in after.leavers and event.evidence.reason is not VerdictReason.REPLACED:
                 yield f"{view.observer} saw {event.member.name} fail, which left: {event.evidence}"
+
+
+def retired_nodes_are_not_selected(_before: Moment, after: Moment) -> Iterator[str]:
+    """Whoever was drained before it stopped is given no work by anybody from then on."""
+    if not after.retired:
+        return
+    for view in after.views.values():
+        for id in after.retired & view.members.keys():
+            if view.members[id].is_available:
+                yield f"{view.observer} would give work to {view.members[id].name}, which was drained and runs no more"
 
 
 def broadcasts_arrive_once(_before: Moment, after: Moment) -> Iterator[str]:
@@ -329,6 +352,7 @@ DURING: tuple[Invariant, ...] = (
     names_and_addresses_have_one_live_run,
     events_tell_the_view,
     leavers_are_never_reported_failed,
+    retired_nodes_are_not_selected,
     datagrams_keep_their_limit,
     tables_keep_their_bounds,
     replies_never_storm,

@@ -21,7 +21,7 @@ from shoal.sim.streams import REFUSED, Stream, open_stream
 from shoal.sim.trace import Birth, TraceWriter
 from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram, Output, StreamExchange
-from shoal.types import Address, Member, NodeId, NodeInfo, Tags
+from shoal.types import Address, Member, NodeId, NodeInfo, Readiness, Tags
 from shoal.wire.dialect import Dialect
 
 __all__ = ["EPOCH_MS", "Observation", "SimNode", "SimulationError", "World"]
@@ -265,6 +265,10 @@ class SimNode:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Publish tags."""
         self._command(inputs.SetTags(Tags(tags)))
+
+    def set_readiness(self, readiness: Readiness) -> None:
+        """Publish whether it wants work."""
+        self._command(inputs.SetReadiness(readiness))
 
     def broadcast(self, payload: bytes) -> None:
         """Send bytes to everybody."""

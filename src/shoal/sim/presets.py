@@ -193,12 +193,15 @@ def _join_storm(setting: Setting) -> tuple[Step, ...]:
     return (steps.Start(first), steps.Wait(10.0), steps.StartAll(), steps.Agree(setting.bound, stay=5.0))
 
 
-def _rolling_restart(setting: Setting, *, batches: float = 8, pause: float = 8.0) -> tuple[Step, ...]:
+def _rolling_restart(
+    setting: Setting, *, batches: float = 8, grace: float = 2.0, pause: float = 8.0
+) -> tuple[Step, ...]:
     drawn = list(setting.quiesce())
     size = math.ceil(len(setting.names) / batches)
     for first in range(0, len(setting.names), size):
         batch = setting.names[first : first + size]
-        drawn += [*map(steps.Leave, batch), steps.Wait(pause), *map(steps.Restart, batch), steps.Wait(pause / 4)]
+        drawn += [*map(steps.Drain, batch), steps.Wait(grace), *map(steps.Leave, batch), steps.Wait(pause)]
+        drawn += [*map(steps.Restart, batch), steps.Wait(pause / 4)]
     return (*drawn, steps.Agree(setting.bound, stay=5.0))
 
 
@@ -232,7 +235,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         Preset("lifeguard-threshold", "some nodes' I/O blocks once (Lifeguard)", 128, _lifeguard_threshold),
         Preset("lifeguard-interval", "some nodes' I/O blocks again and again (Lifeguard)", 128, _lifeguard_interval),
         Preset("join-storm", "all join at once through one seed", 32, _join_storm, formed=False),
-        Preset("rolling-restart", "all nodes leave and come back, batch by batch", 32, _rolling_restart),
+        Preset("rolling-restart", "all nodes drain, leave and come back, batch by batch", 32, _rolling_restart),
         Preset("rack-loss", "many machines vanish at once", 32, _rack_loss),
         Preset("gc-pauses", "processes stop for seconds, and go on", 32, _gc_pauses),
     )

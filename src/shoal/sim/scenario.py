@@ -149,6 +149,7 @@ class _Generator:
             (1, self._clock_rate),
             (2, self._set_tags),
             (2, self._broadcast),
+            (1, self._drain),
         )
 
     def scenario(self, faults: int) -> Scenario:
@@ -298,3 +299,7 @@ class _Generator:
     def _broadcast(self) -> Step | None:
         name = self._one_of(self._running)
         return steps.Broadcast(name, f"news {self._drawn}".encode()) if name is not None else None
+
+    def _drain(self) -> Step | None:
+        name = self._one_of(self._running)
+        return steps.Drain(name) if name is not None else None

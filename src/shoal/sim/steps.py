@@ -17,6 +17,7 @@ __all__ = [
     "ClockRate",
     "Crash",
     "Cut",
+    "Drain",
     "Freeze",
     "Heal",
     "Leave",
@@ -128,6 +129,20 @@ class Leave:
 
     def __str__(self) -> str:
         return f"{self.node} leaves"
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """A node says that it takes nothing new."""
+
+    node: str
+
+    def apply(self, cluster: SimCluster) -> None:
+        """Let it say so."""
+        cluster.drain(self.node)
+
+    def __str__(self) -> str:
+        return f"{self.node} drains"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from shoal.events import Event
 from shoal.sim.inputs import DOORS, Input
 from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram, Output
-from shoal.types import Address, NodeId, NodeInfo, Tags
+from shoal.types import Address, NodeId, NodeInfo, Readiness, Tags
 from shoal.wire.dialect import Dialect
 from shoal.wire.native import NativeDialect
 
@@ -184,4 +184,5 @@ _FROM_JSON: dict[Any, Callable[[Any], object]] = {
     Address: Address.parse,
     tuple[Address, ...]: lambda texts: tuple(map(Address.parse, texts)),
     Tags: Tags,
+    Readiness: Readiness,
 }

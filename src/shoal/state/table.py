@@ -15,7 +15,7 @@ from typing import Final
 from shoal.state.digest import ViewDigest
 from shoal.state.precedence import incarnation_of, state_of
 from shoal.state.ring import Ring
-from shoal.types import Address, Member, MemberState, NodeId, NodeInfo
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness
 
 __all__ = ["MemberTable"]
 
@@ -227,7 +227,7 @@ class MemberTable:
                 incarnation=incarnation_of(belief),
                 tags=info.tags,
                 since=self._since[slot],
-                stalled=slot in self._stalled,
+                readiness=Readiness.STALLED if slot in self._stalled else info.readiness,
             )
             self._values[slot] = value
         return value

@@ -41,7 +41,7 @@ from shoal.swim.probe_schedule import ProbeSchedule
 from shoal.swim.prober import Prober
 from shoal.swim.stats import Drop, Stats
 from shoal.swim.sync import Sync
-from shoal.types import Address, Member, MemberState, NodeId, NodeInfo
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness
 from shoal.wire.dialect import DecodeError, Dialect
 from shoal.wire.messages import Ack, Gossip, Message, Nack, Ping, PingRequest, SyncRequest, UserMessage
 
@@ -200,6 +200,15 @@ class Swim:
         self._membership.own.set_tags(tags, now)
         self._follow_up(now)
 
+    def set_readiness(self, readiness: Readiness, now: float) -> None:
+        """Publish whether this node wants work; it has spread once `record_is_spread`.
+
+        Raises `ClosedError` after `leave`.
+        """
+        self._refuse_when_leaving("publish its readiness")
+        self._membership.own.set_readiness(readiness, now)
+        self._follow_up(now)
+
     def declare_stall(self, seconds: float, now: float) -> None:
         """Say that this node will not answer for up to `seconds`, so that nobody declares it dead; 0: it is back.
 
@@ -294,6 +303,11 @@ class Swim:
     def stall_is_spread(self) -> bool:
         """Whether the last word of `declare_stall` went out as often as any update does, or nobody is there."""
         return self._membership.own.stall_is_spread
+
+    @property
+    def record_is_spread(self) -> bool:
+        """Whether this node's tags and readiness went out as often as any update does, or nobody is there."""
+        return self._membership.own.is_spread
 
     @property
     def has_left(self) -> bool:

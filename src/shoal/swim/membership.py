@@ -8,7 +8,7 @@ die (`deaths`).
 
 from __future__ import annotations
 
-from shoal.events import MemberJoined, MemberRecovered, MemberUpdated, NameConflict
+from shoal.events import MemberJoined, MemberReadinessChanged, MemberRecovered, MemberUpdated, NameConflict
 from shoal.state.precedence import incarnation_of, pack, supersedes
 from shoal.swim.accusations import Accusations
 from shoal.swim.broadcasts import Broadcasts
@@ -150,7 +150,7 @@ class Membership:
 
     def _renew(self, slot: int, info: NodeInfo, incarnation: int, now: float) -> None:
         """The owner's newer word about a run in the table: a refutation, a return from the dead, or new tags."""
-        known, was = self._table.info(slot), self._table.state(slot)
+        known, was = self._table.member(slot), self._table.state(slot)
         if not self._claims.may_take_address(info.address, info.id):
             return
         self.deaths.acquit(slot, now)
@@ -166,6 +166,8 @@ class Membership:
             self._tell(MemberJoined(member))
         if was.is_present and known.tags != info.tags:
             self._tell(MemberUpdated(member, known.tags))
+        if was.is_present and known.readiness is not member.readiness:
+            self._tell(MemberReadinessChanged(member, known.readiness))
 
     # Gone, or away for a while
 

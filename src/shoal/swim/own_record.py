@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from shoal.errors import MessageTooLargeError
-from shoal.events import HealthReason, MemberUpdated
+from shoal.events import HealthReason, MemberReadinessChanged, MemberUpdated
 from shoal.state.precedence import MAX_INCARNATION, pack
 from shoal.swim.context import Context
 from shoal.swim.gossip_queue import Priority
 from shoal.swim.news import News, stall_key
 from shoal.swim.stalls import Stalls
 from shoal.swim.stats import Drop
-from shoal.types import Member, MemberState, NodeId, NodeInfo, Tags
+from shoal.types import Member, MemberState, NodeId, NodeInfo, Readiness, Tags
 from shoal.wire.messages import Alive, Left, Stall
 
 __all__ = ["OwnRecord"]
@@ -57,14 +58,14 @@ class OwnRecord:
         if slot is None:  # Superseded: the row of our name belongs to the newer run.
             state = MemberState.LEFT if self.is_leaving else MemberState.ALIVE
             info = self.info
-            return Member(info.name, info.id, info.address, state, self.incarnation, info.tags, since=0.0)
+            return Member(info.name, info.id, info.address, state, self.incarnation, info.tags, 0.0, info.readiness)
         return self._table.member(slot)
 
     # Commands
 
     def set_tags(self, tags: Mapping[str, str], now: float) -> None:
         """Publish other tags; raises `MessageTooLargeError` when they exceed their limit."""
-        info = NodeInfo(self.info.name, self.id, self.info.address, Tags(tags))
+        info = replace(self.info, tags=Tags(tags))
         if info.tags == self.info.tags:
             return
         self._check_size(info)
@@ -74,6 +75,23 @@ class OwnRecord:
             self._table.set_info(slot, info)
             self._raise_incarnation(self.incarnation, now)
             self._tell(MemberUpdated(self.member, previous))
+
+    def set_readiness(self, readiness: Readiness, now: float) -> None:
+        """Publish whether this node wants work; that has spread once `is_spread`."""
+        if readiness is self.info.readiness:
+            return
+        previous, self.info = self.member.readiness, replace(self.info, readiness=readiness)
+        slot = self._table.slot_of(self.id)
+        if slot is not None:
+            self._table.set_info(slot, self.info)
+            self._raise_incarnation(self.incarnation, now, Priority.CRITICAL)
+            if self.member.readiness is not previous:
+                self._tell(MemberReadinessChanged(self.member, previous))
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether our last word went out as often as any update does, or nobody is there to hear it."""
+        return not self._news.is_waiting(self.id) or self._table.present_count <= 1
 
     def leave(self, now: float) -> None:
         """Say goodbye; it has spread once `goodbye_is_spread`."""
@@ -131,7 +149,7 @@ class OwnRecord:
     def renew(self, above: NodeId, now: float) -> None:
         """Become a new run of our name, with an id higher than `above`, so that every view takes us for the latest."""
         self._drop_row()
-        self.info = NodeInfo(self.info.name, NodeId.mint_after(above, self._random), self.info.address, self.info.tags)
+        self.info = replace(self.info, id=NodeId.mint_after(above, self._random))
         self.incarnation = 0
         self._stats.renewals += 1
         self._table.add(self.info, pack(0, MemberState.ALIVE), now)

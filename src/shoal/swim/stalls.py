@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from shoal.events import MemberReadinessChanged
 from shoal.swim.context import Context
 from shoal.swim.gossip_queue import Priority
 from shoal.swim.news import News, stall_key
 from shoal.swim.timers import Timer
-from shoal.types import NodeId
+from shoal.types import NodeId, Readiness
 from shoal.wire.messages import Stall
 
 __all__ = ["Stalls"]
@@ -33,13 +34,14 @@ class _Open:
 class Stalls:
     """Who is in a declared stall, and until when at most."""
 
-    __slots__ = ("_longest", "_news", "_numbers", "_open", "_table", "_timers")
+    __slots__ = ("_longest", "_news", "_numbers", "_open", "_table", "_tell", "_timers")
 
     def __init__(self, context: Context, news: News) -> None:
         self._news = news
         self._longest = context.config.max_stall
         self._table = context.table
         self._timers = context.timers
+        self._tell = context.events.append
         self._open: dict[NodeId, _Open] = {}
         self._numbers: dict[NodeId, int] = {}
 
@@ -61,12 +63,14 @@ class Stalls:
         self._numbers[stall.id] = stall.number
         if len(self._numbers) > _MAX_NUMBERS:
             del self._numbers[next(iter(self._numbers))]
+        before = self._readiness(stall.id)
         self.end(stall.id)
         seconds = min(stall.seconds, self._longest)
         if seconds > 0:
             until = now + seconds
             self._open[stall.id] = _Open(until, self._timers.at(until, partial(self._run_out, stall.id)))
             self._show(stall.id, is_stalled=True)
+        self._tell_change(stall.id, before)
         return True
 
     def defend(self, id: NodeId, now: float) -> None:
@@ -84,6 +88,17 @@ class Stalls:
 
     def _run_out(self, id: NodeId, _now: float) -> None:
         self.end(id)
+        self._tell_change(id, Readiness.STALLED)
+
+    def _readiness(self, id: NodeId) -> Readiness | None:
+        slot = self._table.slot_of(id)
+        return None if slot is None else self._table.member(slot).readiness
+
+    def _tell_change(self, id: NodeId, before: Readiness | None) -> None:
+        """Of a run that goes on; one that ends is told of in other ways."""
+        slot = self._table.slot_of(id)
+        if slot is not None and before is not None and (member := self._table.member(slot)).readiness is not before:
+            self._tell(MemberReadinessChanged(member, before))
 
     def _show(self, id: NodeId, *, is_stalled: bool) -> None:
         slot = self._table.slot_of(id)

@@ -12,7 +12,7 @@ from ipaddress import IPv6Address
 from struct import Struct
 from typing import Final
 
-from shoal.types import Address, NodeId, NodeInfo, Tags, is_host_name, is_node_name
+from shoal.types import Address, NodeId, NodeInfo, Readiness, Tags, is_host_name, is_node_name
 from shoal.wire.dialect import DecodeError, Flaw
 from shoal.wire.varint import read_varint, write_varint
 
@@ -29,18 +29,19 @@ __all__ = [
 
 MAX_TAG_BYTES: Final = 32_768
 """Bytes. Largest encoded tag set; so no key or value is longer either."""
-MIN_INFO_SIZE: Final = 24
+MIN_INFO_SIZE: Final = 25
 """Bytes. A node's info with a host of one letter, a name of one letter and no tags."""
 
 _HOST_NAME: Final = 0
 _IPV4: Final = 4
 _IPV6: Final = 6
 
-_ID = Struct(">16s")
+_OWNER = Struct(">16sB")
 _PORT = Struct(">H")
 _V4 = Struct(">B4BH")
 _V6 = Struct(">B16sH")
 _NO_TAGS: Final = Tags()
+_READINESS: Final = {int(readiness): readiness for readiness in Readiness}
 
 
 def write_address(address: Address) -> bytes:
@@ -87,19 +88,23 @@ def _read_host_name(data: bytes, position: int) -> tuple[str, int]:
 def write_info(info: NodeInfo) -> bytes:
     """Who a node is, where it is, and what it says of itself."""
     name = info.name.encode()
-    return b"".join((info.id, write_address(info.address), bytes((len(name),)), name, write_tags(info.tags)))
+    owner = _OWNER.pack(info.id, info.readiness)
+    return b"".join((owner, write_address(info.address), bytes((len(name),)), name, write_tags(info.tags)))
 
 
 def read_info(data: bytes, position: int) -> tuple[NodeInfo, int]:
     """Who a node is, where it is, and what it says of itself."""
-    (node_id,) = _ID.unpack_from(data, position)
-    address, position = read_address(data, position + NodeId.SIZE)
+    node_id, number = _OWNER.unpack_from(data, position)
+    readiness = _READINESS.get(number)
+    if readiness is None:
+        raise DecodeError(Flaw.BAD_VALUE)
+    address, position = read_address(data, position + _OWNER.size)
     raw, position = read_bytes(data, position + 1, data[position])
     name = raw.decode()
     if not is_node_name(name):
         raise DecodeError(Flaw.BAD_VALUE)
     tags, position = _read_tags(data, position)
-    return NodeInfo(name, NodeId(node_id), address, tags), position
+    return NodeInfo(name, NodeId(node_id), address, tags, readiness), position
 
 
 def write_tags(tags: Mapping[str, str]) -> bytes:
