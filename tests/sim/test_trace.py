@@ -99,3 +99,14 @@ def test_a_run_is_the_same_with_and_without_a_trace() -> None:
 
     assert traced.observations == plain.observations
     assert traced.network.dropped == plain.network.dropped
+
+
+def test_the_trace_of_a_formed_cluster_can_be_replayed() -> None:
+    trace = StringIO()
+    cluster = SimCluster(nodes=4, formed=True, trace=trace)
+    cluster.start_all()
+    cluster.run(5)
+
+    *_, last = replay(trace.getvalue().splitlines())
+
+    assert len(last.core.members()) == 4

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from math import ceil
 from typing import TextIO, TypeVar, cast
 
 from shoal.config import ClusterConfig
@@ -16,14 +18,14 @@ from shoal.events import (
     MemberSuspected,
     MemberUpdated,
 )
+from shoal.sim.formation import pack_members
 from shoal.sim.invariants import AT_REST, DURING, Invariant, InvariantViolated, Moment, View, Violation
 from shoal.sim.network import CALM, Cut, Link, Network, StreamMode, Traffic
 from shoal.sim.node import Observation, SimNode, SimulationError, World
 from shoal.sim.scheduler import Scheduler
 from shoal.sim.trace import TraceWriter
-from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness
+from shoal.types import Address, MemberState, NodeId, Readiness
 from shoal.wire.dialect import Dialect
-from shoal.wire.messages import SyncRecord, SyncRequest
 from shoal.wire.native import NativeDialect
 
 __all__ = ["SimCluster"]
@@ -39,7 +41,7 @@ _ABOUT_A_MEMBER = (
     MemberLeft,
 )
 _PORT = 7946
-_LONG_AGO = 60.0  # seconds: what everybody knows, nobody gossips
+_MOST_ROWS = 100_000  # that a check looks at: 316 whole views of 316 members, or 10 of 10,000
 _PEACEFUL_LOSS = 0.1  # above it a goodbye may be missed by some
 
 
@@ -71,9 +73,10 @@ class SimCluster:
     ) -> None:
         """Make the nodes; `start_all` starts them.
 
-        `seeds` is how many of the first nodes all others join through. `formed` fills the tables at the start instead,
-        by one state sync each, for large clusters. Invariants are checked every `check_every` virtual seconds (None:
-        only by `check`). `trace` gets every input of every core as a line of JSON.
+        `seeds` is how many of the first nodes all others join through. `formed` lets them know each other from the
+        start instead, at a cost that large clusters can pay. Invariants are checked every `check_every` virtual seconds
+        (None: only by `check`); above 316 nodes those that compare tables look at some of the nodes, always the same.
+        `trace` gets every input of every core as a line of JSON.
         """
         self.seed = seed
         self.config = config or ClusterConfig.lan()
@@ -96,6 +99,7 @@ class SimCluster:
         self._moment = Moment(0.0)
         self._checked = 0  # how many observations went into moments
         self._check_every = check_every
+        self._watch_each = max(1, ceil(nodes * nodes / _MOST_ROWS))
         self._seeds = tuple(_address(index) for index in range(min(seeds, nodes)))
         for _ in range(nodes):
             self.add_node()
@@ -349,8 +353,10 @@ class SimCluster:
         return Moment(
             time=self.now,
             views={
-                node.name: self._view(node, events.get((node.name, node.run), ()))
-                for node in self.nodes.values()
+                node.name: self._view(
+                    node, events.get((node.name, node.run), ()), is_whole=index % self._watch_each == 0
+                )
+                for index, node in enumerate(self.nodes.values())
                 if node.is_up
             },
             incarnations={id: own for node in self.nodes.values() for id, own in node.incarnations.items()},
@@ -358,18 +364,19 @@ class SimCluster:
             retired=frozenset(self._drained.difference(node.id for node in self.nodes.values() if node.is_up)),
         )
 
-    def _view(self, node: SimNode, events: Iterable[Event]) -> View:
+    def _view(self, node: SimNode, events: Iterable[Event], *, is_whole: bool) -> View:
         core, old = node.core, self._moment.views.get(node.name)
         if old is not None and (old.run, old.generation) == (node.run, core.generation):
             members = old.members
         else:
-            members = {member.id: member for member in core.members()}
+            members = {member.id: member for member in (core.members() if is_whole else (core.local,))}
         return View(
             observer=node.name,
             run=node.run,
             id=node.id,
             config=node.config,
             members=members,
+            is_whole=is_whole,
             generation=core.generation,
             events=tuple(events),
             is_member=node.is_member,
@@ -383,17 +390,15 @@ class SimCluster:
     # Helpers
 
     def _form(self, nodes: list[SimNode]) -> None:
-        """Tell every node of all others, as a peer's state sync would; what its user sees of that is not kept."""
-        if len(nodes) < 2:
-            return
-        dialect = self._world.dialect(self.config.cluster)
-        records = [_record(node.core.local) for node in nodes]
-        for sender, receivers in ((nodes[0], nodes[1:]), (nodes[1], nodes[:1])):
-            request = dialect.encode(SyncRequest(0, 0, sender.id, records))
-            for receiver in receivers:
-                receiver.stream(request, sender.address, _hang_up)
-                self.observations.clear()
-        self._moment = self._look(0)
+        """Let all nodes know each other, without events."""
+        names = Counter(node.known_as for node in nodes)
+        for name, count in names.items():
+            if count > 1:
+                raise SimulationError(f"{count} nodes claim the name {name!r}: start all but one of them later")
+        members = pack_members(self.config.cluster, (node.core.local for node in nodes))
+        for node in nodes:
+            node.form(self.config.cluster, members)
+        self._moment = self._look(len(self.observations))
 
     def _is_peaceful(self) -> bool:
         """Whether nothing keeps a goodbye from being heard by all."""
@@ -418,18 +423,9 @@ class SimCluster:
             self.node(name)
 
 
-def _record(member: Member) -> SyncRecord:
-    info = NodeInfo(member.name, member.id, member.address, member.tags, member.readiness)
-    return SyncRecord(info, member.state, member.incarnation, age=_LONG_AGO)
-
-
 def _holds_alive(observer: SimNode, id: NodeId) -> bool:
     member = observer.core.member(id)
     return member is not None and member.state is MemberState.ALIVE
-
-
-def _hang_up(_reply: bytes | None) -> None:
-    """Nobody waits for the answer to the state sync that forms a cluster."""
 
 
 def _address(index: int) -> Address:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from shoal.sim.formation import formed_view
 from shoal.swim.core import Swim
 from shoal.types import Address, NodeId, Readiness, Tags
 
@@ -12,6 +13,7 @@ __all__ = [
     "DOORS",
     "Advance",
     "Broadcast",
+    "Form",
     "Input",
     "Join",
     "Leave",
@@ -125,6 +127,20 @@ class Start:
 
 
 @dataclass(slots=True)
+class Form:
+    """The cluster has been there for long: the core knows everybody from the start."""
+
+    door: ClassVar[str] = "form"
+    cluster: str
+    members: bytes
+    """All of them, packed."""
+
+    def apply(self, core: Swim, now: float) -> None:
+        """Let it know them."""
+        core.adopt(formed_view(self.cluster, self.members, now))
+
+
+@dataclass(slots=True)
 class Join:
     """The user names members to join through."""
 
@@ -199,7 +215,7 @@ class Send:
 DOORS: dict[str, type[Input]] = {
     kind.door: kind
     for kind in (
-        Receive, ReceiveStream, StreamReplied, StreamFailed, StreamRefused, Advance, Start, Join, Leave, SetTags,
+        Receive, ReceiveStream, StreamReplied, StreamFailed, StreamRefused, Advance, Start, Form, Join, Leave, SetTags,
         SetReadiness, Broadcast, Send,
     )
 }  # fmt: skip

@@ -63,6 +63,8 @@ class View:
     config: ClusterConfig
     members: Mapping[NodeId, Member]
     """Everyone it knows, tombstones too. The same object as in an earlier moment if nothing changed since."""
+    is_whole: bool = True
+    """Whether `members` is the whole view; in large clusters it is, for most observers, their own row alone."""
     generation: int = 0
     """Rises with every change of `members`."""
     events: Sequence[Event] = ()
@@ -222,7 +224,7 @@ def events_tell_the_view(before: Moment, after: Moment) -> Iterator[str]:
         old = before.views.get(name)
         if old is not None and old.run != view.run:
             old = None
-        if old is not None and old.members is view.members and not view.events:
+        if not view.is_whole or (old is not None and old.members is view.members and not view.events):
             continue
         known = old.members if old is not None else {}
         own = {view.id, old.id if old is not None else view.id}
@@ -334,6 +336,8 @@ def views_agree(_before: Moment, after: Moment) -> Iterator[str]:
     members = {view.id: view for view in after.views.values() if view.is_member}
     digests = Counter(view.digest for view in members.values())
     for view in members.values():
+        if not view.is_whole:
+            continue
         alive = {id for id, member in view.members.items() if member.state is MemberState.ALIVE}
         present = {id for id, member in view.members.items() if member.state.is_present}
         for id in sorted(members.keys() - alive):

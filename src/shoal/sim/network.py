@@ -258,15 +258,15 @@ class Network:
 
     def send(self, sender: Host, data: bytes, address: Address) -> None:
         """Send a datagram; it arrives once, twice or never."""
-        traffic = sender.traffic
+        traffic, size = sender.traffic, len(data)
         traffic.datagrams_out += 1
-        traffic.bytes_out += len(data)
-        traffic.largest_datagram = max(traffic.largest_datagram, len(data))
+        traffic.bytes_out += size
+        traffic.largest_datagram = max(traffic.largest_datagram, size)
         receiver = self._by_address.get(address)
         if receiver is None:
             self.dropped[Drop.NO_HOST] += 1
             return
-        queued = sender.transmit(len(data), self.scheduler.now, patient=False)
+        queued = 0.0 if sender.rate is None else sender.transmit(size, self.scheduler.now, patient=False)
         if queued is None:
             self.dropped[Drop.CONGESTED] += 1
             return
@@ -291,6 +291,7 @@ class Network:
         if receiver.port is None:
             self.dropped[Drop.NO_PORT] += 1
             return
-        receiver.traffic.datagrams_in += 1
-        receiver.traffic.bytes_in += len(data)
+        traffic = receiver.traffic
+        traffic.datagrams_in += 1
+        traffic.bytes_in += len(data)
         receiver.port.datagram(data, source)

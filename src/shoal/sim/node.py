@@ -223,6 +223,10 @@ class SimNode:
             return NodeId.mint_after(self._last_id, random)
         return id
 
+    def form(self, cluster: str, members: bytes) -> None:
+        """Know these members from the start; see `shoal.sim.formation`."""
+        self._feed(inputs.Form(cluster, members))
+
     def crash(self, *, silent: bool = False) -> None:
         """Kill the process; `silent` takes the machine off the network, so that streams to it hang, not refused."""
         self._require_running()
@@ -330,7 +334,8 @@ class SimNode:
     def _now(self) -> float:
         """The node's monotonic clock; equal to virtual time as long as its rate is 1."""
         virtual, clock = self._anchor
-        self._clock = max(self._clock, clock + (self._world.scheduler.now - virtual) * self.clock_rate)
+        now = clock + (self._world.scheduler.now - virtual) * self.clock_rate
+        self._clock = max(self._clock, now)
         return self._clock
 
     def _virtual(self, clock: float) -> float:
@@ -347,11 +352,14 @@ class SimNode:
 
     def datagram(self, data: bytes, source: Address) -> None:
         """A datagram arrived."""
-        if self._must_wait and self._waiting_datagrams >= self.inbox_limit:
+        must_wait = self._must_wait
+        if must_wait and self._waiting_datagrams >= self.inbox_limit:
             self.overflowed += 1
-            return
-        self._waiting_datagrams += 1
-        self._arrived(_Arrival(inputs.Receive(data, source)))
+        elif must_wait or self._inbox or self.cpu_delay:
+            self._waiting_datagrams += 1
+            self._arrived(_Arrival(inputs.Receive(data, source)))
+        else:
+            self._feed(inputs.Receive(data, source))
 
     def stream(self, data: bytes, source: Address, reply: StreamReply) -> None:
         """A stream request arrived."""
@@ -425,12 +433,10 @@ class SimNode:
     def _emit(self, output: Output) -> None:
         if self.is_blocked:
             self._hold(output)
-            return
-        match output:
-            case Datagram():
-                self._world.network.send(self.host, output.data, output.address)
-            case StreamExchange():
-                self._exchange(output)
+        elif isinstance(output, Datagram):
+            self._world.network.send(self.host, output.data, output.address)
+        else:
+            self._exchange(output)
 
     def _exchange(self, exchange: StreamExchange) -> None:
         token = exchange.token

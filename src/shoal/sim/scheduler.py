@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Any
 
 __all__ = ["Scheduler"]
@@ -27,17 +27,18 @@ class Scheduler:
     def at(self, when: float, action: Callable[..., object], *arguments: Any) -> None:
         """Plan `action(*arguments)` for the time `when`; a time in the past means now."""
         self._planned += 1
-        heapq.heappush(self._heap, (max(when, self.now), self._planned, action, arguments))
+        heappush(self._heap, (max(self.now, when), self._planned, action, arguments))
 
     def after(self, delay: float, action: Callable[..., object], *arguments: Any) -> None:
-        """Plan `action(*arguments)` for `delay` seconds from now."""
-        self.at(self.now + delay, action, *arguments)
+        """Plan `action(*arguments)` for `delay` seconds from now, which must not be negative."""
+        self._planned += 1
+        heappush(self._heap, (self.now + delay, self._planned, action, arguments))
 
     def run_to(self, until: float) -> None:
         """Do everything that is due up to and including `until`, then stand there."""
         heap = self._heap
         while heap and heap[0][0] <= until:
-            self.now, _, action, arguments = heapq.heappop(heap)
+            self.now, _, action, arguments = heappop(heap)
             self.steps += 1
             action(*arguments)
         self.now = max(self.now, until)

@@ -33,6 +33,10 @@ class Ring:
         """A member became present."""
         insort(self._ids, id, key=_position)
 
+    def copy_places(self, other: Ring) -> None:
+        """Hold the members of another ring."""
+        self._ids = other._ids.copy()
+
     def remove(self, id: NodeId) -> None:
         """It is present no more."""
         del self._ids[self._index(id)]

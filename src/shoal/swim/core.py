@@ -27,6 +27,7 @@ from typing import Any
 from shoal.config import ClusterConfig
 from shoal.errors import ClosedError, ConfigError, UnknownMemberError
 from shoal.events import Event, HealthReason, LeaveCompleted, MessageReceived, Verdict
+from shoal.state.table import MemberTable
 from shoal.swim.context import Context
 from shoal.swim.exchanges import Exchanges
 from shoal.swim.gossiper import Gossiper
@@ -179,6 +180,16 @@ class Swim:
         """
         self._refuse_when_leaving("join")
         self._joining.join(seeds, now)
+
+    def adopt(self, view: MemberTable) -> None:
+        """Know from the start what `view` holds, which everybody in it knows too, this node's own row included.
+
+        It is copied, without events and without gossip: for simulations of clusters that formed long ago.
+        """
+        self._table.copy_rows(view)
+        self._context.queue.discard(self._membership.id)
+        self._membership.own.is_settled = True
+        self._joining.has_joined = len(view) > 1
 
     def leave(self, now: float) -> None:
         """Say goodbye; wait until `has_left` before going away. Calling it again changes nothing."""
