@@ -10,7 +10,7 @@ import click
 from shoal.errors import ShoalError
 from shoal.types import Address
 
-__all__ = ["address", "agent_option", "http_address", "json_option", "tag"]
+__all__ = ["address", "agent_option", "http_address", "json_option", "read_setting", "setting", "tag"]
 
 _DEFAULT_AGENT: Final = "127.0.0.1:7980"
 
@@ -43,10 +43,20 @@ def _read_tag(text: str) -> tuple[str, str]:
     return key, value
 
 
+def read_setting(text: str) -> tuple[str, str]:
+    """FIELD=VALUE in its two parts; raises `ShoalError`."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ShoalError(f"{text!r} is no setting; write FIELD=VALUE")
+    return name, value
+
+
 address: Final = _reader(Address.parse)
 """Callback: HOST:PORT or [V6]:PORT."""
 http_address: Final = _reader(lambda text: None if text == "none" else Address.parse(text))
 """Callback: the same, or none."""
+setting: Final = _reader(read_setting)
+"""Callback: FIELD=VALUE, for a field of `ClusterConfig`."""
 tag: Final = _reader(_read_tag)
 """Callback: KEY=VALUE; the value may be empty."""
 

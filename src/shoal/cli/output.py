@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import click
@@ -24,6 +25,7 @@ __all__ = [
     "print_json",
     "print_members",
     "print_pairs",
+    "write_text",
 ]
 
 _STATE_STYLES: Final = {
@@ -92,6 +94,14 @@ def print_columns(rows: Sequence[Sequence[str]]) -> None:
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
     """Names and values."""
     print_columns([(f"{name}:", value) for name, value in pairs])
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; raises click's own error when that fails."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"cannot write {path}: {error.strerror}") from error
 
 
 def event_line(event: schema.Event) -> Text:

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import click
 
-from shoal.cli.options import json_option
-from shoal.cli.output import print_json, print_pairs
+from shoal.cli.options import json_option, read_setting, setting
+from shoal.cli.output import print_json, print_pairs, write_text
 from shoal.cli.progress import progress
 from shoal.config import ClusterConfig, Profile
 from shoal.errors import ConfigError, ShoalError
@@ -84,15 +84,8 @@ def _reader(read: Callable[[str], Any]) -> Callable[[click.Context, click.Parame
     return callback
 
 
-def _read_setting(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise ShoalError(f"{text!r} is no setting; write FIELD=VALUE")
-    return name, value
-
-
 def _read_parameter(text: str) -> tuple[str, float]:
-    name, value = _read_setting(text)
+    name, value = read_setting(text)
     try:
         return name, float(value)
     except ValueError:
@@ -130,7 +123,7 @@ def _read_seeds(text: str) -> range:
 @click.option(
     "--set",
     "settings",
-    callback=_reader(_read_setting),
+    callback=setting,
     multiple=True,
     metavar="FIELD=VALUE",
     help="Any setting of a node, such as probe_interval=0.5.",
@@ -192,7 +185,7 @@ def simulate(
     trial = order.trial(chosen[0])
     results = [_run_traced(trial, chosen[0], trace)] if len(chosen) == 1 else _run_all(order, trial, chosen, jobs)
     if plot is not None:
-        _write(plot, svg(f"{_title(order, trial)}, seeds {_span(chosen)}", results))
+        write_text(plot, svg(f"{_title(order, trial)}, seeds {_span(chosen)}", results))
     _report(order, trial, chosen, results, as_json=as_json)
 
 
@@ -314,10 +307,3 @@ def _quantiles(times: Quantiles | None) -> str:
     if times is None:
         return "never"
     return f"{times.p50:.2f} s median, {times.p99:.2f} s 99 %, {times.p999:.2f} s 99.9 %, {times.max:.2f} s at most"
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise click.ClickException(f"cannot write {path}: {error.strerror}") from error
