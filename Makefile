@@ -80,6 +80,11 @@ bench-peers: venv ## bench-steady side by side with other implementations
 	@$(PY) -m pip install --quiet --require-hashes --no-deps -r requirements/bench.lock
 	@$(PY) -m benchmarks.steady
 
+.PHONY: scale
+scale: NODES ?= 10000
+scale: venv ## Run that many real nodes on loopback (NODES=10000)
+	@$(BIN)/shoal bench scale --nodes $(NODES) $(SCALE)
+
 .PHONY: tables
 tables: venv ## Repeat the published experiments in the simulator (about an hour; goes on where it was)
 	@$(PY) -m shoal.study --jobs $(WORKERS)

@@ -32,7 +32,7 @@ FLOORS = (
     Floor(frozenset({"discovery", "health", "store", "telemetry"})),
     Floor(frozenset({"rpc"})),
     Floor(frozenset({"shoal"})),  # the package's own face, which re-exports what users hold
-    Floor(frozenset({"agent", "cli", "study", "demo", "__main__"}), acquainted=True),
+    Floor(frozenset({"agent", "bench", "cli", "study", "demo", "__main__"}), acquainted=True),
 )
 LEVEL = {part: level for level, floor in enumerate(FLOORS) for part in floor.parts}
 

@@ -43,10 +43,12 @@ def test_help_lists_every_command_and_loads_none() -> None:
 
     assert ended.returncode == 0, ended.stderr
     listed = re.findall(r"^  (\w+)  ", ended.stdout.partition("Commands:")[2], re.MULTILINE)
-    assert listed == ["agent", "members", "events", "info", "tags", "join", "leave", "demo", "simulate"]
+    assert listed == ["agent", "members", "events", "info", "tags", "join", "leave", "demo", "simulate", "bench"]
 
 
-@pytest.mark.parametrize("command", ["agent", "members", "events", "info", "tags", "join", "leave", "demo", "simulate"])
+@pytest.mark.parametrize(
+    "command", ["agent", "members", "events", "info", "tags", "join", "leave", "demo", "simulate", "bench"]
+)
 def test_every_command_has_help(command: str) -> None:
     result = run(command, "--help")
 

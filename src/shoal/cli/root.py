@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "leave": _Entry("shoal.cli.leave:leave", "Let the agent say goodbye and end."),
     "demo": _Entry("shoal.cli.demo:demo", "Watch a live cluster form, lose members and heal."),
     "simulate": _Entry("shoal.cli.simulate:simulate", "Run whole clusters on a virtual clock, and see how they fare."),
+    "bench": _Entry("shoal.cli.bench:bench", "Measure real clusters on this machine."),
 }
 
 

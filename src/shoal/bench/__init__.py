@@ -1,0 +1,1 @@
+"""Real clusters on the sockets of loopback, measured: what `shoal bench` runs."""
