@@ -11,6 +11,7 @@ import pytest
 from shoal.config import ClusterConfig
 from shoal.errors import ReceiveError
 from shoal.net.sockets import SocketTransport
+from shoal.net.streams import _Outgoing
 from shoal.types import Address
 from tests.net.receivers import PATIENCE, Recorder, eventually
 
@@ -206,3 +207,28 @@ async def test_a_message_of_megabytes_goes_through(receiver: Recorder) -> None:
 
     assert reply == bytes(size)
     await transport.close()
+
+
+async def test_an_exchange_that_is_cancelled_while_its_stream_closes_disturbs_nobody(
+    server: SocketTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complaints: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, complaint: complaints.append(complaint))
+    abort = _Outgoing.abort
+
+    def abort_and_cancel(connection: _Outgoing) -> None:
+        abort(connection)
+        exchange.cancel()
+
+    monkeypatch.setattr(_Outgoing, "abort", abort_and_cancel)
+    client = SocketTransport(CONFIG)
+    await client.bind()
+    exchange = asyncio.create_task(client.exchange(server.address, b"hello", PATIENCE))
+
+    await asyncio.wait([exchange])
+    await client.close()
+    await eventually(lambda: server.stats.streams_in == 1)
+    await asyncio.sleep(0)
+
+    assert exchange.cancelled()
+    assert not complaints

@@ -243,7 +243,7 @@ class StreamClient:
                 return await connection.reply
             finally:
                 connection.abort()
-                await connection.lost
+                await asyncio.wait([connection.lost])  # which, unlike awaiting it, a cancellation leaves alone
 
     async def close(self) -> None:
         """End what is under way; may be called again."""
