@@ -60,7 +60,9 @@ def test_every_number_has_a_range_around_its_default() -> None:
 @pytest.mark.parametrize("name", RANGES)
 def test_the_docstring_of_a_number_begins_with_its_unit_and_range(name: str) -> None:
     allowed = RANGES[name]
-    unit = {"": "Factor", "of the wait": "Fraction of the wait"}.get(allowed.unit, allowed.unit.capitalize())
+    unit = {"": "Factor", "of the wait": "Fraction of the wait", "of the members": "Fraction of the members"}.get(
+        allowed.unit, allowed.unit.capitalize()
+    )
     expected = rf"{re.escape(f'{unit}, {allowed.low:.15g} to {allowed.high:.15g}')}(\.|, )"
     assert re.match(expected, DOCSTRINGS[name]), f"{DOCSTRINGS[name]!r} does not begin with {expected!r}"
 

@@ -164,6 +164,19 @@ class ClusterConfig:
     doubt_deaths: bool = True
     """Believe a death that others report only after the member had the least suspicion time, as counted here, to
     refute. Off: one report is enough, also that of a member whose own link is bad (SWIM, LG)."""
+    damping: bool = True
+    """Do not rely on members that come and go again and again (after RFC 2439). Off: no return is held against one."""
+    damping_half_life: float = _seconds(60.0, 0.1, _DAY)
+    """Seconds, 0.1 to 86400. In so long half of the penalty for coming and going is forgotten."""
+    damping_suppress: float = _number(1.5, 1.0, 1000.0, "points")
+    """Points, 1 to 1000. A member with this penalty is damped: a return from the dead costs 1, a refuted suspicion
+    0.25."""
+    damping_reuse: float = _number(0.5, 0.01, 0.9, "points")
+    """Points, 0.01 to 0.9. Where the penalty of a damped member has decayed to, it is relied
+    on again."""
+    damping_max_share: float = _number(0.25, 0.0, 1.0, "of the members")
+    """Fraction of the members, 0 to 1. So many are damped at most, or one member if that is less: where more come and
+    go, it is the network."""
     buddy: bool = True
     """Tell a suspect of the suspicion in every ping to it (LG §IV-C), so that it refutes a round trip later."""
 
@@ -249,12 +262,6 @@ class ClusterConfig:
     """Seconds, 0 to 86400. How long the answer for a host name is kept."""
     max_resolved: int = _count(1024, 1, 1_000_000, "names")
     """Names, 1 to 1000000. How many answers for host names are kept."""
-
-    # This process
-
-    timer_slack: float = _seconds(0.05, 0.0, 1.0)
-    """Seconds, 0 to 1, and a tenth of `probe_timeout` at most. So late a timer may fire, to wake the process once for
-    many nodes on one event loop: 200 of them take half the CPU. 0 wakes each on time."""
 
     # Users
 

@@ -20,11 +20,13 @@ __all__ = [
     "HealthReason",
     "JoinCompleted",
     "LeaveCompleted",
+    "MemberDamped",
     "MemberFailed",
     "MemberJoined",
     "MemberLeft",
     "MemberReadinessChanged",
     "MemberRecovered",
+    "MemberReinstated",
     "MemberSuspected",
     "MemberUpdated",
     "MessageReceived",
@@ -59,6 +61,8 @@ class HealthReason(StrEnum):
     """A relay that we asked neither passed on an ack nor said that it had none: our own link may be bad."""
     SUSPECTED = "suspected"
     """Others suspected this node, and it had to refute."""
+    ACCUSATION_REFUTED = "accusation_refuted"
+    """A member that this node alone accused was well."""
     OUT_OF_CONTACT = "out_of_contact"
     """A probe failed while nobody at all was heard."""
     STALLED = "stalled"
@@ -219,6 +223,26 @@ class MemberReadinessChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberDamped:
+    """A member has come and gone so often that this node does not rely on it for a while, whatever its state."""
+
+    member: Member
+    returns: int
+    """How often it was suspected or held dead and came back."""
+    accusers: tuple[str, ...]
+    """Names of different members that accused it and are not under such a cloud themselves."""
+    penalty: float
+    """What that costs it; it decays, and ends the damping at `damping_reuse`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberReinstated:
+    """A damped member has been steady for long enough to be relied on again."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
 class NameConflict:
     """Two running nodes claim one name; the newer run, `winner`, holds it from now on in every view."""
 
@@ -275,6 +299,8 @@ Event = (
     | MemberLeft
     | MemberUpdated
     | MemberReadinessChanged
+    | MemberDamped
+    | MemberReinstated
     | NameConflict
     | BroadcastReceived
     | MessageReceived

@@ -259,11 +259,13 @@ class Member:
     since: float
     """When the observer first held this state, in seconds of the observer's monotonic clock."""
     readiness: Readiness = Readiness.READY
+    damped: bool = False
+    """It has come and gone so often that the observer does not rely on it for now."""
 
     @property
     def is_available(self) -> bool:
-        """Whether work can be given to it: it is alive and ready."""
-        return self.state is MemberState.ALIVE and self.readiness is Readiness.READY
+        """Whether work can be given to it: it is alive and ready, and stays so for long enough not to be damped."""
+        return self.state is MemberState.ALIVE and self.readiness is Readiness.READY and not self.damped
 
     def has_tags(self, wanted: Mapping[str, str]) -> bool:
         """Whether every wanted tag is there with the wanted value."""

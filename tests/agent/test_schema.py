@@ -30,6 +30,8 @@ NAMED_EVENTS: dict[str, events.Event] = {
     "member_left": events.MemberLeft(B),
     "member_updated": events.MemberUpdated(B, Tags(role="idle")),
     "member_readiness_changed": events.MemberReadinessChanged(B, Readiness.DRAINING),
+    "member_damped": events.MemberDamped(B, 7, ("a", "c"), 1.625),
+    "member_reinstated": events.MemberReinstated(B),
     "name_conflict": events.NameConflict(B, B),
     "broadcast_received": events.BroadcastReceived(ID, b"\x00\xff"),
     "message_received": events.MessageReceived(ID, b"\x00\xff"),
@@ -63,6 +65,7 @@ def test_a_member_is_told_in_full() -> None:
         "incarnation": 3,
         "tags": {"role": "worker"},
         "age": 2.5,
+        "damped": False,
         "readiness": "ready",
     }
 

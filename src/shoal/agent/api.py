@@ -76,8 +76,6 @@ def create_app(
             Route("/v1/events", api.events, methods=["GET"]),
             Route("/v1/join", api.join, methods=["POST"]),
             Route("/v1/leave", api.leave, methods=["POST"]),
-            Route("/v1/drain", api.drain, methods=["POST"]),
-            Route("/v1/ready", api.ready, methods=["POST"]),
             Route("/v1/stall", api.stall, methods=["POST"]),
             Route("/v1/tags", api.set_tags, methods=["PUT"]),
             Route("/v1/tags", api.update_tags, methods=["PATCH"]),
@@ -136,8 +134,7 @@ class _Api:
         return _json(self._form(self._cluster.local))
 
     async def members(self, request: Request) -> Response:
-        _check_query(request, {"state", "readiness", "tag"})
-        readiness = [_read_readiness(text) for text in request.query_params.getlist("readiness")]
+        _check_query(request, {"state", "tag"})
         states = [_read_state(text) for text in request.query_params.getlist("state")]
         tags = dict(_read_tag(text) for text in request.query_params.getlist("tag"))
         now = self._now()
@@ -145,9 +142,7 @@ class _Api:
             [
                 schema.Member.of(member, now)
                 for member in sorted(self._cluster.all_members(), key=lambda member: member.name)
-                if member.has_tags(tags)
-                and (not states or member.state in states)
-                and (not readiness or member.readiness in readiness)
+                if member.has_tags(tags) and (not states or member.state in states)
             ]
         )
 
@@ -192,18 +187,6 @@ class _Api:
         if self._on_leave is not None:
             self._on_leave()
         await self._cluster.leave()
-        return _json(self._form(self._cluster.local))
-
-    async def drain(self, request: Request) -> Response:
-        return await self._publish(request, types.Readiness.DRAINING)
-
-    async def ready(self, request: Request) -> Response:
-        return await self._publish(request, types.Readiness.READY)
-
-    async def _publish(self, request: Request, readiness: types.Readiness) -> Response:
-        _check_query(request)
-        await _read_body(request, schema.ReadinessRequest, default=schema.ReadinessRequest())
-        await self._cluster.set_readiness(readiness)
         return _json(self._form(self._cluster.local))
 
     async def stall(self, request: Request) -> Response:
@@ -365,14 +348,6 @@ def _read_state(text: str) -> types.MemberState:
         if text == str(state):
             return state
     raise HTTPException(400, f"state={text!r} is no state; it is one of {', '.join(map(str, types.MemberState))}")
-
-
-def _read_readiness(text: str) -> types.Readiness:
-    for readiness in types.Readiness:
-        if text == str(readiness):
-            return readiness
-    known = ", ".join(map(str, types.Readiness))
-    raise HTTPException(400, f"readiness={text!r} is no readiness; it is one of {known}")
 
 
 def _read_tag(text: str) -> tuple[str, str]:

@@ -26,6 +26,7 @@ _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message
 _LEVELS: Final[dict[type[schema.Event], int]] = {
     schema.MemberSuspected: logging.WARNING,
     schema.MemberFailed: logging.WARNING,
+    schema.MemberDamped: logging.WARNING,
     schema.EventsLost: logging.WARNING,
     schema.BroadcastReceived: logging.DEBUG,
     schema.MessageReceived: logging.DEBUG,

@@ -31,11 +31,13 @@ __all__ = [
     "LeaveCompleted",
     "LeaveRequest",
     "Member",
+    "MemberDamped",
     "MemberFailed",
     "MemberJoined",
     "MemberLeft",
     "MemberReadinessChanged",
     "MemberRecovered",
+    "MemberReinstated",
     "MemberSuspected",
     "MemberUpdated",
     "MessageReceived",
@@ -43,7 +45,6 @@ __all__ = [
     "NameConflict",
     "ProbeReport",
     "ReadinessName",
-    "ReadinessRequest",
     "SeedUnreachable",
     "StallRequest",
     "State",
@@ -122,6 +123,8 @@ class Member(Struct, frozen=True, kw_only=True):
     """Seconds for which the agent has held this state."""
     readiness: ReadinessName = "ready"
     """What it says of itself; `stalled` also as long as a stall that it declared lasts."""
+    damped: bool = False
+    """It has come and gone so often that the agent does not rely on it for now."""
 
     @classmethod
     def of(cls, member: types.Member, now: Moment) -> Member:
@@ -135,6 +138,7 @@ class Member(Struct, frozen=True, kw_only=True):
             tags=dict(member.tags),
             age=now.age(member.since),
             readiness=_READINESS[member.readiness],
+            damped=member.damped,
         )
 
 
@@ -255,15 +259,13 @@ class Health(Struct, frozen=True, kw_only=True):
     """How the agent's node is doing."""
 
     ready: bool
-    """Running, not leaving, seen by its peers under its name, and wanting work: what `/healthz` answers 200 for."""
+    """Running, not leaving, and seen by its peers under its name: what `/healthz` answers 200 for."""
     running: bool
     leaving: bool
     superseded: bool
     """A newer run holds its name, so no peer sees it."""
     joined: bool
     """It has exchanged views with another member."""
-    readiness: ReadinessName
-    """What it says of itself."""
     counts: dict[State, int]
     """Members by state, this node included."""
     last_probe_success_age: float | None
@@ -282,17 +284,11 @@ class Health(Struct, frozen=True, kw_only=True):
         """The form of `health`."""
         age = health.last_probe_success_age
         return cls(
-            ready=(
-                health.is_running
-                and not health.is_leaving
-                and not health.is_superseded
-                and health.readiness is Readiness.READY
-            ),
+            ready=health.is_running and not health.is_leaving and not health.is_superseded,
             running=health.is_running,
             leaving=health.is_leaving,
             superseded=health.is_superseded,
             joined=health.has_joined,
-            readiness=_READINESS[health.readiness],
             counts={_STATES[state]: count for state, count in health.counts.items()},
             last_probe_success_age=None if age is None else round(age, 3),
             local_health=health.local_health,
@@ -330,10 +326,6 @@ class JoinRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 class LeaveRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Body of `POST /v1/leave`: an empty object, or nothing."""
-
-
-class ReadinessRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of `POST /v1/drain` and `POST /v1/ready`: an empty object, or nothing."""
 
 
 class StallRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -420,6 +412,21 @@ class MemberReadinessChanged(_Event, frozen=True, kw_only=True):
     previous: ReadinessName
 
 
+class MemberDamped(_Event, frozen=True, kw_only=True):
+    """A member has come and gone so often that the agent does not rely on it for a while."""
+
+    member: Member
+    returns: int
+    accusers: tuple[str, ...]
+    penalty: float
+
+
+class MemberReinstated(_Event, frozen=True, kw_only=True):
+    """A damped member has been steady for long enough."""
+
+    member: Member
+
+
 class NameConflict(_Event, frozen=True, kw_only=True):
     """Two running nodes claim one name; `winner`, the newer run, holds it from now on."""
 
@@ -470,6 +477,8 @@ Event: TypeAlias = (
     | MemberLeft
     | MemberUpdated
     | MemberReadinessChanged
+    | MemberDamped
+    | MemberReinstated
     | NameConflict
     | BroadcastReceived
     | MessageReceived
@@ -510,6 +519,16 @@ def event_of(event: events.Event, now: Moment) -> Event:
             return MemberUpdated(time=now.wall, member=Member.of(member, now), previous_tags=dict(previous_tags))
         case events.MemberReadinessChanged(member, previous):
             return MemberReadinessChanged(time=now.wall, member=Member.of(member, now), previous=_READINESS[previous])
+        case events.MemberDamped(member, returns, accusers, penalty):
+            return MemberDamped(
+                time=now.wall,
+                member=Member.of(member, now),
+                returns=returns,
+                accusers=accusers,
+                penalty=round(penalty, 3),
+            )
+        case events.MemberReinstated(member):
+            return MemberReinstated(time=now.wall, member=Member.of(member, now))
         case events.NameConflict(winner, loser):
             return NameConflict(time=now.wall, winner=Member.of(winner, now), loser=Member.of(loser, now))
         case events.BroadcastReceived(origin, payload):

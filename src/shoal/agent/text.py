@@ -60,6 +60,11 @@ def describe(event: schema.Event) -> str:
             return f"{_who(member)} changed its tags: {_tag_changes(previous, member.tags)}"
         case schema.MemberReadinessChanged(member=member, previous=before):
             return f"{_who(member)} is {member.readiness}, and was {before}"
+        case schema.MemberDamped(member=member, returns=returns, accusers=accusers):
+            by = ", ".join(map(printable, accusers))
+            return f"{_who(member)} is damped: it came back {returns} times, accused by {by}"
+        case schema.MemberReinstated(member=member):
+            return f"{_who(member)} is no longer damped"
         case schema.NameConflict(winner=winner, loser=loser):
             name = printable(winner.name)
             return f"two nodes are named {name}: {winner.address} holds the name now, {loser.address} lost it"

@@ -35,6 +35,7 @@ _STATE_STYLES: Final = {
     "left": "bright_black",
     "draining": "cyan",
     "stalled": "cyan",
+    "damped": "yellow",
 }
 
 _EVENT_STYLES: Final[dict[type[schema.Event], str]] = {
@@ -44,6 +45,8 @@ _EVENT_STYLES: Final[dict[type[schema.Event], str]] = {
     schema.MemberFailed: "red",
     schema.MemberLeft: "bright_black",
     schema.MemberReadinessChanged: "cyan",
+    schema.MemberDamped: "yellow",
+    schema.MemberReinstated: "green",
     schema.NameConflict: "red",
     schema.SeedUnreachable: "yellow",
     schema.EventsLost: "red",
@@ -136,6 +139,8 @@ def _member_cells(member: schema.Member) -> tuple[str, ...]:
 
 def _state_text(member: schema.Member) -> str:
     """The state, or what keeps an alive member from taking work."""
+    if member.damped and member.state == "alive":
+        return "damped"
     return member.readiness if member.state == "alive" and member.readiness != "ready" else member.state
 
 

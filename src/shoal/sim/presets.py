@@ -25,6 +25,8 @@ LEAST_NODES: Final = 4
 
 _QUIESCE: Final = 15.0
 _SEEDS: Final = 3
+_OUT_WITHIN: Final = 60.0
+"""Seconds after which nodes on a bad network have to be out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,38 @@ def _flap(setting: Setting, *, share: float = 0.01, off: float = 20.0, on: float
     return (*drawn, steps.Agree(setting.bound, stay=5.0))
 
 
+def _hard_ingress(
+    setting: Setting, *, sick: float = 1, off: float = 20.0, on: float = 20.0, seconds: float = 180.0
+) -> tuple[Step, ...]:
+    bad = setting.some(sick)
+    planned: list[tuple[float, Step]] = []
+    for cycle in range(math.ceil(seconds / (off + on))):
+        for begin, loss in ((cycle * (off + on), 1.0), (cycle * (off + on) + off, 0.0)):
+            planned += [(begin, steps.SetNodeLoss(name, ingress=loss)) for name in bad]
+    return (*setting.quiesce(), *_watched(planned, bad, seconds))
+
+
+def _hard_loss(
+    setting: Setting, *, sick: float = 1, ingress: float = 0.8, egress: float = 0.8, seconds: float = 180.0
+) -> tuple[Step, ...]:
+    bad = setting.some(sick)
+    planned: list[tuple[float, Step]] = [(0.0, steps.SetNodeLoss(name, ingress, egress)) for name in bad]
+    return (*setting.quiesce(), *_watched(planned, bad, seconds))
+
+
+def _watched(planned: list[tuple[float, Step]], bad: tuple[str, ...], seconds: float) -> tuple[Step, ...]:
+    """Faults at their times, while from `_OUT_WITHIN` on nobody selects the bad ones."""
+    planned = [(time, step) for time, step in planned if time < seconds]
+    planned.append((_OUT_WITHIN, steps.AgreeWithout(bad, at_most=0.0)))
+    made: list[Step] = []
+    for step in _in_time([*planned, (seconds, steps.Repair())]):
+        if isinstance(step, steps.Wait) and any(isinstance(one, steps.AgreeWithout) for one in made):
+            made.append(steps.AgreeWithout(bad, at_most=0.0, stay=step.seconds))
+        else:
+            made.append(step)
+    return tuple(made)
+
+
 def _slow_nodes(
     setting: Setting, *, share: float = 0.125, delay: float = 0.1, seconds: float = 60.0
 ) -> tuple[Step, ...]:
@@ -231,6 +265,10 @@ PRESETS: Final[Mapping[str, Preset]] = {
         Preset("churn", "processes die, leave and come back, again and again", 16, _churn),
         Preset("partition", "two halves do not reach each other, then they do", 16, _partition),
         Preset("flap", "some nodes hear nothing for 20 s, three times (after Rapid's experiments)", 32, _flap),
+        Preset(
+            "hard-ingress", "some nodes hear nothing for 20 s, again and again, and must stay out", 100, _hard_ingress
+        ),
+        Preset("hard-loss", "some nodes lose most packets, and must stay out", 100, _hard_loss),
         Preset("slow-nodes", "some nodes need long for each packet", 32, _slow_nodes),
         Preset("lifeguard-threshold", "some nodes' I/O blocks once (Lifeguard)", 128, _lifeguard_threshold),
         Preset("lifeguard-interval", "some nodes' I/O blocks again and again (Lifeguard)", 128, _lifeguard_interval),

@@ -9,9 +9,12 @@ from typing import Protocol
 from shoal.sim.cluster import SimCluster
 from shoal.sim.invariants import Moment, views_agree
 from shoal.sim.network import StreamMode
+from shoal.sim.node import SimNode
+from shoal.types import MemberState
 
 __all__ = [
     "Agree",
+    "AgreeWithout",
     "BlockIo",
     "Broadcast",
     "ClockRate",
@@ -417,3 +420,55 @@ class Agree:
 
     def __str__(self) -> str:
         return f"agree within {self.at_most:g} s" + (f" and stay so for {self.stay:g} s" if self.stay else "")
+
+
+@dataclass(frozen=True, slots=True)
+class AgreeWithout:
+    """Within some time no other node selects the named ones, and stays so; nobody else is removed at any time."""
+
+    nodes: tuple[str, ...]
+    """Those that something is wrong with."""
+    at_most: float
+    """Seconds until they are out, failed or damped, in the views of all others."""
+    stay: float = 0.0
+    """Seconds for which they stay out."""
+
+    def apply(self, cluster: SimCluster) -> None:
+        """Wait for it; raises `ScenarioFailed`."""
+        others = [node for node in cluster.members() if node.name not in self.nodes]
+        if not cluster.run_until(lambda: not self._selected(others), self.at_most, every=_LOOK_EVERY):
+            raise ScenarioFailed(f"{self._selected(others)} after {self.at_most:g} s")
+        end = cluster.now + self.stay
+        while cluster.now < end:
+            cluster.run(min(_LOOK_EVERY, end - cluster.now))
+            if selected := self._selected(others):
+                raise ScenarioFailed(f"{selected} again, {end - cluster.now:g} s too early")
+        if removed := self._removed(others):
+            raise ScenarioFailed(removed)
+
+    def _selected(self, others: list[SimNode]) -> str:
+        """Who is still selected by whom, in words; empty if nobody is."""
+        seen = [
+            f"{node.name} selects {member.name}"
+            for node in others
+            for name in self.nodes
+            if (member := node.core.member_named(name)) is not None and member.is_available
+        ]
+        return f"{len(seen)} selections of those that should be out, such as {seen[0]}" if seen else ""
+
+    def _removed(self, others: list[SimNode]) -> str:
+        """Who of the others does not hold another present, in words; empty if all do."""
+        for node in others:
+            for other in others:
+                member = node.core.member(other.id)
+                if member is None or not member.state.is_present:
+                    return f"{node.name} holds {other.name} {'unknown' if member is None else member.state}"
+                if member.state is MemberState.ALIVE and not member.is_available:
+                    return f"{node.name} does not select {other.name}"
+        return ""
+
+    def __str__(self) -> str:
+        return f"select {' '.join(self.nodes)} no more within {self.at_most:g} s, for {self.stay:g} s"
+
+
+_LOOK_EVERY = 0.5  # seconds

@@ -42,6 +42,8 @@ class MemberTable:
         self._free: list[int] = []
         #: Slots of members in a declared stall: few, if any.
         self._stalled: set[int] = set()
+        #: Slots of members that are not relied on: few, if any.
+        self._damped: set[int] = set()
         self._by_id: dict[NodeId, int] = {}
         self._by_name: dict[str, int] = {}
         #: Present rows only: the dead do not hold an address.
@@ -189,6 +191,19 @@ class MemberTable:
             self._stalled.discard(slot)
         self._changed(slot)
 
+    def set_damped(self, slot: int, is_damped: bool) -> None:
+        """Store whether the member is one that comes and goes."""
+        if is_damped:
+            self._damped.add(slot)
+        else:
+            self._damped.discard(slot)
+        self._changed(slot)
+
+    def is_steady(self, id: NodeId) -> bool:
+        """Whether that run is known and alive, and not damped."""
+        slot = self._by_id.get(id)
+        return slot is not None and self._beliefs[slot] & _STATE_MASK == _ALIVE and slot not in self._damped
+
     def remove(self, slot: int) -> None:
         """Forget a row."""
         info = self.info(slot)
@@ -197,6 +212,7 @@ class MemberTable:
             self._exit(slot)
         self._infos[slot] = None
         self._stalled.discard(slot)
+        self._damped.discard(slot)
         del self._by_id[info.id]
         del self._by_name[info.name]
         self._free.append(slot)
@@ -242,6 +258,7 @@ class MemberTable:
                 tags=info.tags,
                 since=self._since[slot],
                 readiness=Readiness.STALLED if slot in self._stalled else info.readiness,
+                damped=slot in self._damped,
             )
             self._values[slot] = value
         return value

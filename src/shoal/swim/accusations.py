@@ -102,7 +102,7 @@ class Accusations:
         self, id: NodeId, incarnation: int, accuser: NodeId, now: float, probe: ProbeReport | None = None
     ) -> None:
         """A member is accused of not answering."""
-        slot = self._accused(id, incarnation, now)
+        slot = self._accused(id, incarnation, accuser, now)
         if slot is None:
             return
         belief, incoming = self._table.belief(slot), pack(incarnation, MemberState.SUSPECT)
@@ -115,7 +115,7 @@ class Accusations:
 
     def hear_death(self, id: NodeId, incarnation: int, accuser: NodeId, now: float) -> None:
         """A member is declared dead by another."""
-        slot = self._accused(id, incarnation, now)
+        slot = self._accused(id, incarnation, accuser, now)
         if slot is None:
             return
         belief = pack(incarnation, MemberState.DEAD)
@@ -128,8 +128,8 @@ class Accusations:
             evidence = self._suspicions.evidence(VerdictReason.REPORTED, id, now, declared_by=accuser)
             self._deaths.bury(slot, belief, evidence, now)
 
-    def _accused(self, id: NodeId, incarnation: int, now: float) -> int | None:
-        """The row of whom an accusation is about, unless that is nobody's, our own, or of a member in a stall."""
+    def _accused(self, id: NodeId, incarnation: int, accuser: NodeId, now: float) -> int | None:
+        """The row of whom an accusation is about; None if that is us, or the accusation counts for nothing."""
         if id == self._own.id:
             self._own.refute(incarnation, now)
             return None
@@ -139,6 +139,9 @@ class Accusations:
         elif id in self._stalls:
             self._stats.drop(Drop.DECLARED_STALL)
             self._stalls.defend(id, now)
+            return None
+        elif accuser in self._deaths.damping:
+            self._stats.drop(Drop.DAMPED_ACCUSER)
             return None
         return slot
 

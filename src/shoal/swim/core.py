@@ -377,6 +377,7 @@ class Swim:
     def _follow_up(self, now: float) -> None:
         """After anything that may have brought news or carried our goodbye."""
         self._prober.look_at_suspects(now)
+        self._prober.look_at_disputed()
         self._gossiper.wake(now)
         if self._is_waiting_for_goodbye and self._membership.own.goodbye_is_spread:
             self._end_leave(now)

@@ -6,9 +6,11 @@ said goodbye. Either leaves a tombstone, which `acquit` takes away when the owne
 
 from __future__ import annotations
 
-from shoal.events import Evidence, MemberFailed, MemberLeft, Verdict, VerdictReason
+from shoal.events import Evidence, HealthReason, MemberFailed, MemberLeft, Verdict, VerdictReason
 from shoal.state.precedence import incarnation_of, pack
 from shoal.swim.context import Context
+from shoal.swim.damping import Damping
+from shoal.swim.own_record import OwnRecord
 from shoal.swim.stalls import Stalls
 from shoal.swim.suspicions import Suspicions
 from shoal.swim.tombstones import Tombstones
@@ -20,21 +22,25 @@ __all__ = ["Deaths"]
 class Deaths:
     """Turns members into tombstones and back."""
 
-    def __init__(self, context: Context, suspicions: Suspicions, stalls: Stalls) -> None:
+    def __init__(self, context: Context, own: OwnRecord, suspicions: Suspicions, stalls: Stalls) -> None:
+        self._own = own
         self._config = context.config
         self._table = context.table
         self._stats = context.stats
+        self._health = context.health
         self._verdicts = context.verdicts
         self._tell = context.events.append
         self._suspicions = suspicions
         self._stalls = stalls
         self.tombstones = Tombstones(context)
+        self.damping = Damping(context)
         self.recent: dict[NodeId, float] = {}
         """When each death was learned, in that order; the gossiper takes out what is no longer recent."""
 
     def bury(self, slot: int, belief: int, evidence: Evidence, now: float) -> None:
         """The one way in which a member becomes dead here."""
         id, was_present = self._table.id(slot), self._table.state(slot).is_present
+        self.damping.note_accused(id, self._suspicions.accusers(id), now)
         self._lay_down(slot, belief, now)
         self.recent.pop(id, None)
         self.recent[id] = now
@@ -49,6 +55,7 @@ class Deaths:
     def part(self, slot: int, belief: int, now: float) -> None:
         """The member said goodbye."""
         was_present = self._table.state(slot).is_present
+        self.damping.forget(self._table.id(slot))
         self._lay_down(slot, belief, now)
         if was_present:
             self._tell(MemberLeft(self._table.member(slot)))
@@ -62,6 +69,7 @@ class Deaths:
             incarnation = incarnation_of(self._table.belief(slot))
             evidence = self._suspicions.evidence(VerdictReason.REPLACED, self._table.id(slot), now)
             self.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now)
+        self.damping.forget(self._table.id(slot))
 
     def remember(self, info: NodeInfo, belief: int, since: float) -> None:
         """Take over the tombstone of a run that was never in this table."""
@@ -70,7 +78,15 @@ class Deaths:
 
     def acquit(self, slot: int, now: float) -> None:
         """The owner outbid what was held against it, if anything was: a suspicion or a death."""
-        id = self._table.id(slot)
+        id, was, accusers = (
+            self._table.id(slot),
+            self._table.state(slot),
+            self._suspicions.accusers(self._table.id(slot)),
+        )
+        if was is not MemberState.ALIVE:
+            self.damping.note_return(id, was, accusers, now)
+        if self._config.trust_contact and accusers == (self._own.id,):
+            self._health.worsen(HealthReason.ACCUSATION_REFUTED)
         self._verdicts.note_refuted(self._table.name(slot), id, now)
         self._verdicts.settle(id)
         self._suspicions.close(id)

@@ -8,6 +8,8 @@ die (`deaths`).
 
 from __future__ import annotations
 
+from typing import Final
+
 from shoal.events import MemberJoined, MemberReadinessChanged, MemberRecovered, MemberUpdated, NameConflict
 from shoal.state.precedence import incarnation_of, pack, supersedes
 from shoal.swim.accusations import Accusations
@@ -27,6 +29,9 @@ from shoal.wire.messages import Alive, Dead, Left, Stall, Suspect, SyncRecord, U
 
 __all__ = ["Membership"]
 
+_MAX_DISPUTED: Final = 64
+"""Deaths that are disputed at a time; each costs a ping, and the next state sync brings the rest."""
+
 
 class Membership:
     """Takes in news, and holds the parts that it is about."""
@@ -38,10 +43,12 @@ class Membership:
         self._order = order
         self._news = News(context, info.id)
         self.stalls = Stalls(context, self._news)
+        self.disputed: list[NodeId] = []
+        """Whom we hold dead and a peer does not, since the prober last looked."""
         self.own = OwnRecord(context, info, self._news, self.stalls, now)
         self.broadcasts = Broadcasts(context, self._news)
         self.suspicions = Suspicions(context)
-        self.deaths = Deaths(context, self.suspicions, self.stalls)
+        self.deaths = Deaths(context, self.own, self.suspicions, self.stalls)
         self._claims = Claims(context, self.own, self.deaths)
         self.accusations = Accusations(
             context, self.own, self._claims, self.suspicions, self.deaths, self.stalls, order, self._news
@@ -84,6 +91,7 @@ class Membership:
             self._stats.drop(Drop.MISMATCHED_RUN)
         elif record.state.is_present:
             self._apply_alive(info, incarnation, now, is_news=is_news)
+            self._note_disputed(info.id, incarnation)
             if record.state is MemberState.SUSPECT and info.id == self.id:
                 self.own.refute(incarnation, now)
         elif self._is_our_name(info):
@@ -91,7 +99,9 @@ class Membership:
         elif not is_known:
             self._apply_tombstone(info, record, now)
         elif record.state is MemberState.DEAD:
-            if self._table.is_present(info.id):
+            if self._table.is_present(info.id) and sender in self.deaths.damping:
+                self._stats.drop(Drop.DAMPED_ACCUSER)
+            elif self._table.is_present(info.id):
                 self.accusations.hear_suspicion(info.id, incarnation, self.id, now)
             else:
                 self.accusations.hear_death(info.id, incarnation, sender, now)
@@ -110,6 +120,16 @@ class Membership:
             )
             for slot in table.slots()
         ]
+
+    def _note_disputed(self, id: NodeId, incarnation: int) -> None:
+        """A peer holds a member present: if we hold it dead at that incarnation, it has to hear of it, from us."""
+        slot = self._table.slot_of(id)
+        if (
+            slot is not None
+            and self._table.belief(slot) == pack(incarnation, MemberState.DEAD)
+            and len(self.disputed) < _MAX_DISPUTED
+        ):
+            self.disputed.append(id)
 
     # Alive
 

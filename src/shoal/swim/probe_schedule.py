@@ -22,9 +22,10 @@ _LONGEST_WALK: Final = 16
 
 
 class ProbeSchedule:
-    """Probes the next `neighbours` on the ring that are alive for each member of the shuffled order.
+    """Probes the next `neighbours` on the ring that are alive and steady for each member of the shuffled order.
 
-    Suspects are passed over: their clock is running already, and whom they would have watched needs another watcher.
+    Suspects and the damped are passed over: they are looked at anyhow, and whom they would have watched needs another
+    watcher.
     """
 
     __slots__ = ("_neighbours", "_order", "_table", "_turn")
@@ -52,12 +53,12 @@ class ProbeSchedule:
         return heir
 
     def _neighbour(self, own_id: NodeId, number: int) -> NodeId | None:
-        """The `number`-th live member after us on the ring."""
+        """The `number`-th live and steady member after us on the ring."""
         if not self._table.is_present(own_id):
             return None
         for places in range(1, min(_LONGEST_WALK, self._table.present_count)):
             id = self._table.ring.successor(own_id, places)
-            number -= self._table.is_alive(id)
+            number -= self._table.is_steady(id)
             if number == 0:
                 return id
         return None

@@ -134,6 +134,12 @@ class Prober:
             if heir is not None and not self._membership.own.is_leaving:
                 self._challenge(heir, now)
 
+    def look_at_disputed(self) -> None:
+        """Tell those whom we hold dead, and a peer does not, so that they can refute."""
+        disputed = self._membership.disputed
+        while disputed:
+            self._ping(dead := disputed.pop(), self._address_of(dead), self.next_seq())
+
     def _challenge(self, id: NodeId, now: float) -> None:
         """Probe a member out of turn, unless that is being done or too much else is."""
         is_probed = any(probe.target == id for probe in self._probes.values())
@@ -177,7 +183,7 @@ class Prober:
             self._ping_over_stream(probe, address)
 
     def _ask_relays(self, probe: _Probe, address: Address) -> None:
-        skip = {self._membership.id, probe.target}
+        skip = {self._membership.id, probe.target} | self._membership.deaths.damping.ids
         slots = self._table.sample(self._random, self._config.indirect_probes, skip)
         probe.relays = tuple(self._table.id(slot) for slot in slots)
         request = PingRequest(
@@ -278,10 +284,10 @@ class Prober:
 
     def _probe_silent_relays(self, probe: _Probe, now: float) -> None:
         """A relay that neither passed on an ack nor owned up to having none may be as dead as the target."""
-        if not self._config.challengers:
-            return
+        if not self._config.challengers or (self._config.trust_contact and self._health.score):
+            return  # Unwell ourselves, we would accuse whoever we asked.
         for relay in probe.relays:
-            if relay not in probe.nacked and self._table.is_alive(relay):
+            if relay not in probe.nacked and self._table.is_steady(relay):
                 self._challenge(relay, now)
 
     # Answers

@@ -30,6 +30,8 @@ class Drop(StrEnum):
     REPEATED_BROADCAST = "repeated_broadcast"
     DECLARED_STALL = "declared_stall"
     """A suspicion or death of a member that has declared a stall."""
+    DAMPED_ACCUSER = "damped_accuser"
+    """A suspicion or death by a member that is damped."""
     TABLE_FULL = "table_full"
     RELAYS_FULL = "relays_full"
     QUEUE_FULL = "queue_full"
@@ -73,6 +75,10 @@ class Stats:
     """Times that this node refuted a suspicion or death of itself."""
     deaths: int = 0
     """Members that this node came to hold dead."""
+    dampings: int = 0
+    """Times that a member was damped."""
+    dampings_capped: int = 0
+    """Times that one was not, because too many were already."""
     gossip_rounds: int = 0
     syncs_started: int = 0
     syncs_completed: int = 0

@@ -35,6 +35,11 @@ class Suspicions:
         """All suspects."""
         return self._open.keys()
 
+    def accusers(self, id: NodeId) -> tuple[NodeId, ...]:
+        """Who accuses a run, the first accuser first; nobody, if it is under no suspicion."""
+        suspicion = self._open.get(id)
+        return () if suspicion is None else tuple(suspicion.accusers)
+
     def open(self, id: NodeId, suspicion: Suspicion) -> None:
         """Hold a suspicion against a run that is under none."""
         self._open[id] = suspicion
