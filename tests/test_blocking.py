@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from shoal import MemberState
+from shoal import MemberState, Readiness
 from shoal.blocking import Cluster
 from shoal.errors import (
     AlreadyStartedError,
@@ -37,6 +37,8 @@ COMMANDS: dict[str, Call] = {
     "leave": lambda cluster: cluster.leave(),
     "join": lambda cluster: cluster.join([NOBODY]),
     "set_tags": lambda cluster: cluster.set_tags({"role": "worker"}),
+    "set_readiness": lambda cluster: cluster.set_readiness(Readiness.STALLED),
+    "drain": lambda cluster: cluster.drain(),
     "update_tags": lambda cluster: cluster.update_tags({"role": "worker"}),
     "broadcast": lambda cluster: cluster.broadcast(b"hello"),
     "send": lambda cluster: cluster.send("a", b"hello"),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import shoal
-from shoal import Cluster, MemberState
+from shoal import Cluster, MemberState, Readiness
 from shoal.cluster import Health, _Complaints
 from shoal.errors import (
     AlreadyStartedError,
@@ -57,6 +57,8 @@ COMMANDS: dict[str, Command] = {
     "leave": lambda cluster: cluster.leave(),
     "join": lambda cluster: cluster.join([NOBODY]),
     "set_tags": lambda cluster: cluster.set_tags({"role": "worker"}),
+    "set_readiness": lambda cluster: cluster.set_readiness(Readiness.STALLED),
+    "drain": lambda cluster: cluster.drain(),
     "update_tags": lambda cluster: cluster.update_tags({"role": "worker"}),
     "broadcast": lambda cluster: cluster.broadcast(b"hello"),
     "send": lambda cluster: cluster.send("a", b"hello"),
@@ -344,7 +346,7 @@ class TestLifecycle:
         with pytest.raises(ClosedError):
             a.events()
 
-    @pytest.mark.parametrize("name", ["join", "set_tags", "update_tags", "broadcast", "send"])
+    @pytest.mark.parametrize("name", ["join", "set_tags", "update_tags", "set_readiness", "drain", "broadcast", "send"])
     @in_memory
     async def test_commands_are_refused_after_a_goodbye(self, name: str) -> None:
         async with Lan().node("a") as a:
@@ -546,6 +548,7 @@ class TestLifecycle:
             is_leaving=False,
             is_superseded=False,
             has_joined=True,
+            readiness=Readiness.READY,
             address=a.local.address,
             counts={MemberState.ALIVE: 3, MemberState.SUSPECT: 0, MemberState.DEAD: 0, MemberState.LEFT: 0},
             last_probe_success_age=health.last_probe_success_age,

@@ -18,7 +18,7 @@ from shoal.net.loops import loop_factory
 from shoal.net.transport import Transport
 from shoal.subscription import Subscription
 from shoal.swim.heartbeats import Heartbeat
-from shoal.types import Address, Member, NodeId
+from shoal.types import Address, Member, NodeId, Readiness
 
 __all__ = ["Cluster", "Events"]
 
@@ -216,6 +216,14 @@ class Cluster:
         """As `shoal.Cluster.update_tags`."""
         self.run(self._cluster.update_tags(changes))
 
+    def set_readiness(self, readiness: Readiness) -> None:
+        """As `shoal.Cluster.set_readiness`."""
+        self.run(self._cluster.set_readiness(readiness))
+
+    def drain(self) -> None:
+        """As `shoal.Cluster.drain`."""
+        self.run(self._cluster.drain())
+
     @contextmanager
     def stall(self, reason: str, *, at_most: float) -> Iterator[None]:
         """As `shoal.Cluster.stall`."""
@@ -258,9 +266,9 @@ class Cluster:
         """As `shoal.Cluster.local`."""
         return self._cluster.local
 
-    def members(self, /, **tags: str) -> tuple[Member, ...]:
+    def members(self, /, *readiness: Readiness, **tags: str) -> tuple[Member, ...]:
         """As `shoal.Cluster.members`."""
-        return self._cluster.members(**tags)
+        return self._cluster.members(*readiness, **tags)
 
     def all_members(self) -> tuple[Member, ...]:
         """As `shoal.Cluster.all_members`."""

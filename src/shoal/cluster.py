@@ -36,7 +36,7 @@ from shoal.net.transport import Transport
 from shoal.subscription import Subscription, Subscriptions
 from shoal.swim.core import Swim
 from shoal.swim.heartbeats import Heartbeat
-from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Tags
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness, Tags
 from shoal.wire.native import NativeDialect
 
 __all__ = ["Cluster", "Health"]
@@ -64,6 +64,8 @@ class Health:
     """A newer run holds its name, so no peer sees it."""
     has_joined: bool
     """It has exchanged views with another member."""
+    readiness: Readiness
+    """Whether it wants work, as its peers are told."""
     address: Address
     """What peers send to."""
     counts: Mapping[MemberState, int]
@@ -318,6 +320,29 @@ class Cluster:
         merged = {**self.local.tags, **changes}
         await self.set_tags({key: value for key, value in merged.items() if value is not None})
 
+    async def set_readiness(self, readiness: Readiness) -> None:
+        """Publish whether this node wants work; it stays a member, alive and probed, whatever it says.
+
+        Returns when that has been sent as often as any news, or `leave_timeout` has passed. `members()` leaves out who
+        is not ready. Raises `ClosedError` after `leave`.
+        """
+        running = self._commanded()
+        running.driver.call(running.core.set_readiness, readiness)
+        _log.info(
+            "%s: this node is %s from now on",
+            running.core.local.name,
+            readiness,
+            extra={"event": "readiness_published", "readiness": str(readiness)},
+        )
+        await self._until(lambda: running.core.record_is_spread)
+
+    async def drain(self) -> None:
+        """Say that this node takes nothing new, before it stops: `set_readiness(Readiness.DRAINING)`.
+
+        Finish what there is to do then, and leave; `set_readiness(Readiness.READY)` takes it back.
+        """
+        await self.set_readiness(Readiness.DRAINING)
+
     @asynccontextmanager
     async def stall(self, reason: str, *, at_most: float) -> AsyncIterator[None]:
         """Around code that blocks this process, so that its peers do not take it for dead: `declare_stall` and back.
@@ -353,10 +378,7 @@ class Cluster:
             reason,
             extra={"event": "stall_declared", "reason": reason, "at_most": at_most},
         )
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._config.leave_timeout):
-                while not running.core.stall_is_spread:  # noqa: ASYNC110 - the core tells of no single update
-                    await asyncio.sleep(self._config.gossip_interval / 2)
+        await self._until(lambda: running.core.stall_is_spread)
 
     async def broadcast(self, payload: bytes | bytearray | memoryview) -> None:
         """Send bytes to all other members, which get a `BroadcastReceived`: once each, most likely.
@@ -413,12 +435,20 @@ class Cluster:
         with running.driver.lock:
             return running.core.local
 
-    def members(self, /, **tags: str) -> tuple[Member, ...]:
-        """Members that are alive and not damped, this node included, and have all these tags."""
+    def members(self, /, *readiness: Readiness, **tags: str) -> tuple[Member, ...]:
+        """Members that are alive, ready and not damped, this node included, and have all these tags.
+
+        Name others than the ready if you want them: `members(Readiness.DRAINING)`, or `members(*Readiness)` for
+        whichever.
+        """
+        wanted = readiness or (Readiness.READY,)
         return tuple(
             member
             for member in self.all_members()
-            if member.state is MemberState.ALIVE and not member.damped and member.has_tags(tags)
+            if member.state is MemberState.ALIVE
+            and not member.damped
+            and member.readiness in wanted
+            and member.has_tags(tags)
         )
 
     def all_members(self) -> tuple[Member, ...]:
@@ -465,6 +495,7 @@ class Cluster:
                 is_leaving=core.is_leaving,
                 is_superseded=core.is_superseded,
                 has_joined=core.joined,
+                readiness=core.local.readiness,
                 address=core.local.address,
                 counts=core.counts(),
                 last_probe_success_age=None if success is None else max(0.0, self.now() - success),
@@ -531,6 +562,13 @@ class Cluster:
             async with asyncio.timeout(self._config.join_timeout):
                 while running.core.is_joining and not running.core.joined and await anext(events, None) is not None:
                     pass
+
+    async def _until(self, is_spread: Callable[[], bool]) -> None:
+        """Wait until news has spread, at most `leave_timeout`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._config.leave_timeout):
+                while not (is_spread() or self._is_closed()):  # noqa: ASYNC110 - the core tells of no single update
+                    await asyncio.sleep(self._config.gossip_interval / 2)
 
     def _is_closed(self) -> bool:
         return self._phase is _Phase.CLOSED

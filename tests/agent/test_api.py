@@ -222,6 +222,20 @@ def test_join_says_what_became_of_each_seed(agents: Agents) -> None:
     b.wait_for_state("a", "alive")
 
 
+def test_a_drained_agent_is_alive_unready_and_left_out_by_readiness(agents: Agents) -> None:
+    a, b = agents.pair()
+
+    status, member = ask(b, "POST", "/v1/drain", {})
+
+    assert (status, member["name"], member["readiness"], member["state"]) == (200, "b", "draining", "alive")
+    assert ask(b, "GET", "/healthz")[0] == 503
+    wait_until(lambda: a.lines("member_readiness_changed"), "a knows of it")
+    assert [m["name"] for m in ask(a, "GET", "/v1/members?readiness=ready")[1]] == ["a"]
+    assert [m["name"] for m in ask(a, "GET", "/v1/members?readiness=draining&readiness=stalled")[1]] == ["b"]
+    assert ask(b, "POST", "/v1/ready", {})[1]["readiness"] == "ready"
+    assert ask(b, "GET", "/healthz")[0] == 200
+
+
 def test_leave_is_a_goodbye_and_ends_the_agent(agents: Agents) -> None:
     a, b = agents.pair()
 
@@ -245,7 +259,7 @@ def test_leave_is_a_goodbye_and_ends_the_agent(agents: Agents) -> None:
         ("GET", "/v1/members/nobody", None, 404, "name or id 'nobody'"),
         ("GET", "/v1/members?state=gone", None, 400, "alive, suspect, dead, left"),
         ("GET", "/v1/members?tag=role", None, 400, "write tag=KEY=VALUE"),
-        ("GET", "/v1/members?tags=a", None, 400, "unknown parameter 'tags'; expected state, tag"),
+        ("GET", "/v1/members?tags=a", None, 400, "unknown parameter 'tags'; expected readiness, state, tag"),
         ("GET", "/v1/self?x=1", None, 400, "unknown parameter 'x'"),
         ("GET", "/v1/info?x=1", None, 400, "unknown parameter 'x'"),
         ("GET", "/v1/events?since=1", None, 400, "unknown parameter 'since'"),
@@ -260,6 +274,8 @@ def test_leave_is_a_goodbye_and_ends_the_agent(agents: Agents) -> None:
         ("POST", "/v1/join", {"seeds": ["127.0.0.1:0"]}, 400, "1 to 65535"),
         ("POST", "/v1/join", {"seed": ["127.0.0.1:1"]}, 400, "`seed"),
         ("POST", "/v1/leave", {"now": True}, 400, "unknown field `now`"),
+        ("POST", "/v1/drain", {"now": True}, 400, "unknown field `now`"),
+        ("GET", "/v1/members?readiness=busy", None, 400, "one of ready, draining, stalled"),
         ("PUT", "/v1/tags", [], 400, "expected `object`"),
         ("PUT", "/v1/tags", {"zone": None}, 400, "expected `str`"),
         ("PUT", "/v1/tags", {"zone": "x" * 1000}, 413, "max_tag_bytes"),
@@ -280,7 +296,8 @@ def test_a_bad_request_is_refused_in_one_sentence(
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""])
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/v1/leave"), ("POST", "/v1/join"), ("PUT", "/v1/tags"), ("PATCH", "/v1/tags")]
+    ("method", "path"),
+    [("POST", "/v1/leave"), ("POST", "/v1/drain"), ("POST", "/v1/join"), ("PUT", "/v1/tags"), ("PATCH", "/v1/tags")],
 )
 def test_what_a_web_page_may_send_unasked_changes_nothing(pair: Pair, method: str, path: str, media_type: str) -> None:
     status, answer = ask(pair[0], method, path, {}, {"Content-Type": media_type})

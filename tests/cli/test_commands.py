@@ -16,7 +16,18 @@ from tests.agent.processes import PATIENCE, QUICK, AgentProcess, Agents, environ
 
 Pair = tuple[AgentProcess, AgentProcess]
 
-CLIENTS = [["members"], ["events"], ["info"], ["tags"], ["tags", "set", "a=b"], ["join", "127.0.0.1:1"], ["leave"]]
+COMMANDS = "agent members events info tags join drain ready leave demo simulate bench".split()
+CLIENTS = [
+    ["members"],
+    ["events"],
+    ["info"],
+    ["tags"],
+    ["tags", "set", "a=b"],
+    ["join", "127.0.0.1:1"],
+    ["drain"],
+    ["ready"],
+    ["leave"],
+]
 
 
 def run(*arguments: str, agent: AgentProcess | None = None) -> Result:
@@ -43,12 +54,10 @@ def test_help_lists_every_command_and_loads_none() -> None:
 
     assert ended.returncode == 0, ended.stderr
     listed = re.findall(r"^  (\w+)  ", ended.stdout.partition("Commands:")[2], re.MULTILINE)
-    assert listed == ["agent", "members", "events", "info", "tags", "join", "leave", "demo", "simulate", "bench"]
+    assert listed == COMMANDS
 
 
-@pytest.mark.parametrize(
-    "command", ["agent", "members", "events", "info", "tags", "join", "leave", "demo", "simulate", "bench"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str) -> None:
     result = run(command, "--help")
 
@@ -135,6 +144,9 @@ def test_every_state_is_seen(agents: Agents) -> None:
     c = agents.start("--name", "c", "--join", a.gossip, **QUICK)
     a.wait_for_state("c", "alive")
 
+    assert run("drain", agent=c).output == "c is draining\n"
+    assert [member["name"] for member in run_json("members", "--readiness", "draining", agent=c)] == ["c"]
+    assert run("ready", agent=c).output == "c is ready\n"
     b.kill()
     assert run("leave", agent=c).output == "c has left\n"
 

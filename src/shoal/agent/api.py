@@ -76,6 +76,8 @@ def create_app(
             Route("/v1/events", api.events, methods=["GET"]),
             Route("/v1/join", api.join, methods=["POST"]),
             Route("/v1/leave", api.leave, methods=["POST"]),
+            Route("/v1/drain", api.drain, methods=["POST"]),
+            Route("/v1/ready", api.ready, methods=["POST"]),
             Route("/v1/stall", api.stall, methods=["POST"]),
             Route("/v1/tags", api.set_tags, methods=["PUT"]),
             Route("/v1/tags", api.update_tags, methods=["PATCH"]),
@@ -134,7 +136,8 @@ class _Api:
         return _json(self._form(self._cluster.local))
 
     async def members(self, request: Request) -> Response:
-        _check_query(request, {"state", "tag"})
+        _check_query(request, {"state", "readiness", "tag"})
+        readiness = [_read_readiness(text) for text in request.query_params.getlist("readiness")]
         states = [_read_state(text) for text in request.query_params.getlist("state")]
         tags = dict(_read_tag(text) for text in request.query_params.getlist("tag"))
         now = self._now()
@@ -142,7 +145,9 @@ class _Api:
             [
                 schema.Member.of(member, now)
                 for member in sorted(self._cluster.all_members(), key=lambda member: member.name)
-                if member.has_tags(tags) and (not states or member.state in states)
+                if member.has_tags(tags)
+                and (not states or member.state in states)
+                and (not readiness or member.readiness in readiness)
             ]
         )
 
@@ -187,6 +192,18 @@ class _Api:
         if self._on_leave is not None:
             self._on_leave()
         await self._cluster.leave()
+        return _json(self._form(self._cluster.local))
+
+    async def drain(self, request: Request) -> Response:
+        return await self._publish(request, types.Readiness.DRAINING)
+
+    async def ready(self, request: Request) -> Response:
+        return await self._publish(request, types.Readiness.READY)
+
+    async def _publish(self, request: Request, readiness: types.Readiness) -> Response:
+        _check_query(request)
+        await _read_body(request, schema.ReadinessRequest, default=schema.ReadinessRequest())
+        await self._cluster.set_readiness(readiness)
         return _json(self._form(self._cluster.local))
 
     async def stall(self, request: Request) -> Response:
@@ -348,6 +365,14 @@ def _read_state(text: str) -> types.MemberState:
         if text == str(state):
             return state
     raise HTTPException(400, f"state={text!r} is no state; it is one of {', '.join(map(str, types.MemberState))}")
+
+
+def _read_readiness(text: str) -> types.Readiness:
+    for readiness in types.Readiness:
+        if text == str(readiness):
+            return readiness
+    known = ", ".join(map(str, types.Readiness))
+    raise HTTPException(400, f"readiness={text!r} is no readiness; it is one of {known}")
 
 
 def _read_tag(text: str) -> tuple[str, str]:

@@ -45,6 +45,7 @@ __all__ = [
     "NameConflict",
     "ProbeReport",
     "ReadinessName",
+    "ReadinessRequest",
     "SeedUnreachable",
     "StallRequest",
     "State",
@@ -259,13 +260,15 @@ class Health(Struct, frozen=True, kw_only=True):
     """How the agent's node is doing."""
 
     ready: bool
-    """Running, not leaving, and seen by its peers under its name: what `/healthz` answers 200 for."""
+    """Running, not leaving, seen by its peers under its name, and wanting work: what `/healthz` answers 200 for."""
     running: bool
     leaving: bool
     superseded: bool
     """A newer run holds its name, so no peer sees it."""
     joined: bool
     """It has exchanged views with another member."""
+    readiness: ReadinessName
+    """What it says of itself."""
     counts: dict[State, int]
     """Members by state, this node included."""
     last_probe_success_age: float | None
@@ -284,11 +287,17 @@ class Health(Struct, frozen=True, kw_only=True):
         """The form of `health`."""
         age = health.last_probe_success_age
         return cls(
-            ready=health.is_running and not health.is_leaving and not health.is_superseded,
+            ready=(
+                health.is_running
+                and not health.is_leaving
+                and not health.is_superseded
+                and health.readiness is Readiness.READY
+            ),
             running=health.is_running,
             leaving=health.is_leaving,
             superseded=health.is_superseded,
             joined=health.has_joined,
+            readiness=_READINESS[health.readiness],
             counts={_STATES[state]: count for state, count in health.counts.items()},
             last_probe_success_age=None if age is None else round(age, 3),
             local_health=health.local_health,
@@ -326,6 +335,10 @@ class JoinRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 class LeaveRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Body of `POST /v1/leave`: an empty object, or nothing."""
+
+
+class ReadinessRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/drain` and `POST /v1/ready`: an empty object, or nothing."""
 
 
 class StallRequest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,16 +17,19 @@ from shoal.agent.logs import EventLog
 from shoal.agent.stopping import StopRequest
 from shoal.cluster import Cluster
 from shoal.config import ClusterConfig
-from shoal.errors import BindError, ConfigError, MissingExtraError
+from shoal.errors import BindError, ClosedError, ConfigError, MissingExtraError
 from shoal.net.loops import run
-from shoal.types import Address
+from shoal.types import Address, Readiness
 
 try:
     import uvicorn
 except ImportError as error:
     raise MissingExtraError("the agent", "http") from error
 
-__all__ = ["run_agent"]
+__all__ = ["DEFAULT_GRACE", "run_agent"]
+
+DEFAULT_GRACE: Final = 1.0
+"""Seconds between a draining member's word and its goodbye: for work that peers gave it before they heard."""
 
 _SHUTDOWN_PATIENCE: Final = 1
 """Seconds that requests under way get at the end. Event streams end by themselves, unless nobody reads them."""
@@ -35,15 +38,18 @@ _MAX_CONNECTIONS: Final = 256
 _log = logging.getLogger("shoal.agent")
 
 
-def run_agent(config: ClusterConfig, http: Address | None, *, allow_remote: bool = False) -> bool:
+def run_agent(
+    config: ClusterConfig, http: Address | None, *, allow_remote: bool = False, grace: float = DEFAULT_GRACE
+) -> bool:
     """Run a node until it is asked to end by SIGTERM, SIGINT or its API; blocks, in the main thread.
 
     `http` is where the API listens; port 0 takes any free one, and None means no API. An address that other machines
-    can reach needs `allow_remote`, because the API asks nobody who they are. Returns whether the node said goodbye,
-    rather than being told to end at once. Raises `BindError`, `ConfigError` or `ResolutionError` when it cannot start.
+    can reach needs `allow_remote`, because the API asks nobody who they are. Asked to end, the node drains, waits for
+    `grace` seconds if it has company, and leaves. Returns whether it said goodbye, rather than being told to end at
+    once. Raises `BindError`, `ConfigError` or `ResolutionError` when it cannot start.
     """
     if http is None:
-        return run(_run(config, None))
+        return run(_run(config, None, grace))
     if not (http.is_loopback or allow_remote):
         raise ConfigError(
             "http",
@@ -52,7 +58,7 @@ def run_agent(config: ClusterConfig, http: Address | None, *, allow_remote: bool
             "127.0.0.1 or [::1], or add --http-allow-remote",
         )
     with _listen(http) as sock:
-        return run(_run(config, sock))
+        return run(_run(config, sock, grace))
 
 
 def _listen(address: Address) -> socket.socket:
@@ -72,7 +78,7 @@ def _cause(error: OSError) -> str:
     return os.strerror(error.errno).lower()
 
 
-async def _run(config: ClusterConfig, sock: socket.socket | None) -> bool:
+async def _run(config: ClusterConfig, sock: socket.socket | None, grace: float) -> bool:
     # An agent is of use before a seed answers: start() shall not wait for one.
     cluster = Cluster(config, join_timeout=0)
     stop = StopRequest()
@@ -88,7 +94,7 @@ async def _run(config: ClusterConfig, sock: socket.socket | None) -> bool:
                     http = _http_server(cluster, address, stop)
                     tasks.create_task(http.serve([sock]))
                 await stop.asked.wait()
-                has_left = await _leave(cluster, stop)
+                has_left = await _retire(cluster, stop, grace)
                 await cluster.close()  # ends the event streams, and so lets the API end
                 if http is not None:
                     # What it would complain of from here on are requests that the end cuts off.
@@ -141,10 +147,10 @@ def _report_start(cluster: Cluster, http: Address | None) -> None:
     )
 
 
-async def _leave(cluster: Cluster, stop: StopRequest) -> bool:
-    """Say goodbye; returns whether it has spread before somebody urged the end."""
-    _log.info("saying goodbye; ask again to end at once", extra={"event": "agent_leaving"})
-    leaving = asyncio.ensure_future(cluster.leave())
+async def _retire(cluster: Cluster, stop: StopRequest, grace: float) -> bool:
+    """Drain, then say goodbye; returns whether that has spread before somebody urged the end."""
+    _log.info("draining, then leaving; ask again to end at once", extra={"event": "agent_leaving"})
+    leaving = asyncio.ensure_future(_drain_and_leave(cluster, grace))
     urged = asyncio.ensure_future(stop.urged.wait())
     try:
         done, _ = await asyncio.wait({leaving, urged}, return_when=asyncio.FIRST_COMPLETED)
@@ -154,3 +160,11 @@ async def _leave(cluster: Cluster, stop: StopRequest) -> bool:
     finally:
         leaving.cancel()
         urged.cancel()
+
+
+async def _drain_and_leave(cluster: Cluster, grace: float) -> None:
+    with contextlib.suppress(ClosedError):  # Asked to leave through the API, it has begun to say goodbye already.
+        await cluster.drain()
+        if len(cluster.members(*Readiness)) > 1:
+            await asyncio.sleep(grace)
+    await cluster.leave()

@@ -40,6 +40,14 @@ def _values(choices: type[StrEnum]) -> list[str]:
     help="Serve the HTTP API here; port 0 takes any free one, 'none' serves none.",
 )
 @click.option("--http-allow-remote", is_flag=True, help="Let --http listen beyond this machine. It has no passwords.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(0, 3600),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Asked to end, stay for so long as a draining member before the goodbye.",
+)
 @click.option("--log-format", type=click.Choice(_values(LogFormat)), default="text", show_default=True)
 @click.option("--log-level", type=click.Choice(_values(LogLevel)), default="info", show_default=True)
 def agent(
@@ -50,11 +58,12 @@ def agent(
     path: Path | None,
     http: Address | None,
     http_allow_remote: bool,
+    grace: float,
     log_format: str,
     log_level: str,
     **settings: str | Address | None,
 ) -> None:
-    """Run one node, with its HTTP API, until SIGTERM or Ctrl-C; it then says goodbye and ends.
+    """Run one node, with its HTTP API, until SIGTERM or Ctrl-C; it then drains, says goodbye and ends.
 
     Settings come from the profile, then the file, then variables such as SHOAL_PROBE_INTERVAL, then the options, the
     later ones outranking the earlier. Options --join and --tag add to what was set before. An unreachable seed is
@@ -66,5 +75,5 @@ def agent(
     given = {field: value for field, value in settings.items() if value is not None}
     config = config.replace(seeds=(*config.seeds, *seeds), tags={**config.tags, **dict(tags)}, **given)
     configure(LogFormat(log_format), LogLevel(log_level))
-    if not run_agent(config, http, allow_remote=http_allow_remote):
+    if not run_agent(config, http, allow_remote=http_allow_remote, grace=grace):
         raise SystemExit(1)

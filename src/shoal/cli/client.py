@@ -38,9 +38,14 @@ class AgentClient:
         self._address = address
         self._timeout = timeout
 
-    def members(self, states: tuple[str, ...] = (), tags: Mapping[str, str] | None = None) -> list[schema.Member]:
-        """Members in these states, or in any, that have these tags."""
-        query = [("state", state) for state in states]
+    def members(
+        self,
+        states: tuple[str, ...] = (),
+        tags: Mapping[str, str] | None = None,
+        readiness: tuple[str, ...] = (),
+    ) -> list[schema.Member]:
+        """Members in these states and of this readiness, or in any, that have these tags."""
+        query = [("state", state) for state in states] + [("readiness", one) for one in readiness]
         query += [("tag", f"{key}={value}") for key, value in (tags or {}).items()]
         path = "/v1/members" + (f"?{urlencode(query)}" if query else "")
         return self._ask("GET", path, list[schema.Member])
@@ -69,6 +74,14 @@ class AgentClient:
         """Let it say goodbye and end; returns its node as it was at the end."""
         return self._ask("POST", "/v1/leave", schema.Member, body=schema.LeaveRequest(), patience=_LONGEST_GOODBYE)
 
+    def drain(self) -> schema.Member:
+        """Let it say that it takes nothing new; returns its node once its peers were told."""
+        return self._set_readiness("/v1/drain")
+
+    def ready(self) -> schema.Member:
+        """Let it take that back; returns its node once its peers were told."""
+        return self._set_readiness("/v1/ready")
+
     def update_tags(self, changes: schema.TagChanges) -> schema.TagSet:
         """Set some tags and remove those whose value is None; returns all."""
         return self._ask("PATCH", "/v1/tags", schema.TagSet, body=changes)
@@ -82,6 +95,9 @@ class AgentClient:
             while line := self._read_line(response):
                 if line.startswith(b"data: "):
                     yield self._decode(line.removeprefix(b"data: "), _EVENT)
+
+    def _set_readiness(self, path: str) -> schema.Member:
+        return self._ask("POST", path, schema.Member, body=schema.ReadinessRequest(), patience=_LONGEST_GOODBYE)
 
     def _ask(self, method: str, path: str, form: type[_T], *, body: object = None, patience: float = 0.0) -> _T:
         with closing(http.client.HTTPConnection(*self._address, timeout=self._timeout + patience)) as connection:

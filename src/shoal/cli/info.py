@@ -33,6 +33,7 @@ def _member_pairs(member: schema.Member) -> list[tuple[str, str]]:
         ("id", member.id),
         ("address", member.address),
         ("state", f"{member.state} for {age_text(member.age)}"),
+        ("readiness", member.readiness),
         ("incarnation", str(member.incarnation)),
         ("tags", tags_text(member.tags) or "none"),
     ]

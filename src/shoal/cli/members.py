@@ -23,6 +23,9 @@ _WATCH_INTERVAL: Final = 1.0
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("--why", is_flag=True, help="Tell why the member NAME was suspected or held dead.")
 @click.option("--state", "states", type=click.Choice(get_args(schema.State)), multiple=True, help="Only in this state.")
+@click.option(
+    "--readiness", type=click.Choice(get_args(schema.ReadinessName)), multiple=True, help="Only of this readiness."
+)
 @click.option("--tag", "tags", callback=tag, multiple=True, metavar="KEY=VALUE", help="Only with this tag.")
 @click.option("--watch", is_flag=True, help="Go on showing changes, until Ctrl-C.")
 @json_option
@@ -30,6 +33,7 @@ _WATCH_INTERVAL: Final = 1.0
 def members(
     name: str | None,
     states: tuple[str, ...],
+    readiness: tuple[str, ...],
     tags: tuple[tuple[str, str], ...],
     *,
     why: bool,
@@ -40,9 +44,10 @@ def members(
     """Show who is in the cluster as the agent sees it, or only the member of that name or id.
 
     The dead and those that left are shown for as long as they are remembered. FOR is how long the agent has seen a
-    member in its state. Repeated --state options widen, repeated --tag options narrow the choice.
+    member in its state. Repeated --state and --readiness options widen, repeated --tag options narrow the
+    choice.
     """
-    _check_use(name, is_choosing=bool(states or tags), why=why, watch=watch)
+    _check_use(name, is_choosing=bool(states or readiness or tags), why=why, watch=watch)
     client = AgentClient(where)
     if name is not None and why:
         verdicts = client.evidence(name)
@@ -50,7 +55,7 @@ def members(
         return
 
     def look() -> list[schema.Member]:
-        return client.members(states, dict(tags)) if name is None else [client.member(name)]
+        return client.members(states, dict(tags), readiness) if name is None else [client.member(name)]
 
     show = print_json if as_json else print_members
     if not watch:
@@ -63,7 +68,7 @@ def members(
 
 def _check_use(name: str | None, *, is_choosing: bool, why: bool, watch: bool) -> None:
     if name is not None and is_choosing:
-        raise click.UsageError("NAME shows one member; leave out --state and --tag")
+        raise click.UsageError("NAME shows one member; leave out --state, --readiness and --tag")
     if why and (name is None or watch):
         raise click.UsageError("--why goes with NAME, and without --watch")
 

@@ -24,6 +24,8 @@ _COMMANDS: Final = {
     "info": _Entry("shoal.cli.info:info", "Show the agent's own state, or one member's."),
     "tags": _Entry("shoal.cli.tags:tags", "Show or change the agent's tags."),
     "join": _Entry("shoal.cli.join:join", "Let the agent contact further seeds."),
+    "drain": _Entry("shoal.cli.readiness:drain", "Let the agent say that it takes nothing new."),
+    "ready": _Entry("shoal.cli.readiness:ready", "Let the agent say that it wants work again."),
     "leave": _Entry("shoal.cli.leave:leave", "Let the agent say goodbye and end."),
     "demo": _Entry("shoal.cli.demo:demo", "Watch a live cluster form, lose members and heal."),
     "simulate": _Entry("shoal.cli.simulate:simulate", "Run whole clusters on a virtual clock, and see how they fare."),
