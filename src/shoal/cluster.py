@@ -545,6 +545,7 @@ class Cluster:
                 on_events=on_events,
                 on_wake=lambda late: pulse.beat(driver, late),
                 max_streams_out=self._config.max_streams_out,
+                timer_slack=min(self._config.timer_slack, self._config.probe_timeout / 10),
             )
             self._running = _Running(core, driver, transport, loop, pulse)
             pulse.start()

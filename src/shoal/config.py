@@ -263,6 +263,12 @@ class ClusterConfig:
     max_resolved: int = _count(1024, 1, 1_000_000, "names")
     """Names, 1 to 1000000. How many answers for host names are kept."""
 
+    # This process
+
+    timer_slack: float = _seconds(0.05, 0.0, 1.0)
+    """Seconds, 0 to 1, and a tenth of `probe_timeout` at most. So late a timer may fire, to wake the process once for
+    many nodes on one event loop: 200 of them take half the CPU. 0 wakes each on time."""
+
     # Users
 
     event_buffer: int = _count(1024, 1, 1_000_000, "events")

@@ -17,6 +17,7 @@ from shoal.errors import AlreadyStartedError, ClosedError, NotStartedError, Refu
 from shoal.events import Event
 from shoal.net.faults import FaultLog
 from shoal.net.transport import Transport
+from shoal.net.wakeups import GRAIN, Wakeup
 from shoal.swim.outputs import Datagram, Output, StreamExchange
 from shoal.types import Address
 
@@ -65,12 +66,12 @@ class Driver:
 
     All methods belong to the loop's thread. Whoever reads the core from another thread holds `lock`, which the driver
     holds while it changes the core, and never while it calls anybody else. `on_events` is called with the events of
-    each step, on the loop's thread; it must not block, and may use `call`. So may `on_wake`, which is called after the
-    timer fired, with how late that was, in seconds.
+    each step, on the loop's thread; it must not block, and may use `call`. So may `on_wake`, which is called after each
+    wake-up, with how late that was, in seconds. Wake-ups are put off by up to `timer_slack` seconds, to share them with
+    other drivers on the loop; that is not late.
     """
 
     __slots__ = (
-        "_armed_at",
         "_core",
         "_exchanges",
         "_faults",
@@ -81,8 +82,9 @@ class Driver:
         "_on_events",
         "_on_wake",
         "_stopped",
-        "_timer",
+        "_timer_slack",
         "_transport",
+        "_wakeup",
         "lock",
         "stats",
     )
@@ -94,6 +96,7 @@ class Driver:
         *,
         on_events: Callable[[Sequence[Event]], None],
         max_streams_out: int,
+        timer_slack: float = 0.0,
         on_wake: Callable[[float], None] = lambda _late: None,
     ) -> None:
         self.lock = threading.Lock()
@@ -107,8 +110,8 @@ class Driver:
         self._exchanges: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed_at = inf
+        self._timer_slack = timer_slack
+        self._wakeup: Wakeup | None = None
         self._not_before = -inf
         self._latest = -inf
 
@@ -122,6 +125,7 @@ class Driver:
         if self._loop is not None:
             raise AlreadyStartedError("the driver is started already")
         self._loop = asyncio.get_running_loop()
+        self._wakeup = Wakeup(self._loop, self._wake, self._timer_slack)
         try:
             with self.lock:
                 self._core.start(self._now())
@@ -134,9 +138,8 @@ class Driver:
     async def stop(self) -> None:
         """Cancel what is under way and close the transport; may be called at any time and again."""
         self._stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._wakeup is not None:
+            self._wakeup.cancel()
         try:
             for task in self._exchanges:
                 task.cancel()
@@ -236,37 +239,31 @@ class Driver:
             self._faults.report("a listener for events", error, self._latest)
 
     def _arm(self, deadline: float | None) -> None:
-        """Wake up at `deadline` or before: an earlier timer is kept, to look again is cheaper than a new one."""
+        """Wake up at `deadline`, give or take the slack of timers."""
+        assert self._wakeup is not None
         if deadline is None:
-            return
-        deadline = max(deadline, self._not_before)
-        if deadline >= self._armed_at:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        assert self._loop is not None
-        self._armed_at = deadline
-        self._timer = self._loop.call_at(deadline, self._wake)
+            self._wakeup.cancel()
+        else:
+            self._wakeup.set(max(deadline, self._not_before), self._latest)
 
-    def _wake(self) -> None:
+    def _wake(self, at: float) -> None:
         assert self._loop is not None
-        late = max(0.0, self._loop.time() - self._armed_at)
-        # A loop whose clock is coarse fires early; what it fired for counts as due, or it would be armed again at once.
-        self._latest = max(self._latest, self._armed_at)
-        self._timer = None
-        self._armed_at = inf
-        now = self._now()
+        real = self._loop.time()
+        # Within the slack it counts as on time, so that what follows from it falls on shared moments too, and nothing
+        # is rounded up twice. That goes for a loop whose clock is coarse and fires early, too.
+        now = self._latest = max(self._latest, at if real < at + self._timer_slack else real)
         try:
             with self.lock:
                 deadline = self._core.next_deadline()
-                if deadline is not None and deadline <= now:
+                if deadline is not None and deadline <= now + GRAIN:
+                    now = self._latest = max(now, deadline)
                     self._core.advance(now)
         except Exception as error:
             self._not_before = now + FAULT_PAUSE
             self._core_fault("advance", error)
         self._flush()
         if not self._stopped:
-            self._on_wake(late)
+            self._on_wake(max(0.0, real - at))
 
     def _open(self, exchange: StreamExchange) -> None:
         assert self._loop is not None
