@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from shoal.config import ClusterConfig, Profile
 from shoal.errors import ConfigError
+from shoal.keys import HIDDEN, ClusterKey
 from shoal.types import Address, Tags
 
+KEY = ClusterKey(bytes(range(32)))
 FIELDS = {field.name: field for field in dataclasses.fields(ClusterConfig)}
 TYPES = typing.get_type_hints(ClusterConfig)
 RANGES = {name: field.metadata["range"] for name, field in FIELDS.items() if "range" in field.metadata}
@@ -158,6 +160,7 @@ BAD = {
     "stream_probe": ("maybe", "expected `bool`, got `str`"),
     "reuse_address": (1, "expected `bool`, got `int`"),
     "interface": (7, "expected `str | null`, got `int`"),
+    "encryption": ("rot13", "must be one of aes-256-gcm, chacha20-poly1305, hmac-sha256"),
 }
 
 
@@ -234,6 +237,54 @@ def test_texts_are_read_as_the_command_line_would() -> None:
     assert config.probe_interval == 2.0
 
 
+# Keys
+
+
+@pytest.mark.parametrize("keys", [KEY.text, [KEY.text], (KEY,), f"{KEY.text}, "])
+def test_keys_are_read_from_texts(keys: object) -> None:
+    assert ClusterConfig().replace(keys=keys).keys == (KEY,)
+    if isinstance(keys, str):
+        assert ClusterConfig.from_environment({"SHOAL_KEYS": keys}).keys == (KEY,)
+
+
+def test_keys_are_not_shown_and_not_among_the_plain_values() -> None:
+    config = ClusterConfig(keys=(KEY,))
+    assert KEY.text not in repr(config)
+    assert KEY.text not in str(config.as_dict())
+    assert repr(KEY.secret) not in repr(config)
+    assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301 - our own bytes
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"keys": KEY.text[:-4]},
+        {"keys": f"{KEY.text},{KEY.text}"},
+        {"keys": KEY.secret},
+        {"keys": 7},
+        {"key": KEY.text},
+        {"encryption_keys": KEY.text},
+        {"http_token": KEY.text},
+        {"keys": KEY.text, "key_file": "keys"},
+    ],
+)
+def test_a_refused_key_is_not_shown(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ClusterConfig().replace(**settings)
+    assert KEY.text[:-4] not in str(caught.value) + repr(caught.value.value)
+
+
+def test_a_misspelt_variable_with_a_key_does_not_show_it() -> None:
+    with pytest.raises(ConfigError, match=r"^SHOAL_KEYZ = \(not shown\): .* did you mean keys") as caught:
+        ClusterConfig.from_environment({"SHOAL_KEYZ": KEY.text})
+    assert caught.value.value is HIDDEN
+
+
+def test_with_keys_there_is_room_for_them_in_datagrams() -> None:
+    with pytest.raises(ConfigError, match="max_datagram = 575: must be 576 bytes or more with keys"):
+        ClusterConfig(keys=(KEY,), max_datagram=575)
+
+
 # There and back
 
 
@@ -247,6 +298,7 @@ def _is_consistent(settings: dict[str, float]) -> bool:
         settings["probe_timeout"] < settings["probe_interval"]
         and settings["backoff_initial"] <= settings["backoff_max"]
         and settings["rejoin_interval"] <= settings["rejoin_interval_max"]
+        and settings["max_datagram"] >= 576  # as there is a key file below
     )
 
 
@@ -258,6 +310,8 @@ WHO: dict[str, Any] = {
     "seeds": ["a:1", "[::2]:2"],
     "tags": {"role": "worker"},
     "interface": "eth0",
+    "key_file": "/etc/shoal/keys",
+    "encryption": "hmac-sha256",
 }
 
 

@@ -24,11 +24,11 @@ class Floor(NamedTuple):
 
 
 FLOORS = (
-    Floor(frozenset({"types", "errors", "events", "config"}), acquainted=True),
+    Floor(frozenset({"types", "errors", "events", "config", "keys"}), acquainted=True),
     Floor(frozenset({"wire", "state"})),
     Floor(frozenset({"swim"})),
     Floor(frozenset({"net", "sim"})),
-    Floor(frozenset({"cluster", "subscription", "blocking", "testing"}), acquainted=True),
+    Floor(frozenset({"cluster", "rotation", "subscription", "blocking", "testing"}), acquainted=True),
     Floor(frozenset({"discovery", "health", "store", "telemetry"})),
     Floor(frozenset({"rpc"})),
     Floor(frozenset({"shoal"})),  # the package's own face, which re-exports what users hold
@@ -43,7 +43,11 @@ PURE = frozenset(
     " zlib".split()
 )
 PURE_NAMES = {"random": frozenset({"Random"}), "uuid": frozenset({"UUID"})}
-PURE_EXTRAS = {"shoal.config": frozenset({"msgspec", "open", "pathlib", "tomllib"})}  # it reads a file, once
+PURE_EXTRAS = {
+    "shoal.config": frozenset({"msgspec", "open", "pathlib", "tomllib"}),  # it reads a file, once
+    "shoal.wire.seals": frozenset({"cryptography"}),  # functions of bytes only
+    "shoal.wire.envelope": frozenset({"cryptography"}),  # the error that they raise
+}
 IMPURE_BUILTINS = frozenset({"__import__", "eval", "exec", "input", "open", "print"})
 
 

@@ -10,11 +10,13 @@ import logging
 from importlib.metadata import version as _version
 
 from shoal.cluster import Cluster, Health
-from shoal.config import ClusterConfig, Profile
+from shoal.config import ClusterConfig, Encryption, Profile
 from shoal.errors import *  # noqa: F403
 from shoal.errors import __all__ as _errors
 from shoal.events import *  # noqa: F403
 from shoal.events import __all__ as _events
+from shoal.keys import ClusterKey, KeyId
+from shoal.rotation import KeyReport, MemberKeys
 from shoal.subscription import Subscription
 from shoal.swim.heartbeats import Heartbeat
 from shoal.types import Address, Member, MemberState, NodeId, Readiness, Tags
@@ -23,9 +25,14 @@ __all__ = [  # noqa: PLE0604
     "Address",
     "Cluster",
     "ClusterConfig",
+    "ClusterKey",
+    "Encryption",
     "Health",
     "Heartbeat",
+    "KeyId",
+    "KeyReport",
     "Member",
+    "MemberKeys",
     "MemberState",
     "NodeId",
     "Profile",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,8 +14,10 @@ from shoal import cluster as face
 from shoal.config import ClusterConfig
 from shoal.errors import AlreadyStartedError, ClosedError, LifecycleError, NotStartedError
 from shoal.events import Event, Verdict
+from shoal.keys import ClusterKey, KeyId
 from shoal.net.loops import loop_factory
 from shoal.net.transport import Transport
+from shoal.rotation import KeyReport
 from shoal.subscription import Subscription
 from shoal.swim.heartbeats import Heartbeat
 from shoal.types import Address, Member, NodeId, Readiness
@@ -153,10 +155,15 @@ class Cluster:
     """
 
     def __init__(
-        self, config: ClusterConfig | None = None, *, transport: Transport | None = None, **changes: Any
+        self,
+        config: ClusterConfig | None = None,
+        *,
+        transport: Transport | None = None,
+        save_keys: Callable[[tuple[ClusterKey, ...]], None] | None = None,
+        **changes: Any,
     ) -> None:
         """As `shoal.Cluster`; no thread is started before `start`."""
-        self._cluster = face.Cluster(config, transport=transport, **changes)
+        self._cluster = face.Cluster(config, transport=transport, save_keys=save_keys, **changes)
         self._thread: _LoopThread | None = None
         self._lock = threading.Lock()
         self._is_closed = False
@@ -253,6 +260,24 @@ class Cluster:
     def wait_for_members(self, count: int, timeout: float = 10.0) -> None:
         """As `shoal.Cluster.wait_for_members`."""
         self.run(self._cluster.wait_for_members(count, timeout))
+
+    # Keys
+
+    def list_keys(self) -> KeyReport:
+        """As `shoal.Cluster.list_keys`."""
+        return self.run(self._cluster.list_keys())
+
+    def install_key(self, key: ClusterKey | str) -> KeyReport:
+        """As `shoal.Cluster.install_key`."""
+        return self.run(self._cluster.install_key(key))
+
+    def use_key(self, id: KeyId | str) -> KeyReport:
+        """As `shoal.Cluster.use_key`."""
+        return self.run(self._cluster.use_key(id))
+
+    def remove_key(self, id: KeyId | str, *, strand: bool = False) -> KeyReport:
+        """As `shoal.Cluster.remove_key`."""
+        return self.run(self._cluster.remove_key(id, strand=strand))
 
     # Reads
 

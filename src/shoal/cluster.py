@@ -22,21 +22,29 @@ from shoal.config import ClusterConfig
 from shoal.errors import (
     AlreadyStartedError,
     ClosedError,
+    KeyringError,
     NotStartedError,
     ShoalTimeoutError,
     UnknownMemberError,
 )
 from shoal.events import Event, HealthReason, NameConflict, SeedUnreachable, Verdict
+from shoal.keys import ClusterKey, KeyId
 from shoal.net.advertise import advertised_address
 from shoal.net.driver import Driver
+from shoal.net.exposure import check_exposure
 from shoal.net.gc_pauses import GcPauses
+from shoal.net.key_file import configured_keys
 from shoal.net.loops import OwnLoop
+from shoal.net.sealed import SealedTransport
 from shoal.net.sockets import SocketTransport
 from shoal.net.transport import Transport
+from shoal.rotation import KeyReport, KeyRotation
 from shoal.subscription import Subscription, Subscriptions
 from shoal.swim.core import Swim
 from shoal.swim.heartbeats import Heartbeat
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness, Tags
+from shoal.wire.envelope import OVERHEAD
+from shoal.wire.keyring import Keyring
 from shoal.wire.native import NativeDialect
 
 __all__ = ["Cluster", "Health"]
@@ -98,6 +106,8 @@ class _Running:
     transport: Transport
     loop: asyncio.AbstractEventLoop
     pulse: _Pulse
+    keys: KeyRotation | None
+    """None without keys."""
 
 
 class _Complaints:
@@ -206,18 +216,28 @@ class Cluster:
     """
 
     def __init__(
-        self, config: ClusterConfig | None = None, *, transport: Transport | None = None, **changes: Any
+        self,
+        config: ClusterConfig | None = None,
+        *,
+        transport: Transport | None = None,
+        save_keys: Callable[[tuple[ClusterKey, ...]], None] | None = None,
+        **changes: Any,
     ) -> None:
         """Prepare a member; nothing is opened before `start`.
 
         `changes` are fields of `ClusterConfig`, laid over `config` (default: the LAN profile); addresses may be texts.
-        `transport` takes the place of UDP and TCP, for example one of a `shoal.net.memory.MemoryNetwork`. Raises
-        `ConfigError`.
+        `transport` takes the place of UDP and TCP, for example one of a `shoal.net.memory.MemoryNetwork`. `save_keys`
+        is called on the event loop with all keys, the one that seals first, whenever they were changed in the running
+        cluster. Raises `ConfigError`.
         """
         config = (config or ClusterConfig.lan()).replace(**changes)
         self._name = config.name if config.name is not None else _default_name()
         self._config = config.replace(name=self._name)
         self._transport = transport
+        keys = configured_keys(self._config)
+        self._keyring = Keyring(keys) if keys else None
+        if self._keyring is not None and save_keys is not None:
+            self._keyring.subscribe(save_keys)
         self._phase = _Phase.NEW
         self._running: _Running | None = None
         self._own_loop = OwnLoop()
@@ -421,6 +441,36 @@ class Cluster:
                 alive = running.core.counts()[MemberState.ALIVE]
                 raise ShoalTimeoutError(f"{alive} of {count} members are alive after {timeout} seconds") from None
 
+    # Keys
+
+    async def list_keys(self) -> KeyReport:
+        """Ask all present members for their keys.
+
+        This and the other operations on keys raise `KeyringError` when this node runs without keys.
+        """
+        return await self._keys().list()
+
+    async def install_key(self, key: ClusterKey | str) -> KeyReport:
+        """Let all present members open what is sealed with a further key, which they do not seal with yet.
+
+        Raises `ConfigError` for a text that is no key.
+        """
+        return await self._keys().install(key if isinstance(key, ClusterKey) else ClusterKey.parse(key))
+
+    async def use_key(self, id: KeyId | str) -> KeyReport:
+        """Let all members seal with an installed key; refused when a present member does not hold it.
+
+        Raises `ConfigError` for a text that is no id of a key.
+        """
+        return await self._keys().use(id if isinstance(id, KeyId) else KeyId.parse(id))
+
+    async def remove_key(self, id: KeyId | str, *, strand: bool = False) -> KeyReport:
+        """Let all members forget a key; refused while one seals with it, or is away and may come back with it alone.
+
+        `strand` leaves those behind that are away. Raises `ConfigError` for a text that is no id of a key.
+        """
+        return await self._keys().remove(id if isinstance(id, KeyId) else KeyId.parse(id), strand=strand)
+
     # Reads
 
     @property
@@ -522,8 +572,14 @@ class Cluster:
 
     async def _open(self, transport: Transport) -> _Running:
         loop = asyncio.get_running_loop()
+        config, sealed = self._config, None
+        if self._keyring is not None:
+            transport = sealed = SealedTransport(transport, self._keyring, config)
+            config = config.replace(max_datagram=config.max_datagram - OVERHEAD, keys=(), key_file=None)
         await transport.bind()
         try:
+            if sealed is None and self._transport is None:
+                check_exposure(config, transport.address)
             info = NodeInfo(
                 name=self._name,
                 id=NodeId.mint(time.time_ns() // 1_000_000, Random(secrets.randbits(128))),
@@ -531,7 +587,7 @@ class Cluster:
                 tags=Tags(self._config.tags),
             )
             dialect = NativeDialect(self._config.cluster)
-            core = Swim(self._config, info, dialect, Random(secrets.randbits(128)), loop.time())
+            core = Swim(config, info, dialect, Random(secrets.randbits(128)), loop.time())
             complaints = _Complaints(core)
 
             def on_events(events: Sequence[Event]) -> None:
@@ -547,7 +603,10 @@ class Cluster:
                 max_streams_out=self._config.max_streams_out,
                 timer_slack=min(self._config.timer_slack, self._config.probe_timeout / 10),
             )
-            self._running = _Running(core, driver, transport, loop, pulse)
+            keys = None
+            if sealed is not None:
+                keys = KeyRotation(sealed, self.all_members, lambda: core.local.id, self._config.stream_timeout)
+            self._running = _Running(core, driver, transport, loop, pulse, keys)
             pulse.start()
             await driver.start()
         except BaseException:
@@ -570,6 +629,12 @@ class Cluster:
             async with asyncio.timeout(self._config.leave_timeout):
                 while not (is_spread() or self._is_closed()):  # noqa: ASYNC110 - the core tells of no single update
                     await asyncio.sleep(self._config.gossip_interval / 2)
+
+    def _keys(self) -> KeyRotation:
+        keys = self._commanded().keys
+        if keys is None:
+            raise KeyringError("this node runs without keys, so there are none to change; set key_file or keys")
+        return keys
 
     def _is_closed(self) -> bool:
         return self._phase is _Phase.CLOSED

@@ -20,13 +20,18 @@ from typing import Any, Self
 import msgspec
 
 from shoal.errors import ConfigError, InvalidAddressError
+from shoal.keys import HIDDEN, ClusterKey, parse_keys
 from shoal.types import Address, Tags, is_node_name
 
-__all__ = ["ENVIRONMENT_PREFIX", "ClusterConfig", "Profile"]
+__all__ = ["ENVIRONMENT_PREFIX", "ClusterConfig", "Encryption", "Profile"]
 
 ENVIRONMENT_PREFIX = "SHOAL_"
-_COMMAND_LINE_VARIABLES = frozenset({"SHOAL_AGENT"})
-"""They share the prefix, and say which agent to ask, not how a node behaves."""
+_COMMAND_LINE_VARIABLES = frozenset({"SHOAL_AGENT", "SHOAL_HTTP_TOKEN", "SHOAL_HTTP_TOKEN_FILE"})
+"""They share the prefix, and say which agent to ask and how, not how a node behaves."""
+_SECRETS = ("key", "token")
+"""What in the name of a setting says that its value must not be shown, also where the name is misspelt."""
+_SEALED_DATAGRAM = 576
+"""Bytes: with keys, the least of `max_datagram`, of which sealing takes its part."""
 
 _T = typing.TypeVar("_T", int, float)
 _DAY = 86_400.0
@@ -39,6 +44,15 @@ class Profile(StrEnum):
     LAN = "lan"
     WAN = "wan"
     LOCAL = "local"
+
+
+class Encryption(StrEnum):
+    """What keys do to messages."""
+
+    AES_256_GCM = "aes-256-gcm"
+    CHACHA20_POLY1305 = "chacha20-poly1305"
+    HMAC_SHA256 = "hmac-sha256"
+    """Authenticates, and encrypts nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +111,22 @@ class ClusterConfig:
     longer stalls."""
     send_buffer: int = _count(0, 0, 256 * _MIB, "bytes")
     """Bytes, 0 to 268435456. The datagram socket's send buffer; 0 leaves the system's default."""
+
+    # Security
+
+    keys: tuple[ClusterKey, ...] = ()
+    """Secrets of 32 bytes, in base64, that all members share: the first seals what this node sends, and all open what
+    it gets. Without any, nothing is encrypted or authenticated. Never shown, nor among the plain values."""
+    key_file: str | None = None
+    """Path of a file with such keys, one a line, the first one sealing; # begins a comment. In the place of `keys`."""
+    encryption: Encryption = Encryption.AES_256_GCM
+    """How this node seals, if it has keys: aes-256-gcm, chacha20-poly1305 (for processors without AES instructions), or
+    hmac-sha256, which authenticates and leaves everything readable. A node opens all three."""
+    replay_window: float = _seconds(60.0, 5.0, _DAY)
+    """Seconds, 5 to 86400. How far the clock of a node that is new to this one may be off, and for how long a recorded
+    message may fool a node that has restarted since. Keep it above the difference of any two clocks."""
+    allow_unencrypted: bool = False
+    """Let a node without keys use an address that other machines can reach. Whoever can send to it is then believed."""
 
     # Probing
 
@@ -359,8 +389,10 @@ class ClusterConfig:
         return dataclasses.replace(self, **typed)
 
     def as_dict(self) -> dict[str, object]:
-        """All fields as plain values, addresses as text: what `replace` reads and JSON and TOML can hold."""
-        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        """All fields as plain values, but for the keys, which are secret: what `replace` reads and JSON can hold."""
+        return {
+            field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self) if field.name != "keys"
+        }
 
     def __post_init__(self) -> None:
         types = _field_types()
@@ -390,6 +422,10 @@ class ClusterConfig:
                 self.rejoin_interval,
                 f"must not exceed rejoin_interval_max ({self.rejoin_interval_max})",
             )
+        if self.keys and self.key_file is not None:
+            raise ConfigError("key_file", self.key_file, "keys are given too; keep one of the two")
+        if (self.keys or self.key_file is not None) and self.max_datagram < _SEALED_DATAGRAM:
+            raise ConfigError("max_datagram", self.max_datagram, f"must be {_SEALED_DATAGRAM} bytes or more with keys")
         for seed in self.seeds:
             if seed.port == 0:
                 raise ConfigError("seeds", str(seed), "a seed needs a port from 1 to 65535")
@@ -407,7 +443,7 @@ def _field_types() -> dict[str, Any]:
 def _read(field: str, value: object, types: Mapping[str, Any]) -> Any:
     """`value` in the type of `field`; texts are parsed."""
     if field not in types:
-        raise ConfigError(field, value, f"there is no such setting{_did_you_mean(field, types)}")
+        raise ConfigError(field, _shown(field, value), f"there is no such setting{_did_you_mean(field, types)}")
     wanted = types[field]
     try:
         if wanted in (int, float):
@@ -416,6 +452,10 @@ def _read(field: str, value: object, types: Mapping[str, Any]) -> Any:
             return _read_address(value)
         if field == "seeds":
             return tuple(map(_read_address, _read_list(value)))
+        if field == "keys":
+            return parse_keys(_read_keys(value))
+        if field == "encryption":
+            return _read_encryption(value)
         if field == "tags":
             return Tags(msgspec.convert(_read_tags(value), dict[str, str]))
         return msgspec.convert(value, wanted, strict=not isinstance(value, str))
@@ -455,6 +495,23 @@ def _read_list(value: object) -> tuple[object, ...]:
     raise InvalidAddressError(repr(value), "expected a list of addresses")
 
 
+def _read_keys(value: object) -> tuple[object, ...]:
+    if isinstance(value, (str, list, tuple)):
+        return _read_list(value)
+    raise ConfigError("keys", HIDDEN, "expected a list of keys in base64")
+
+
+def _read_encryption(value: object) -> Encryption:
+    try:
+        return Encryption(str(value))
+    except ValueError:
+        raise ConfigError("encryption", value, f"must be one of {', '.join(Encryption)}") from None
+
+
+def _shown(field: str, value: object) -> object:
+    return HIDDEN if any(word in field.lower() for word in _SECRETS) else value
+
+
 def _read_tags(value: object) -> object:
     if not isinstance(value, str):
         return dict(value) if isinstance(value, Mapping) else value
@@ -485,6 +542,8 @@ def _plain(value: object) -> object:
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, StrEnum):
+        return value.value
     return value
 
 
@@ -509,7 +568,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if field not in known:
             raise ConfigError(
                 ENVIRONMENT_PREFIX + field.upper(),
-                value,
+                _shown(field, value),
                 f"there is no such setting{_did_you_mean(field, _field_types())}",
             )
     return found

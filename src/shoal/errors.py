@@ -9,6 +9,7 @@
     │   └── ClosedError        used after close() or after the socket was closed
     ├── UnknownMemberError     no such member in this node's view
     ├── MessageTooLargeError   a payload, tag set or reply above its limit
+    ├── KeyringError           a change of keys that was refused
     ├── ShoalTimeoutError      also a TimeoutError
     ├── MissingExtraError      an optional dependency is not installed
     └── TransportError
@@ -29,6 +30,7 @@ __all__ = [
     "ClosedError",
     "ConfigError",
     "InvalidAddressError",
+    "KeyringError",
     "LifecycleError",
     "MessageTooLargeError",
     "MissingExtraError",
@@ -92,6 +94,10 @@ class MessageTooLargeError(ShoalError, ValueError):
         super().__init__(f"{what} has {size} bytes, the limit is {limit} ({setting})")
         self.size = size
         self.limit = limit
+
+
+class KeyringError(ShoalError, RuntimeError):
+    """Keys cannot be changed this way; nothing was changed where it was refused."""
 
 
 class ShoalTimeoutError(ShoalError, TimeoutError):

@@ -22,10 +22,14 @@ from shoal.errors import (
     SendError,
     ShoalTimeoutError,
 )
+from shoal.keys import ClusterKey
 from shoal.net.memory import MemoryNetwork
+from shoal.net.sealed import SealedTransport
 from shoal.net.sockets import SocketTransport
 from shoal.net.transport import MAX_DATAGRAM, Transport
 from shoal.types import Address
+from shoal.wire.envelope import OVERHEAD
+from shoal.wire.keyring import Keyring
 from tests.net.receivers import PATIENCE, Recorder
 
 MAX_STREAM = 65_536
@@ -35,6 +39,9 @@ SOON = 0.05
 
 class World(Protocol):
     """A network to put transports on."""
+
+    overhead: int
+    """Bytes that its transports add to each message."""
 
     def transport(self, address: Address | None = None, *, max_stream: int = MAX_STREAM) -> Transport:
         """A new transport at `address`, or anywhere."""
@@ -50,6 +57,8 @@ class World(Protocol):
 
 
 class SocketWorld:
+    overhead = 0
+
     def __init__(self, host: str, cleanup: contextlib.ExitStack) -> None:
         self._host = host
         self._cleanup = cleanup
@@ -75,6 +84,8 @@ class SocketWorld:
 
 
 class MemoryWorld:
+    overhead = 0
+
     def __init__(self) -> None:
         self._network = MemoryNetwork(Random(1))
 
@@ -90,6 +101,16 @@ class MemoryWorld:
         return address
 
 
+class SealedWorld(MemoryWorld):
+    """Its limits and counters are those of what is on the wire, as everywhere."""
+
+    overhead = OVERHEAD
+
+    def transport(self, address: Address | None = None, *, max_stream: int = MAX_STREAM) -> Transport:
+        inner = super().transport(address, max_stream=max_stream + self.overhead)
+        return SealedTransport(inner, Keyring([ClusterKey(bytes(32))]), ClusterConfig())
+
+
 def has_ipv6() -> bool:
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
@@ -102,10 +123,16 @@ def has_ipv6() -> bool:
 IPV6 = pytest.param("::1", marks=pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6"))
 
 
-@pytest.fixture(params=["127.0.0.1", IPV6, "memory"])
+@pytest.fixture(params=["127.0.0.1", IPV6, "memory", "sealed"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     with contextlib.ExitStack() as cleanup:
-        yield MemoryWorld() if request.param == "memory" else SocketWorld(request.param, cleanup)
+        match request.param:
+            case "memory":
+                yield MemoryWorld()
+            case "sealed":
+                yield SealedWorld()
+            case host:
+                yield SocketWorld(host, cleanup)
 
 
 @pytest.fixture
@@ -139,9 +166,9 @@ async def test_a_datagram_arrives_with_its_source(here: Transport, there: Transp
 
 @pytest.mark.parametrize("size", [0, 1, 512, 1400, 9000, MAX_DATAGRAM])
 async def test_datagrams_of_every_size_arrive_whole(
-    here: Transport, there: Transport, receiver: Recorder, size: int
+    world: World, here: Transport, there: Transport, receiver: Recorder, size: int
 ) -> None:
-    data = Random(size).randbytes(size)
+    data = Random(size).randbytes(min(size, MAX_DATAGRAM - world.overhead))
 
     here.send(data, there.address)
 
@@ -214,8 +241,11 @@ async def test_exchanges_do_not_mix(here: Transport, there: Transport) -> None:
     assert replies == messages
 
 
-async def test_a_message_above_the_limit_is_refused_before_anything_is_sent(here: Transport, there: Transport) -> None:
-    with pytest.raises(MessageTooLargeError, match=r"has 65537 bytes, the limit is 65536 \(max_stream\)"):
+async def test_a_message_above_the_limit_is_refused_before_anything_is_sent(
+    world: World, here: Transport, there: Transport
+) -> None:
+    limit = MAX_STREAM + world.overhead
+    with pytest.raises(MessageTooLargeError, match=rf"has {limit + 1} bytes, the limit is {limit} \(max_stream\)"):
         await here.exchange(there.address, bytes(MAX_STREAM + 1), PATIENCE)
 
     assert here.stats.streams_too_large == 1
@@ -238,7 +268,8 @@ async def test_a_reply_above_the_limit_is_cut_off(world: World, here: Transport)
     generous = world.transport(max_stream=4 * MAX_STREAM)
     await generous.start(Recorder(lambda _: bytes(MAX_STREAM + 1)))
 
-    with pytest.raises(ReceiveError, match="has 65537 bytes, the limit is 65536") as failure:
+    limit = MAX_STREAM + world.overhead
+    with pytest.raises(ReceiveError, match=f"has {limit + 1} bytes, the limit is {limit}") as failure:
         await here.exchange(generous.address, b"?", PATIENCE)
 
     assert str(generous.address) in str(failure.value)
@@ -389,17 +420,18 @@ async def test_a_restart_on_the_same_address_after_streams_works(world: World, h
     await second.close()
 
 
-async def test_everything_is_counted(here: Transport, there: Transport, receiver: Recorder) -> None:
+async def test_everything_is_counted(world: World, here: Transport, there: Transport, receiver: Recorder) -> None:
+    datagrams, stream = 10 + 2 * world.overhead, 3 + world.overhead
     here.send(b"four", there.address)
     here.send(b"sixsix", there.address)
     await here.exchange(there.address, b"123", PATIENCE)
     await receiver.until(datagrams=2)
 
     sent = here.stats
-    assert (sent.datagrams_out, sent.bytes_out) == (2, 10)
-    assert (sent.streams_out, sent.stream_bytes_out, sent.stream_bytes_in) == (1, 3, 3)
+    assert (sent.datagrams_out, sent.bytes_out) == (2, datagrams)
+    assert (sent.streams_out, sent.stream_bytes_out, sent.stream_bytes_in) == (1, stream, stream)
     got = there.stats
-    assert (got.datagrams_in, got.bytes_in) == (2, 10)
-    assert (got.streams_in, got.stream_bytes_in, got.stream_bytes_out) == (1, 3, 3)
+    assert (got.datagrams_in, got.bytes_in) == (2, datagrams)
+    assert (got.streams_in, got.stream_bytes_in, got.stream_bytes_out) == (1, stream, stream)
     assert got.as_dict()["datagrams_in"] == 2
     assert got.streams_failed == sent.streams_failed == 0

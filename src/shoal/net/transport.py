@@ -54,6 +54,16 @@ class TransportStats:
     """Those of them that took too long."""
     streams_too_large: int = 0
     """Messages above `max_stream`, in or out."""
+    dropped_not_sealed: int = 0
+    """Datagrams and stream messages, dropped by a node with keys because they were not sealed, or not for this use."""
+    dropped_unknown_key: int = 0
+    """Those sealed with a key that this node does not hold."""
+    dropped_stale: int = 0
+    """Those sealed too long ago, or in the future, by this node's clock (`replay_window`)."""
+    dropped_replayed: int = 0
+    """Those that had come before, or too long after later ones of their sender."""
+    dropped_bad_tag: int = 0
+    """Those that were forged, damaged, or sealed for a cluster of another name."""
 
     def as_dict(self) -> dict[str, int]:
         """All counters by name."""

@@ -1,0 +1,92 @@
+"""Hands the key of this node to members that still seal with an older one of its ring."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from math import inf
+from typing import Any, Final, Protocol
+
+from shoal.errors import ShoalError
+from shoal.keys import ClusterKey, KeyId
+from shoal.types import Address
+from shoal.wire.key_messages import KeyOperation, KeyReply, KeyRequest
+from shoal.wire.keyring import Keyring
+
+__all__ = ["AskKeys", "HandOver"]
+
+_PATIENCE: Final = 10.0
+"""Seconds for which a change of the keyring may be on its way before members without it are helped."""
+_RETRY: Final = 30.0
+"""Seconds until a member that could not be helped is tried again."""
+_TIMEOUT: Final = 5.0
+_AT_ONCE: Final = 4
+_REMEMBERED: Final = 1024
+"""Addresses that are remembered, until the keyring changes."""
+
+_log = logging.getLogger("shoal.net")
+
+
+class AskKeys(Protocol):
+    """As `SealedTransport.ask_keys`."""
+
+    def __call__(  # noqa: D102
+        self, address: Address, request: KeyRequest, timeout: float, *, key: ClusterKey | None
+    ) -> Coroutine[Any, Any, KeyReply]: ...
+
+
+class HandOver:
+    """Helps members that come back, and were away while a key was installed.
+
+    They are sent the new key, sealed with the one that they have, as long as that is in the ring. Which one they seal
+    with stays for `shoal keys use` to decide.
+    """
+
+    __slots__ = ("_ask", "_keyring", "_not_before", "_not_yet", "_tasks")
+
+    def __init__(self, keyring: Keyring, ask: AskKeys) -> None:
+        self._keyring = keyring
+        self._ask = ask
+        self._not_yet = -inf
+        self._not_before: dict[Address, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        keyring.subscribe(self._keys_changed)
+
+    def consider(self, address: Address, key_id: KeyId) -> None:
+        """The member at `address` seals with another key than this node: help it, unless that was done or must wait."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now < max(self._not_yet, self._not_before.get(address, -inf)) or len(self._tasks) >= _AT_ONCE:
+            return
+        key = self._keyring.get(key_id)
+        if key is None:
+            return
+        if len(self._not_before) >= _REMEMBERED:
+            self._not_before.clear()
+        self._not_before[address] = now + _RETRY
+        task = loop.create_task(self._help(address, key), name=f"shoal key for {address}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Stop helping; may be called again."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _keys_changed(self, _keys: object) -> None:
+        self._not_yet = asyncio.get_running_loop().time() + _PATIENCE
+        self._not_before.clear()
+
+    async def _help(self, address: Address, key: ClusterKey) -> None:
+        primary = self._keyring.primary
+        try:
+            reply = await self._ask(address, KeyRequest(KeyOperation.INSTALL, key=primary), _TIMEOUT, key=key)
+        except ShoalError as error:
+            _log.debug("could not hand the key %s to %s: %s", primary.id, address, error)
+            return
+        if primary.id in reply.ids:
+            self._not_before[address] = inf
+            _log.info("%s sealed with the key %s and holds %s now too", address, key.id, primary.id)

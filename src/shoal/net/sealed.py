@@ -1,0 +1,282 @@
+"""A transport that seals whatever goes through another one, and lets in only what was sealed."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from shoal.config import ClusterConfig
+from shoal.errors import KeyringError, ReceiveError
+from shoal.keys import ClusterKey
+from shoal.net.hand_over import HandOver
+from shoal.net.steady_clock import SteadyClock
+from shoal.net.transport import Receiver, Transport, TransportStats
+from shoal.types import Address
+from shoal.wire.envelope import Channel, Opened, Opener, OpenError, Sealer, SealFlaw, channel_of
+from shoal.wire.key_messages import (
+    KeyMessageError,
+    KeyOperation,
+    KeyReply,
+    KeyRequest,
+    decode_reply,
+    decode_request,
+    encode_reply,
+    encode_request,
+)
+from shoal.wire.keyring import Keyring
+from shoal.wire.seals import TAG_SIZE, Suite
+
+__all__ = ["SealedTransport"]
+
+_WARNING_SILENCE: Final = 60.0
+"""Seconds between two warnings of one kind, so that nobody outside can fill the log."""
+
+_ADVICE: Final = {
+    SealFlaw.NOT_SEALED: "it is not sealed, or not for this use; give every member keys",
+    SealFlaw.UNKNOWN_KEY: "its key is not in this node's keyring; compare `shoal keys list` on both sides",
+    SealFlaw.STALE: "by this node's clock it is too old or from the future; set the clocks, or raise replay_window",
+    SealFlaw.BAD_TAG: "it is forged or damaged, or the sender's cluster has another name",
+}
+"""What to tell of a flaw; a replay alone is no news, for networks duplicate packets."""
+
+_log = logging.getLogger("shoal.net")
+
+
+class SealedTransport:
+    """A `Transport` around `inner`, of which it also is the receiver.
+
+    Every datagram grows by `shoal.wire.envelope.OVERHEAD` bytes, and every stream message. A reply opens only as the
+    answer to the request that it was made for, and is sealed with the key of that request. What does not open is
+    dropped, counted in `stats`, and warned of at most once a minute for each reason. It also carries what members say
+    about their keyrings: see `ask_keys`.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_hand_over",
+        "_heard_at",
+        "_inner",
+        "_keyring",
+        "_opener",
+        "_patience",
+        "_receiver",
+        "_sealers",
+        "_suite",
+        "_warn_after",
+    )
+
+    def __init__(
+        self,
+        inner: Transport,
+        keyring: Keyring,
+        config: ClusterConfig,
+        *,
+        clock: SteadyClock | None = None,
+        new_salt: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._inner = inner
+        self._keyring = keyring
+        self._suite = Suite.of(config.encryption)
+        self._clock = clock or SteadyClock()
+        self._patience = config.replay_window
+        self._opener = Opener(keyring, config.cluster, max_age=config.replay_window, max_senders=config.max_members)
+        self._sealers = {
+            channel: Sealer(keyring, config.cluster, _suite_for(channel, self._suite), channel, new_salt)
+            for channel in Channel
+        }
+        self._hand_over = HandOver(keyring, self.ask_keys)
+        self._receiver: Receiver
+        self._heard_at = self._clock.now()
+        self._warn_after: dict[SealFlaw, float] = {}
+
+    @property
+    def address(self) -> Address:
+        """As `Transport.address`."""
+        return self._inner.address
+
+    @property
+    def stats(self) -> TransportStats:
+        """As `Transport.stats`: those of the inner transport, which counts sealed bytes, and what was dropped here."""
+        return self._inner.stats
+
+    async def bind(self) -> None:
+        """As `Transport.bind`."""
+        await self._inner.bind()
+
+    async def start(self, receiver: Receiver) -> None:
+        """As `Transport.start`."""
+        self._receiver = receiver
+        await self._inner.start(self)
+
+    def send(self, data: bytes, address: Address) -> None:
+        """As `Transport.send`."""
+        self._inner.send(self._seal(Channel.DATAGRAM, data), address)
+
+    async def exchange(self, address: Address, data: bytes, timeout: float) -> bytes:
+        """As `Transport.exchange`. Also raises `ReceiveError` for a reply that does not open."""
+        return await self._ask(address, data, timeout, Channel.REQUEST, Channel.REPLY)
+
+    async def close(self) -> None:
+        """As `Transport.close`."""
+        await self._hand_over.close()
+        await self._inner.close()
+
+    # What arrives
+
+    def datagrams_received(self, batch: Sequence[tuple[bytes, Address]]) -> None:
+        """As `Receiver.datagrams_received`."""
+        opened: list[tuple[bytes, Address]] = []
+        now, primary = self._clock.now(), self._keyring.primary.id
+        for data, source in batch:
+            try:
+                message, sender = self._opener.open(data, Channel.DATAGRAM, now)
+            except OpenError as error:
+                self._drop(error.flaw, source, now)
+                continue
+            opened.append((message, source))
+            if sender.key_id != primary:
+                self._hand_over.consider(source, sender.key_id)
+        if opened:
+            self._heard_at = now
+            self._receiver.datagrams_received(opened)
+
+    def stream_received(self, data: bytes, source: Address) -> bytes | None:
+        """As `Receiver.stream_received`."""
+        is_about_keys = channel_of(data) is Channel.KEY_REQUEST
+        now = self._clock.now()
+        try:
+            message, sender = self._opener.open(data, Channel.KEY_REQUEST if is_about_keys else Channel.REQUEST, now)
+        except OpenError as error:
+            self._drop(error.flaw, source, now)
+            return None
+        self._heard_at = now
+        if is_about_keys:
+            return self._reply(Channel.KEY_REPLY, self._answer(message, source, sender), data, sender)
+        return self._reply(Channel.REPLY, self._receiver.stream_received(message, source), data, sender)
+
+    # Keys
+
+    async def ask_keys(
+        self, address: Address, request: KeyRequest, timeout: float, *, key: ClusterKey | None = None
+    ) -> KeyReply:
+        """Let the member at `address` change its keyring, or list it; sealed with the primary key, or with `key`.
+
+        Raises what `exchange` raises.
+        """
+        data = encode_request(request)
+        reply = await self._ask(address, data, timeout, Channel.KEY_REQUEST, Channel.KEY_REPLY, key)
+        try:
+            return decode_reply(reply)
+        except KeyMessageError as error:
+            raise ReceiveError(f"the reply of {address} about its keys cannot be read: {error}") from None
+
+    def change_keys(self, request: KeyRequest) -> KeyReply:
+        """Change this node's keyring, or list it."""
+        ring, refusal = self._keyring, ""
+        try:
+            match request.operation:
+                case KeyOperation.INSTALL if request.key is not None:
+                    ring.install(request.key)
+                case KeyOperation.USE if request.id is not None:
+                    ring.use(request.id)
+                case KeyOperation.REMOVE if request.id is not None:
+                    ring.remove(request.id)
+        except KeyringError as error:
+            refusal = str(error)
+        return KeyReply(ring.ids, self._suite, refusal)
+
+    def _answer(self, message: bytes, source: Address, sender: Opened) -> bytes | None:
+        try:
+            request = decode_request(message)
+        except KeyMessageError as error:
+            _log.warning("%s asked for a change of keys that cannot be read: %s", source, error)
+            return None
+        before = self._keyring.ids
+        if request.operation is KeyOperation.REMOVE and request.id == sender.key_id:
+            reply = KeyReply(
+                before, self._suite, f"{source} itself seals with the key {request.id}, and would be cut off"
+            )
+        else:
+            reply = self.change_keys(request)
+        if reply.ids != before:
+            _log.info("%s changed the keyring: it holds %s now", source, ", ".join(map(str, reply.ids)))
+        return encode_reply(reply)
+
+    # Sealing
+
+    def _seal(self, channel: Channel, data: bytes, bound: bytes = b"", key: ClusterKey | None = None) -> bytes:
+        now = self._clock.now()
+        if now - self._heard_at > self._patience:
+            now = self._look_at_the_clock()
+        return self._sealers[channel].seal(data, int(now), bound=bound, key=key)
+
+    async def _ask(
+        self,
+        address: Address,
+        data: bytes,
+        timeout: float,
+        asking: Channel,
+        answering: Channel,
+        key: ClusterKey | None = None,
+    ) -> bytes:
+        request = self._seal(asking, data, key=key)
+        try:
+            reply = await self._inner.exchange(address, request, timeout)
+        except ReceiveError as error:
+            raise ReceiveError(f"{error} (so do peers that share no key or no cluster name)") from error
+        now = self._clock.now()
+        try:
+            message, _ = self._opener.open(reply, answering, now, bound=_tag(request))
+        except OpenError as error:
+            self._drop(error.flaw, address, now)
+            raise ReceiveError(f"the reply of {address} does not open: {error.flaw}") from None
+        self._heard_at = now
+        return message
+
+    def _reply(self, channel: Channel, message: bytes | None, request: bytes, sender: Opened) -> bytes | None:
+        if message is None:
+            return None
+        return self._seal(channel, message, _tag(request), self._keyring.get(sender.key_id))
+
+    def _look_at_the_clock(self) -> float:
+        """Nobody is heard: perhaps because the clock was wrong when this node started, and was set since."""
+        if self._clock.reset():
+            for sealer in self._sealers.values():
+                sealer.renew()
+        self._heard_at = self._clock.now()
+        return self._heard_at
+
+    def _drop(self, flaw: SealFlaw, source: Address, now: float) -> None:
+        stats = self._inner.stats
+        match flaw:
+            case SealFlaw.NOT_SEALED:
+                stats.dropped_not_sealed += 1
+            case SealFlaw.UNKNOWN_KEY:
+                stats.dropped_unknown_key += 1
+            case SealFlaw.STALE:
+                stats.dropped_stale += 1
+            case SealFlaw.REPLAYED:
+                stats.dropped_replayed += 1
+            case SealFlaw.BAD_TAG:
+                stats.dropped_bad_tag += 1
+        if (advice := _ADVICE.get(flaw)) is not None and now >= self._warn_after.get(flaw, now):
+            self._warn_after[flaw] = now + _WARNING_SILENCE
+            _log.warning(
+                "%s: dropped a message from %s: %s",
+                self._inner.address,
+                source,
+                advice,
+                extra={"event": "message_dropped", "address": str(source), "reason": flaw.value},
+            )
+
+
+def _suite_for(channel: Channel, suite: Suite) -> Suite:
+    """Keys travel encrypted also where nothing else does."""
+    is_about_keys = channel in {Channel.KEY_REQUEST, Channel.KEY_REPLY}
+    return Suite.AES_256_GCM if is_about_keys and suite is Suite.HMAC_SHA256 else suite
+
+
+def _tag(sealed: bytes) -> bytes:
+    return sealed[-TAG_SIZE:]

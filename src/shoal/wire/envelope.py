@@ -1,0 +1,239 @@
+"""Sealed messages: bytes that prove that their sender holds a key of the cluster, and that nobody else can read.
+
+The layout and what is bound to what stand in docs/protocol.md, section 12; what it protects from, in docs/security.md.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from enum import IntEnum, StrEnum
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+
+from shoal.keys import ClusterKey, KeyId
+from shoal.wire.generations import Generations
+from shoal.wire.keyring import Keyring
+from shoal.wire.replay import ReplayWindow
+from shoal.wire.seals import SALT_SIZE, TAG_SIZE, Seal, Suite, make_seal
+
+__all__ = ["MAX_COUNT", "OVERHEAD", "Channel", "OpenError", "Opened", "Opener", "SealFlaw", "Sealer", "channel_of"]
+
+_SEALED: Final = 0x80
+"""The bit of the first byte that tells sealed messages from plain ones, whose first byte is a version."""
+_PROTOCOL_VERSION: Final = 1
+_LINE = 1 + KeyId.SIZE + SALT_SIZE
+_NONCE = struct.Struct(">III")
+_TAIL = struct.Struct(">II")
+_HEADER = _LINE + _TAIL.size
+
+OVERHEAD = _HEADER + TAG_SIZE
+"""Bytes that sealing adds to a message."""
+MAX_COUNT = 1 << 31
+"""Messages under one salt; the field would hold twice as many."""
+_SEALS_KEPT = 2048
+"""Derived keys per generation: 2.4 kB each, and 2 µs to derive again."""
+
+
+class Channel(IntEnum):
+    """What a sealed message is for. It opens as nothing else."""
+
+    DATAGRAM = 0
+    REQUEST = 1
+    REPLY = 2
+    KEY_REQUEST = 3
+    KEY_REPLY = 4
+
+
+class SealFlaw(StrEnum):
+    """Why bytes were not opened; the same word in counters, logs and tests."""
+
+    NOT_SEALED = "not_sealed"
+    """No sealed message of this protocol, or none that belongs here."""
+    UNKNOWN_KEY = "unknown_key"
+    """Sealed with a key that is not in the keyring."""
+    STALE = "stale"
+    """Sealed too long ago, or in the future, by this node's clock."""
+    REPLAYED = "replayed"
+    """It came before, or so many later ones did that nobody can tell."""
+    BAD_TAG = "bad_tag"
+    """Forged, damaged, or of a cluster of another name."""
+
+
+class OpenError(Exception):
+    """Bytes were not opened; internal, never seen by users."""
+
+    def __init__(self, flaw: SealFlaw) -> None:
+        super().__init__(flaw.value)
+        self.flaw = flaw
+
+
+class Opened:
+    """What is known of the sender of opened messages: which key it holds, and which of its messages have come."""
+
+    __slots__ = ("_lag", "key_id", "salt", "window")
+
+    def __init__(self, key_id: KeyId, salt: bytes) -> None:
+        self.key_id = key_id
+        self.salt = salt
+        """Which run of a sender; 16 random bytes that tell nothing else."""
+        self.window = ReplayWindow()
+        self._lag = 0.0
+
+    def is_stale(self, seconds: int, now: float, max_age: float) -> bool:
+        """Whether a message sealed at `seconds` comes later or earlier than the sender's messages usually do."""
+        return abs(now - seconds - self._lag) > max_age
+
+    def take(self, count: int, seconds: int, now: float) -> None:
+        """Note a message that proved genuine."""
+        if self.window.take(count):
+            self._lag = now - seconds
+
+
+def channel_of(data: bytes) -> Channel | None:
+    """What a message claims to be for; None when it is not sealed."""
+    if len(data) < OVERHEAD or not data[0] & _SEALED:
+        return None
+    try:
+        return Channel(data[0] >> 4 & 0x7)
+    except ValueError:
+        return None
+
+
+class Sealer:
+    """Seals messages for one channel, each with a nonce of its own.
+
+    `new_salt` makes 16 random bytes, anew for each key and after `MAX_COUNT` messages: two sealers that ever drew the
+    same would break both encryption and authentication.
+    """
+
+    __slots__ = ("_binding", "_channel", "_cluster", "_keyring", "_lines", "_new_salt", "_primary", "_suite")
+
+    def __init__(
+        self, keyring: Keyring, cluster: str, suite: Suite, channel: Channel, new_salt: Callable[[int], bytes]
+    ) -> None:
+        self._keyring = keyring
+        self._cluster = cluster
+        self._suite = suite
+        self._channel = channel
+        self._new_salt = new_salt
+        self._binding = _binding(cluster, suite, channel)
+        self._lines: dict[KeyId, _Line] = {}
+        self._primary = self._line(keyring.primary)
+
+    def seal(self, data: bytes, seconds: int, *, bound: bytes = b"", key: ClusterKey | None = None) -> bytes:
+        """`data` under the keyring's first key, or under `key`; `seconds` is the time since 1970.
+
+        Who opens it must name the same `bound`.
+        """
+        line = self._primary
+        wanted = key or self._keyring.primary
+        if line.key is not wanted or line.count >= MAX_COUNT:
+            line = self._line(wanted)
+            if key is None:
+                self._primary = line
+        line.count += 1
+        nonce = _NONCE.pack(0, seconds & 0xFFFFFFFF, line.count)
+        return line.head + nonce[4:] + line.seal.encrypt(nonce, data, self._binding + bound)
+
+    def renew(self) -> None:
+        """Begin anew with other salts: receivers judge the next message as that of a sender they do not know."""
+        self._lines.clear()
+        self._primary = self._line(self._keyring.primary)
+
+    def _line(self, key: ClusterKey) -> _Line:
+        line = self._lines.get(key.id)
+        if line is None or line.key is not key or line.count >= MAX_COUNT:
+            self._lines = {id: line for id, line in self._lines.items() if self._keyring.get(id) is line.key}
+            line = self._lines[key.id] = _Line(
+                key, self._suite, self._channel, self._new_salt(SALT_SIZE), self._binding
+            )
+        return line
+
+
+class _Line:
+    """The messages under one key and one salt."""
+
+    __slots__ = ("count", "head", "key", "seal")
+
+    def __init__(self, key: ClusterKey, suite: Suite, channel: Channel, salt: bytes, binding: bytes) -> None:
+        self.key = key
+        self.head = bytes((_SEALED | channel << 4 | suite,)) + key.id + salt
+        self.seal = make_seal(suite, key, salt, binding)
+        self.count = 0
+
+
+class Opener:
+    """Opens what sealers of the same cluster have sealed, each message once.
+
+    `max_age` is in seconds: see `Opener.open`. `max_senders` bounds the senders whose messages are remembered: twice as
+    many at most, and of the last so many that sent anything, all.
+    """
+
+    __slots__ = ("_bindings", "_keyring", "_max_age", "_seals", "_senders")
+
+    def __init__(self, keyring: Keyring, cluster: str, *, max_age: float, max_senders: int) -> None:
+        self._keyring = keyring
+        self._max_age = max_age
+        self._bindings = {
+            _SEALED | channel << 4 | suite: (suite, _binding(cluster, suite, channel))
+            for channel in Channel
+            for suite in Suite
+        }
+        self._seals: Generations[Seal] = Generations(_SEALS_KEPT)
+        self._senders: Generations[Opened] = Generations(max_senders)
+
+    def open(self, data: bytes, channel: Channel, now: float, *, bound: bytes = b"") -> tuple[bytes, Opened]:
+        """The message in `data`, and who sealed it; `now` is the time in seconds since 1970.
+
+        Raises `OpenError` for whatever is not genuine, is not for `channel`, was not sealed with the same `bound`, or
+        came before. The first message of a sender must not be sealed more than `max_age` seconds before or after `now`;
+        later ones must not come that much later, or earlier, after their sealing than the newest before them. A message
+        that is bound to something needs neither, for it opens only as the answer to that.
+        """
+        line = data[:_LINE]
+        known = self._bindings.get(data[0]) if len(data) >= OVERHEAD else None
+        if known is None or data[0] >> 4 & 0x7 != channel:
+            raise OpenError(SealFlaw.NOT_SEALED)
+        key_id = data[1 : 1 + KeyId.SIZE]
+        key = self._keyring.get(key_id)
+        if key is None:
+            raise OpenError(SealFlaw.UNKNOWN_KEY)
+        seconds, count = _TAIL.unpack_from(data, _LINE)
+        sender = None if bound else self._senders.get(line)
+        is_new = sender is None
+        if sender is None:
+            sender = Opened(key.id, line[1 + KeyId.SIZE :])
+        if not bound:
+            if not sender.window.admits(count):
+                raise OpenError(SealFlaw.REPLAYED)
+            if sender.is_stale(seconds, now, self._max_age):
+                raise OpenError(SealFlaw.STALE)
+        suite, binding = known
+        seal = self._seals.get(line)
+        is_derived = seal is None
+        if seal is None:
+            seal = make_seal(suite, key, line[1 + KeyId.SIZE :], binding)
+        try:
+            message = seal.decrypt(b"\0\0\0\0" + data[_LINE:_HEADER], data[_HEADER:], binding + bound)
+        except InvalidTag:
+            raise OpenError(SealFlaw.BAD_TAG) from None
+        # Only what proved genuine gets into tables: nobody without a key can push out what is there.
+        if is_derived:
+            self._seals.put(line, seal)
+        if not bound:
+            if is_new:
+                self._senders.put(line, sender)
+            sender.take(count, seconds, now)
+        return message, sender
+
+    @property
+    def senders(self) -> int:
+        """How many senders are remembered."""
+        return len(self._senders)
+
+
+def _binding(cluster: str, suite: Suite, channel: Channel) -> bytes:
+    """What every message is bound to: other clusters, versions, channels and algorithms have other bytes."""
+    return b"shoal" + bytes((_PROTOCOL_VERSION, suite, channel)) + cluster.encode()

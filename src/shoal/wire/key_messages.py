@@ -1,0 +1,94 @@
+"""What members say to each other about their keyrings; only ever sealed (docs/protocol.md, section 12)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from shoal.keys import ClusterKey, KeyId
+from shoal.wire.keyring import MAX_KEYS
+from shoal.wire.seals import Suite
+
+__all__ = [
+    "KeyMessageError",
+    "KeyOperation",
+    "KeyReply",
+    "KeyRequest",
+    "decode_reply",
+    "decode_request",
+    "encode_reply",
+    "encode_request",
+]
+
+_MAX_REFUSAL = 1024
+
+
+class KeyMessageError(ValueError):
+    """Bytes are no message about keyrings; internal, never seen by users."""
+
+
+class KeyOperation(IntEnum):
+    """What is asked of a member."""
+
+    LIST = 0
+    INSTALL = 1
+    USE = 2
+    REMOVE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRequest:
+    """One operation; `key` is for `INSTALL`, `id` for `USE` and `REMOVE`."""
+
+    operation: KeyOperation
+    key: ClusterKey | None = None
+    id: KeyId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReply:
+    """The member's keys after the operation, the one that seals first, and how it seals."""
+
+    ids: tuple[KeyId, ...]
+    suite: Suite
+    refusal: str = ""
+    """Why the operation was refused; empty if it was not."""
+
+
+def encode_request(request: KeyRequest) -> bytes:
+    """The operation, and the key or its id."""
+    subject = request.key.secret if request.key is not None else request.id or b""
+    return bytes((request.operation,)) + subject
+
+
+def decode_request(data: bytes) -> KeyRequest:
+    """Raises `KeyMessageError`."""
+    if not data or data[0] not in set(KeyOperation):
+        raise KeyMessageError("no such operation")
+    operation, subject = KeyOperation(data[0]), data[1:]
+    wanted = {KeyOperation.LIST: 0, KeyOperation.INSTALL: ClusterKey.SIZE}.get(operation, KeyId.SIZE)
+    if len(subject) != wanted:
+        raise KeyMessageError(f"{operation.name} has {len(subject)} bytes, not {wanted}")
+    match operation:
+        case KeyOperation.LIST:
+            return KeyRequest(operation)
+        case KeyOperation.INSTALL:
+            return KeyRequest(operation, key=ClusterKey(subject))
+        case _:
+            return KeyRequest(operation, id=KeyId(subject))
+
+
+def encode_reply(reply: KeyReply) -> bytes:
+    """The suite, the number of keys, their ids, and the refusal as the rest."""
+    return bytes((reply.suite, len(reply.ids))) + b"".join(reply.ids) + reply.refusal.encode()[:_MAX_REFUSAL]
+
+
+def decode_reply(data: bytes) -> KeyReply:
+    """Raises `KeyMessageError`."""
+    if len(data) < 2 or data[0] not in set(Suite):
+        raise KeyMessageError("no such suite")
+    count, end = data[1], 2 + data[1] * KeyId.SIZE
+    if not 1 <= count <= MAX_KEYS or not end <= len(data) <= end + _MAX_REFUSAL:
+        raise KeyMessageError(f"{count} keys in {len(data)} bytes")
+    ids = tuple(KeyId(data[at : at + KeyId.SIZE]) for at in range(2, end, KeyId.SIZE))
+    return KeyReply(ids, Suite(data[0]), data[end:].decode(errors="replace"))

@@ -1,0 +1,312 @@
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from random import Random
+from typing import Any
+
+import pytest
+
+from shoal.config import ClusterConfig, Encryption
+from shoal.errors import ReceiveError
+from shoal.keys import ClusterKey
+from shoal.net.memory import MemoryNetwork, MemoryTransport
+from shoal.net.sealed import SealedTransport
+from shoal.net.steady_clock import SteadyClock
+from shoal.net.transport import Transport
+from shoal.types import Address
+from shoal.wire.envelope import OVERHEAD, Channel, Sealer
+from shoal.wire.key_messages import KeyOperation, KeyReply, KeyRequest
+from shoal.wire.keyring import Keyring
+from shoal.wire.seals import Suite
+from tests.net.receivers import PATIENCE, Recorder
+
+OLD, NEW, OTHER = (ClusterKey(bytes([number] * 32)) for number in range(3))
+A, B, C = (Address(f"10.0.0.{number}", 7946) for number in (1, 2, 3))
+INSTALL_NEW = KeyRequest(KeyOperation.INSTALL, key=NEW)
+
+
+class Clock:
+    """One that each node may read wrongly."""
+
+    def __init__(self) -> None:
+        self.uptime = 0.0
+        self.wall = 1_800_000_000.0
+
+    def pass_time(self, seconds: float) -> None:
+        self.uptime += seconds
+        self.wall += seconds
+
+    def steady(self) -> SteadyClock:
+        return SteadyClock(wall=lambda: self.wall, uptime=lambda: self.uptime)
+
+
+class Lab:
+    """Sealed transports on a network in memory, and what each of them received."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+        self.network = MemoryNetwork(Random(1))
+        self.clock = Clock()
+        self.received: dict[Address, Recorder] = {}
+        self.on_wire: list[tuple[bytes, Address, Address]] = []
+        send = self.network._send
+
+        def recorded(data: bytes, source: Address, target: Address) -> None:
+            self.on_wire.append((data, source, target))
+            send(data, source, target)
+
+        self.network._send = recorded  # type: ignore[method-assign]
+
+    async def node(
+        self, address: Address, *keys: ClusterKey, clock: Clock | None = None, ring: Keyring | None = None, **how: Any
+    ) -> SealedTransport:
+        inner = self.network.transport(address)
+        transport = SealedTransport(
+            inner, ring or Keyring(keys or [OLD]), ClusterConfig(**how), clock=(clock or self.clock).steady()
+        )
+        await self.start(transport, address)
+        return transport
+
+    async def plain(self, address: Address) -> MemoryTransport:
+        transport = self.network.transport(address)
+        await self.start(transport, address)
+        return transport
+
+    async def start(self, transport: Transport, address: Address) -> None:
+        self.received[address] = Recorder()
+        await transport.start(self.received[address])
+        self._stack.push_async_callback(transport.close)
+
+    async def settle(self) -> None:
+        """Let everything arrive."""
+        for _ in range(30):
+            await asyncio.sleep(0)
+
+    def messages(self, address: Address) -> list[bytes]:
+        return [data for data, _ in self.received[address].datagrams]
+
+
+@pytest.fixture
+async def lab() -> AsyncIterator[Lab]:
+    async with AsyncExitStack() as stack:
+        yield Lab(stack)
+
+
+async def test_what_is_on_the_wire_hides_and_outgrows_the_message_by_the_overhead(lab: Lab) -> None:
+    a = await lab.node(A)
+    await lab.node(B)
+    a.send(b"a secret message", B)
+    await lab.settle()
+    [(data, _, _)] = lab.on_wire
+    assert b"secret" not in data
+    assert len(data) == len(b"a secret message") + OVERHEAD
+    assert lab.messages(B) == [b"a secret message"]
+
+
+@pytest.mark.parametrize("encryption", Encryption)
+async def test_nodes_that_seal_differently_understand_each_other(lab: Lab, encryption: Encryption) -> None:
+    a = await lab.node(A, encryption=encryption)
+    await lab.node(B)
+    a.send(b"x", B)
+    await lab.settle()
+    assert lab.messages(B) == [b"x"]
+    assert await a.exchange(B, b"question", PATIENCE) == b"question"
+
+
+@pytest.mark.parametrize("encryption", Encryption)
+async def test_keys_travel_encrypted_whatever_else_does(
+    lab: Lab, encryption: Encryption, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = await lab.node(A, encryption=encryption)
+    await lab.node(B, encryption=encryption)
+    sent: list[bytes] = []
+    exchange = MemoryTransport.exchange
+
+    async def tapped(self: MemoryTransport, address: Address, data: bytes, timeout: float) -> bytes:
+        sent.append(data)
+        return await exchange(self, address, data, timeout)
+
+    monkeypatch.setattr(MemoryTransport, "exchange", tapped)
+    assert NEW.id in (await a.ask_keys(B, INSTALL_NEW, PATIENCE)).ids
+    assert len(sent) == 1
+    assert NEW.secret not in sent[0]
+
+
+# Drops, each under its reason
+
+
+async def test_plain_messages_are_dropped(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    b, stranger = await lab.node(B), await lab.plain(A)
+    stranger.send(b"\1 plain", B)
+    await lab.settle()
+    with pytest.raises(ReceiveError):
+        await stranger.exchange(B, b"\1 plain", PATIENCE)
+    assert lab.messages(B) == []
+    assert not lab.received[B].streams
+    assert b.stats.dropped_not_sealed == 2
+    assert "it is not sealed" in caplog.text
+
+
+async def test_another_key_or_cluster_is_dropped_and_told_how_to_mend(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    b = await lab.node(B)
+    stranger, foreigner = await lab.node(A, OTHER), await lab.node(C, cluster="other")
+    for each in (stranger, foreigner):
+        each.send(b"x", B)
+        with pytest.raises(ReceiveError, match="share no key or no cluster name"):
+            await each.exchange(B, b"x", PATIENCE)
+    assert (b.stats.dropped_unknown_key, b.stats.dropped_bad_tag) == (2, 2)
+    assert "keyring" in caplog.text
+    assert "cluster has another name" in caplog.text
+
+
+async def test_a_replayed_datagram_is_dropped_whoever_sends_it(lab: Lab) -> None:
+    a, b, attacker = await lab.node(A), await lab.node(B), await lab.plain(C)
+    a.send(b"x", B)
+    await lab.settle()
+    for _ in range(3):
+        attacker.send(lab.on_wire[0][0], B)
+    await lab.settle()
+    assert lab.messages(B) == [b"x"]
+    assert b.stats.dropped_replayed == 3
+
+
+async def test_a_restarted_node_refuses_what_was_recorded_before_the_window(lab: Lab) -> None:
+    a, attacker = await lab.node(A), await lab.plain(C)
+    a.send(b"recorded", B)  # while B is down
+    await lab.settle()
+    lab.clock.pass_time(61)
+    b = await lab.node(B)
+    attacker.send(lab.on_wire[0][0], B)
+    await lab.settle()
+    assert lab.messages(B) == []
+    assert b.stats.dropped_stale == 1
+
+
+async def test_a_replayed_request_is_not_answered(lab: Lab) -> None:
+    seals = Sealer(Keyring([OLD]), "shoal", Suite.AES_256_GCM, Channel.REQUEST, bytes)
+    b, attacker = await lab.node(B), await lab.plain(C)
+    recorded = seals.seal(b"question", int(lab.clock.wall))
+    await attacker.exchange(B, recorded, PATIENCE)
+    with pytest.raises(ReceiveError):
+        await attacker.exchange(B, recorded, PATIENCE)
+    assert len(lab.received[B].streams) == 1
+    assert b.stats.dropped_replayed == 1
+
+
+async def test_an_answer_to_another_request_is_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    a = await lab.node(A)
+    await lab.node(B)
+    answers: list[bytes] = []
+    exchange = MemoryTransport.exchange
+
+    async def intercepted(self: MemoryTransport, address: Address, data: bytes, timeout: float) -> bytes:
+        answers.append(await exchange(self, address, data, timeout))
+        return answers[0]
+
+    monkeypatch.setattr(MemoryTransport, "exchange", intercepted)
+    assert await a.exchange(B, b"first", PATIENCE) == b"first"
+    with pytest.raises(ReceiveError, match="does not open: bad_tag"):
+        await a.exchange(B, b"second", PATIENCE)
+
+
+async def test_one_warning_a_minute_is_enough_for_each_reason(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    b, stranger = await lab.node(B), await lab.plain(A)
+    for seconds in (0, 30, 31, 1):
+        lab.clock.pass_time(seconds)
+        stranger.send(b"plain", B)
+        await lab.settle()
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 2
+    assert b.stats.dropped_not_sealed == 4
+
+
+# Clocks
+
+
+async def test_a_clock_that_is_set_during_the_run_disturbs_nobody(lab: Lab) -> None:
+    wrong = Clock()
+    a = await lab.node(A, clock=wrong)
+    await lab.node(B)
+    wrong.wall += 86_400
+    a.send(b"x", B)
+    await lab.settle()
+    assert lab.messages(B) == [b"x"]
+
+
+async def test_a_node_whose_clock_was_wrong_at_the_start_is_heard_once_it_is_set(lab: Lab) -> None:
+    wrong = Clock()
+    wrong.wall = 0.0
+    a, b = await lab.node(A, clock=wrong), await lab.node(B)
+    a.send(b"lost", B)
+    await lab.settle()
+    assert b.stats.dropped_stale == 1
+    wrong.wall = lab.clock.wall
+    for clock in (wrong, lab.clock):
+        clock.pass_time(61)
+    a.send(b"heard", B)
+    await lab.settle()
+    assert lab.messages(B) == [b"heard"]
+
+
+# Keys
+
+
+async def test_a_member_installs_uses_and_removes_keys_when_asked(lab: Lab) -> None:
+    ring = Keyring([OLD])
+    a, c = await lab.node(A), await lab.node(C, NEW)
+    await lab.node(B, ring=ring)
+    assert await a.ask_keys(B, KeyRequest(KeyOperation.LIST), PATIENCE) == KeyReply((OLD.id,), Suite.AES_256_GCM)
+    assert (await a.ask_keys(B, INSTALL_NEW, PATIENCE)).ids == (OLD.id, NEW.id)
+    refusal = (await c.ask_keys(B, KeyRequest(KeyOperation.REMOVE, id=OLD.id), PATIENCE)).refusal
+    assert "seals; use another one first" in refusal
+    assert ring.primary is OLD
+    assert (await a.ask_keys(B, KeyRequest(KeyOperation.USE, id=NEW.id), PATIENCE)).ids == (NEW.id, OLD.id)
+    refusal = (await a.ask_keys(B, KeyRequest(KeyOperation.REMOVE, id=OLD.id), PATIENCE)).refusal
+    assert "itself seals with the key" in refusal
+    assert (await c.ask_keys(B, KeyRequest(KeyOperation.REMOVE, id=OLD.id), PATIENCE)).ids == (NEW.id,)
+    assert not lab.received[B].streams
+
+
+async def test_whoever_has_no_key_cannot_change_any(lab: Lab) -> None:
+    ring = Keyring([OLD])
+    stranger = await lab.node(A, OTHER)
+    await lab.node(B, ring=ring)
+    with pytest.raises(ReceiveError):
+        await stranger.ask_keys(B, INSTALL_NEW, PATIENCE)
+    assert ring.ids == (OLD.id,)
+
+
+async def test_an_answer_is_sealed_with_the_key_of_the_question(lab: Lab) -> None:
+    a = await lab.node(A, OLD)
+    await lab.node(B, NEW, OLD)
+    assert await a.exchange(B, b"question", PATIENCE) == b"question"
+
+
+async def test_a_member_that_comes_back_with_the_old_key_is_handed_the_new_one(lab: Lab) -> None:
+    ring = Keyring([OLD])
+    a = await lab.node(A, ring=ring)
+    b = await lab.node(B, NEW, OLD)
+    b.send(b"not understood", A)
+    a.send(b"hello", B)
+    await lab.settle()
+    assert ring.ids == (OLD.id, NEW.id)
+    b.send(b"understood", A)
+    await lab.settle()
+    assert lab.messages(A) == [b"understood"]
+
+
+async def test_a_change_that_is_on_its_way_is_not_hurried(lab: Lab) -> None:
+    late, early = Keyring([OLD]), Keyring([OLD])
+    a, b = await lab.node(A, ring=late), await lab.node(B, ring=early)
+    early.install(NEW)
+    early.use(NEW.id)
+    for seconds in (0, 9, 2):
+        await asyncio.sleep(seconds)
+        assert late.ids == (OLD.id,)
+        a.send(b"x", B)
+        await lab.settle()
+    assert late.ids == (OLD.id, NEW.id)
+    assert b.stats.streams_out == 1

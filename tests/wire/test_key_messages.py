@@ -1,0 +1,62 @@
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shoal.keys import ClusterKey, KeyId
+from shoal.wire.key_messages import (
+    KeyMessageError,
+    KeyOperation,
+    KeyReply,
+    KeyRequest,
+    decode_reply,
+    decode_request,
+    encode_reply,
+    encode_request,
+)
+from shoal.wire.keyring import MAX_KEYS
+from shoal.wire.seals import Suite
+
+KEY = ClusterKey(bytes(range(32)))
+
+ids = st.binary(min_size=4, max_size=4).map(KeyId)
+replies = st.builds(
+    KeyReply, st.lists(ids, min_size=1, max_size=MAX_KEYS).map(tuple), st.sampled_from(Suite), st.text(max_size=200)
+)
+
+REQUESTS = [
+    KeyRequest(KeyOperation.LIST),
+    KeyRequest(KeyOperation.INSTALL, key=KEY),
+    KeyRequest(KeyOperation.USE, id=KEY.id),
+    KeyRequest(KeyOperation.REMOVE, id=KEY.id),
+]
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_a_request_is_read_as_it_was_written(request_: KeyRequest) -> None:
+    assert decode_request(encode_request(request_)) == request_
+
+
+@given(replies)
+def test_a_reply_is_read_as_it_was_written(reply: KeyReply) -> None:
+    assert decode_reply(encode_reply(reply)) == reply
+
+
+@pytest.mark.parametrize("data", [b"", b"\4", b"\0x", b"\1" + bytes(31), b"\2" + bytes(5), b"\3"])
+def test_what_is_no_request_is_refused(data: bytes) -> None:
+    with pytest.raises(KeyMessageError):
+        decode_request(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"\1", b"\0\1abcd", b"\1\0", b"\1\x11" + bytes(68), b"\1\2abcd"])
+def test_what_is_no_reply_is_refused(data: bytes) -> None:
+    with pytest.raises(KeyMessageError):
+        decode_reply(data)
+
+
+@given(st.binary(max_size=100))
+def test_no_bytes_raise_anything_else(data: bytes) -> None:
+    for decode in (decode_request, decode_reply):
+        with suppress(KeyMessageError):
+            decode(data)
