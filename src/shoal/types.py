@@ -23,6 +23,7 @@ __all__ = [
     "Tags",
     "is_host_name",
     "is_node_name",
+    "shared_length",
 ]
 
 _HOST_LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
@@ -46,6 +47,14 @@ def is_host_name(text: str) -> bool:
     """Whether `text` may name a host: dotted labels of letters, digits, - and _, at most 253 of them, no IP address."""
     is_number = text.replace(".", "").isdigit()
     return len(text) <= _MAX_HOST_NAME and not is_number and _HOST_NAME.fullmatch(text) is not None
+
+
+def shared_length(one: bytes, other: bytes) -> int:
+    """With how many equal bytes two ids, or beginnings of ids, begin."""
+    for length, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
+            return length
+    return min(len(one), len(other))
 
 
 class Tags(dict[str, str]):

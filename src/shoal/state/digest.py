@@ -29,11 +29,12 @@ class ViewDigest:
 
     def add(self, id: NodeId, belief: int) -> None:
         """Count a pair in."""
-        self.value = (self.value + self._term(id, belief)) & _MASK
+        self.value = (self.value + self.term(id, belief)) & _MASK
 
     def remove(self, id: NodeId, belief: int) -> None:
         """Count a pair out that was counted in."""
-        self.value = (self.value - self._term(id, belief)) & _MASK
+        self.value = (self.value - self.term(id, belief)) & _MASK
 
-    def _term(self, id: NodeId, belief: int) -> int:
+    def term(self, id: NodeId, belief: int) -> int:
+        """What one pair counts for: 64 bits."""
         return int.from_bytes(blake2b(id + belief.to_bytes(8), digest_size=8, key=self._key).digest())

@@ -236,6 +236,19 @@ class MemberTable:
         """Ids of all present members."""
         return [self.info(slot).id for slot in self._present]
 
+    def term(self, id: NodeId) -> int | None:
+        """What a run counts for in the digest; None if it is not present."""
+        slot = self._by_id.get(id)
+        if slot is None or self._positions[slot] == _ABSENT:
+            return None
+        return self._digest.term(id, self._beliefs[slot])
+
+    def terms(self) -> Iterator[tuple[NodeId, int]]:
+        """Ids of all present members, each with its term in the digest."""
+        for slot in self._present:
+            id = self.info(slot).id
+            yield id, self._digest.term(id, self._beliefs[slot])
+
     def slots(self) -> Iterator[int]:
         """All rows, tombstones too."""
         return iter(self._by_id.values())

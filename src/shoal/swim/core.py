@@ -28,11 +28,13 @@ from shoal.config import ClusterConfig
 from shoal.errors import ClosedError, ConfigError, UnknownMemberError
 from shoal.events import Event, HealthReason, LeaveCompleted, MessageReceived, Verdict
 from shoal.state.table import MemberTable
+from shoal.swim.agreement import Agreement
 from shoal.swim.context import Context
 from shoal.swim.exchanges import Exchanges
 from shoal.swim.gossiper import Gossiper
 from shoal.swim.health import LocalHealth
 from shoal.swim.heartbeats import Heartbeat, Heartbeats
+from shoal.swim.indexed_view import IndexedView
 from shoal.swim.joining import Joining
 from shoal.swim.membership import Membership
 from shoal.swim.outbox import Outbox
@@ -40,11 +42,12 @@ from shoal.swim.outputs import Output
 from shoal.swim.probe_order import ProbeOrder
 from shoal.swim.probe_schedule import ProbeSchedule
 from shoal.swim.prober import Prober
+from shoal.swim.reconciliation import Reconciliation
 from shoal.swim.stats import Drop, Stats
 from shoal.swim.sync import Sync
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness
 from shoal.wire.dialect import DecodeError, Dialect
-from shoal.wire.messages import Ack, Gossip, Message, Nack, Ping, PingRequest, SyncRequest, UserMessage
+from shoal.wire.messages import Ack, Compare, Gossip, Message, Nack, Ping, PingRequest, SyncRequest, UserMessage
 
 __all__ = ["Swim"]
 
@@ -70,7 +73,12 @@ class Swim:
         self._prober = Prober(context, self._membership, schedule, self._outbox, self._exchanges)
         self._heartbeats = Heartbeats(context, self._membership, self._outbox, self._prober.next_seq)
         self._gossiper = Gossiper(context, self._membership, self._outbox)
-        self._sync = Sync(context, self._membership, self._exchanges)
+        self._agreement = Agreement(context)
+        view = IndexedView(context)
+        self._sync = Sync(context, self._membership, view, self._exchanges)
+        self._reconciliation = Reconciliation(
+            context, self._membership, self._agreement, view, self._outbox, self._sync
+        )
         self._joining = Joining(context, self._membership, self._sync)
         self._is_waiting_for_goodbye = False
         self._handlers: dict[type[Message], Callable[[Any, Address, float], None]] = {
@@ -95,7 +103,7 @@ class Swim:
             stats.drop(error.flaw)
             return
         handler = self._handlers.get(type(message))
-        if handler is None:
+        if handler is None and not isinstance(message, Compare):
             stats.drop(Drop.WRONG_CHANNEL)
             return
         if message.sender == self._membership.id:
@@ -105,7 +113,10 @@ class Swim:
         # News first: a ping that tells us of a suspicion gets an ack that refutes it.
         for update in updates:
             self._membership.apply(update, now)
-        handler(message, source, now)
+        if handler is not None:
+            handler(message, source, now)
+        elif isinstance(message, Compare):
+            self._reconciliation.receive(message, updates, len(data), now)
         self._follow_up(now)
 
     def receive_stream(self, data: bytes, source: Address, now: float) -> bytes | None:
@@ -286,6 +297,11 @@ class Swim:
         return self._table.digest
 
     @property
+    def agreement(self) -> float | None:
+        """Share of the last 64 answered probes whose ack carried our digest; None before the first."""
+        return self._agreement.share
+
+    @property
     def generation(self) -> int:
         """Rises with every change of `members()`."""
         return self._table.generation
@@ -361,12 +377,14 @@ class Swim:
 
     def _on_ping(self, ping: Ping, source: Address, now: float) -> None:
         self._prober.on_ping(ping, source)
-        self._sync.observe(ping.digest, ping.sender, now)
+        self._reconciliation.observe(ping.digest, ping.sender, now)
 
     def _on_ack(self, ack: Ack, _source: Address, now: float) -> None:
-        if not (self._prober.on_ack(ack, now) or self._heartbeats.on_ack(ack, now)):
+        if self._prober.on_ack(ack, now):
+            self._agreement.note_probe(ack.digest)
+        elif not self._heartbeats.on_ack(ack, now):
             self.stats.drop(Drop.UNMATCHED_REPLY)
-        self._sync.observe(ack.digest, ack.sender, now)
+        self._reconciliation.observe(ack.digest, ack.sender, now)
 
     def _on_gossip(self, _message: Gossip, _source: Address, _now: float) -> None:
         """Its updates were all there was to it."""

@@ -8,10 +8,11 @@ die (`deaths`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from shoal.events import MemberJoined, MemberReadinessChanged, MemberRecovered, MemberUpdated, NameConflict
-from shoal.state.precedence import incarnation_of, pack, supersedes
+from shoal.state.precedence import incarnation_of, pack, state_of, supersedes
 from shoal.swim.accusations import Accusations
 from shoal.swim.broadcasts import Broadcasts
 from shoal.swim.claims import Claims
@@ -108,8 +109,8 @@ class Membership:
         else:
             self._apply_left(info.id, incarnation, now)
 
-    def records(self, now: float) -> list[SyncRecord]:
-        """This node's view for a peer."""
+    def records(self, slots: Iterable[int], now: float) -> list[SyncRecord]:
+        """Rows of this node's view for a peer."""
         table = self._table
         return [
             SyncRecord(
@@ -118,7 +119,7 @@ class Membership:
                 incarnation=incarnation_of(table.belief(slot)),
                 age=max(0.0, now - table.since(slot)),
             )
-            for slot in table.slots()
+            for slot in slots
         ]
 
     def _note_disputed(self, id: NodeId, incarnation: int) -> None:
@@ -130,6 +131,22 @@ class Membership:
             and len(self.disputed) < _MAX_DISPUTED
         ):
             self.disputed.append(id)
+
+    def news_about(self, slot: int) -> list[Update]:
+        """A row as the news that would bring it about, for a peer that may never have heard of the member."""
+        info, belief = self._table.info(slot), self._table.belief(slot)
+        incarnation = incarnation_of(belief)
+        alive = Alive(info, incarnation)
+        match state_of(belief):
+            case MemberState.ALIVE:
+                return [alive]
+            case MemberState.SUSPECT:
+                # The accuser is named as it was to us: a suspicion passed on is no further one.
+                return [alive, Suspect(info.id, incarnation, self.suspicions[info.id].first_accuser)]
+            case MemberState.DEAD:
+                return [alive, Dead(info.id, incarnation, self.id)]
+            case MemberState.LEFT:
+                return [alive, Left(info.id, incarnation)]
 
     # Alive
 

@@ -38,6 +38,8 @@ class Drop(StrEnum):
     """An update pushed out of the gossip queue before it had spread."""
     OVERSIZED = "oversized"
     """News that fits in none of this node's datagrams, and so was not passed on."""
+    ABOVE_RATE = "above_rate"
+    """An answer about differing views that was cut short or left out, because this node has given many already."""
     EXCHANGES_FULL = "exchanges_full"
     """A stream exchange that was not started because too many are under way."""
 
@@ -80,6 +82,11 @@ class Stats:
     dampings_capped: int = 0
     """Times that one was not, because too many were already."""
     gossip_rounds: int = 0
+    comparisons: int = 0
+    """Comparisons of views in datagrams that this node began."""
+    comparison_datagrams_out: int = 0
+    comparison_bytes_out: int = 0
+    """Of them, and of the answers to those of others; counted among `datagrams_out` and `bytes_out` too."""
     syncs_started: int = 0
     syncs_completed: int = 0
     syncs_served: int = 0

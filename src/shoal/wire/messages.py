@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from shoal.types import Address, MemberState, NodeId, NodeInfo
 
 __all__ = [
     "Ack",
     "Alive",
+    "Compare",
     "Dead",
     "Gossip",
     "Left",
@@ -24,6 +26,8 @@ __all__ = [
     "Nack",
     "Ping",
     "PingRequest",
+    "Range",
+    "RangeKind",
     "Stall",
     "Suspect",
     "SyncRecord",
@@ -157,6 +161,45 @@ class UserMessage:
     payload: bytes
 
 
+class RangeKind(IntEnum):
+    """What is said of a range of ids."""
+
+    SKIP = 0
+    """Nothing."""
+    FINGERPRINT = 1
+    """One value: the sum of what the sender holds there. Answered where the receiver's sum is another."""
+    HELD = 2
+    """A value for each member that the sender holds there. Answered with what it lacks."""
+    WANTED = 3
+    """Values of members whose records the sender asks for."""
+
+
+@dataclass(slots=True)
+class Range:
+    """What is said of the ids from the end of the range before, or the lowest of all, up to but without `end`."""
+
+    end: bytes
+    """The first bytes of an id, as many as it takes; none at all: the end of all ids."""
+    kind: RangeKind
+    values: Sequence[int] = ()
+    """32-bit numbers: the top half of a member's term in the digest, or of a sum of such terms, times the salt."""
+
+
+@dataclass(slots=True)
+class Compare:
+    """Here is what I hold, range by range; say more where you differ. Answered by another one, with news attached."""
+
+    seq: int
+    """The salt: an odd number, drawn once for each comparison, so that what looked equal by chance does so once."""
+    digest: int
+    sender: NodeId
+    members: int
+    """How many present members the sender holds."""
+    steps: int
+    """How many further answers there may be, 0 to 255."""
+    ranges: Sequence[Range]
+
+
 @dataclass(slots=True)
 class SyncRecord:
     """One row of the sender's view."""
@@ -171,22 +214,27 @@ class SyncRecord:
 
 @dataclass(slots=True)
 class SyncRequest:
-    """Here is my view, send me yours. Streams only."""
+    """Here are records for you; send me what I lack of the ranges. Streams only."""
 
     seq: int
+    """The salt of the ranges, as in `Compare`."""
     digest: int
     sender: NodeId
+    ranges: Sequence[Range]
+    """What the sender holds where it wants to know more; a joiner holds nothing."""
     records: Sequence[SyncRecord]
 
 
 @dataclass(slots=True)
 class SyncResponse:
-    """My view, in answer to yours. Streams only."""
+    """What you lack, and what I want of you. Streams only."""
 
     seq: int
     digest: int
     sender: NodeId
+    ranges: Sequence[Range]
+    """Of the members that the requester holds, those whose records the sender asks for."""
     records: Sequence[SyncRecord]
 
 
-Message = Ping | Ack | PingRequest | Nack | Gossip | UserMessage | SyncRequest | SyncResponse
+Message = Ping | Ack | PingRequest | Nack | Gossip | UserMessage | Compare | SyncRequest | SyncResponse

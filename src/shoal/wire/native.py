@@ -27,6 +27,7 @@ from shoal.wire.fields import (
 from shoal.wire.messages import (
     Ack,
     Alive,
+    Compare,
     Dead,
     Gossip,
     Left,
@@ -34,6 +35,7 @@ from shoal.wire.messages import (
     Nack,
     Ping,
     PingRequest,
+    Range,
     Stall,
     Suspect,
     SyncRecord,
@@ -43,9 +45,19 @@ from shoal.wire.messages import (
     UserBroadcast,
     UserMessage,
 )
+from shoal.wire.ranges import read_ranges, write_ranges
 from shoal.wire.varint import read_varint, write_varint
 
-__all__ = ["MAX_AGE", "MAX_INCARNATION", "MAX_STALL", "MAX_TIMEOUT", "VERSION", "NativeDialect"]
+__all__ = [
+    "MAX_AGE",
+    "MAX_INCARNATION",
+    "MAX_MEMBERS",
+    "MAX_STALL",
+    "MAX_STEPS",
+    "MAX_TIMEOUT",
+    "VERSION",
+    "NativeDialect",
+]
 
 VERSION: Final = 1
 MAX_INCARNATION: Final = (1 << 48) - 1
@@ -57,6 +69,11 @@ MAX_AGE: Final = float((1 << 32) - 1)
 
 MAX_STALL: Final = 3600.0
 """Seconds. Longest stall that can be declared; a longer one is sent as this."""
+
+MAX_MEMBERS: Final = (1 << 32) - 1
+"""How many members a comparison can count."""
+MAX_STEPS: Final = 255
+"""How many further answers a comparison can ask for."""
 
 _MAX_TIMEOUT_MS: Final = int(MAX_TIMEOUT * 1000)
 _MAX_NUMBER: Final = (1 << 64) - 1
@@ -122,8 +139,12 @@ class NativeDialect:
                 return b"".join((header, message.target, write_address(message.address), write_varint(timeout)))
             case UserMessage():
                 return b"".join((header, write_varint(len(message.payload)), message.payload))
+            case Compare():
+                ranges = write_ranges(message.ranges)
+                return b"".join((header, write_varint(message.members), write_varint(message.steps), ranges))
             case SyncRequest() | SyncResponse():
-                return b"".join((header, write_varint(len(message.records)), *map(_write_record, message.records)))
+                ranges, count = write_ranges(message.ranges), write_varint(len(message.records))
+                return b"".join((header, ranges, count, *map(_write_record, message.records)))
 
     def encode_update(self, update: Update) -> bytes:
         """One update, to be attached to any number of packets."""
@@ -209,10 +230,21 @@ def _read_user_message(data: bytes) -> tuple[UserMessage, int]:
     return UserMessage(seq, digest, NodeId(sender), payload), position
 
 
-def _sync_reader(make: Callable[[int, int, NodeId, Sequence[SyncRecord]], Message]) -> _MessageReader:
+def _read_compare(data: bytes) -> tuple[Compare, int]:
+    seq, digest, sender = _HEADER_FIELDS(data)
+    members, position = read_varint(data, _HEADER_SIZE, MAX_MEMBERS)
+    steps, position = read_varint(data, position, MAX_STEPS)
+    ranges, position = read_ranges(data, position)
+    return Compare(seq, digest, NodeId(sender), members, steps, ranges), position
+
+
+def _sync_reader(
+    make: Callable[[int, int, NodeId, Sequence[Range], Sequence[SyncRecord]], Message],
+) -> _MessageReader:
     def read(data: bytes) -> tuple[Message, int]:
         seq, digest, sender = _HEADER_FIELDS(data)
-        return make(seq, digest, NodeId(sender), _read_records(data)), len(data)
+        ranges, position = read_ranges(data, _HEADER_SIZE)
+        return make(seq, digest, NodeId(sender), ranges, _read_records(data, position)), len(data)
 
     return read
 
@@ -226,6 +258,7 @@ _MESSAGES: Final[dict[type[Message], tuple[int, _MessageReader]]] = {
     UserMessage: (6, _read_user_message),
     SyncRequest: (7, _sync_reader(SyncRequest)),
     SyncResponse: (8, _sync_reader(SyncResponse)),
+    Compare: (9, _read_compare),
 }
 
 
@@ -240,9 +273,9 @@ def _write_record(record: SyncRecord) -> bytes:
     )
 
 
-def _read_records(data: bytes) -> list[SyncRecord]:
+def _read_records(data: bytes, position: int) -> list[SyncRecord]:
     """The records that fill the rest of a sync message."""
-    count, position = read_varint(data, _HEADER_SIZE, _MAX_SIZE)
+    count, position = read_varint(data, position, _MAX_SIZE)
     if count * _MIN_RECORD_SIZE > len(data) - position:
         raise DecodeError(Flaw.TRUNCATED)
     records = []

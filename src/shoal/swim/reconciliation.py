@@ -1,0 +1,193 @@
+"""Bringing two views together at a cost that follows their difference (docs/decisions/0023).
+
+Views that differ for longer than news takes to spread are compared in datagrams, range by range, and the records that
+one side lacks go along. Where that is too slow, because too much differs, or does not help, a stream does it (`sync`).
+
+What keeps it harmless: only present members are answered, at the address that the table has of them; an answer is at
+most eight times as large as its question, all answers of a second together have a limit, and a question says how many
+steps may follow. Whatever is lost or cut short ends a comparison without harm: what was delivered is delivered, and as
+long as views differ there is a next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from shoal.state.precedence import pack
+from shoal.swim.agreement import Agreement
+from shoal.swim.allowance import Allowance
+from shoal.swim.comparison import Answer, Difference, answer_ranges, differences, opening
+from shoal.swim.context import Context
+from shoal.swim.contradictions import contradicting_slot
+from shoal.swim.indexed_view import IndexedView
+from shoal.swim.membership import Membership
+from shoal.swim.outbox import Outbox
+from shoal.swim.stats import Drop
+from shoal.swim.sync import Sync
+from shoal.types import Address, MemberState, NodeId
+from shoal.wire.messages import Alive, Compare, Dead, Left, RangeKind, Suspect, Update
+
+__all__ = ["Reconciliation"]
+
+_GAIN: Final = 8
+"""How many times as large as its question an answer may be: a list of what somebody holds is short, the records that
+it lacks are not."""
+_MOST_STEPS: Final = 16
+"""Answers in one comparison: five find the differences among 10,000 members, further ones carry what there was no room
+for."""
+_BYTES_PER_SECOND: Final = 65_536.0
+"""Of all questions and answers about views; less than a node's gossip may take."""
+_MANY: Final = 256
+"""Members. So many differences are for a stream, which packs them better and takes no steps."""
+_MANY_OF_PARTS: Final = 64
+"""Where so many parts differ and hardly one does not, most parts differ by more than one member."""
+_FRUITLESS: Final = 3
+"""So many comparisons without an equal digest since, and a stream is tried: datagrams may not get through, or a record
+may not fit in one."""
+
+
+_Belief = tuple[NodeId, int, str | None]
+"""Which run an update is about, what it says of it, and the run's name if that is said too."""
+
+
+class Reconciliation:
+    """Decides when to compare, opens comparisons, and answers those of others without remembering them."""
+
+    def __init__(
+        self,
+        context: Context,
+        membership: Membership,
+        agreement: Agreement,
+        view: IndexedView,
+        outbox: Outbox,
+        sync: Sync,
+    ) -> None:
+        self._config = context.config
+        self._dialect = context.dialect
+        self._random = context.random
+        self._table = context.table
+        self._stats = context.stats
+        self._membership = membership
+        self._agreement = agreement
+        self._view = view
+        self._outbox = outbox
+        self._sync = sync
+        self._allowance = Allowance(_BYTES_PER_SECOND)
+        self._earliest = self._earliest_stream = 0.0
+        self._fruitless = 0
+        #: The salt of the comparison that this node began last, and with whom; it alone may go over to a stream.
+        self._own: tuple[int, NodeId] | None = None
+
+    def observe(self, digest: int, sender: NodeId, now: float) -> None:
+        """A ping or ack carried the digest of the sender's view."""
+        agreement = self._agreement
+        if agreement.note(digest):
+            self._fruitless = 0
+        elif agreement.is_wanting and now >= self._earliest and self._table.is_present(sender):
+            agreement.begin_anew()
+            self._earliest = now + self._config.probe_interval
+            self._begin(sender, now)
+
+    def receive(self, message: Compare, updates: Sequence[Update], size: int, now: float) -> None:
+        """A peer's question or answer came, in a packet of `size` bytes whose news was taken in already."""
+        slot = self._table.slot_of(message.sender)
+        if slot is None or not self._table.is_present(message.sender):
+            self._stats.drop(Drop.UNKNOWN_MEMBER)
+            return
+        said = [belief for belief in map(_belief_in, updates) if belief is not None]
+        self._view.note(id for id, _, _ in said)
+        index = self._view.index(now)
+        found = list(differences(index, message.ranges, message.seq))
+        address = self._table.info(slot).address
+        if (message.seq, message.sender) == self._own and self._is_much(message, found):
+            self._own = None
+            if now >= self._earliest_stream:
+                self._earliest_stream = now + self._config.sync_interval
+                self._sync.start(address, now, spans=[(each.start, each.end) for each in found])
+                return
+        if not message.steps:
+            return
+        left = self._allowance.left(now)
+        answer = self._empty_answer(min(_GAIN * size, int(left)))
+        for update in self._contradictions(said):
+            answer.tell(update)
+        answer_ranges(answer, index, found, message.seq, self._records_of)
+        if answer.is_cut and left < _GAIN * size:
+            self._stats.drop(Drop.ABOVE_RATE)
+        self._send(answer, message.seq, min(message.steps, _MOST_STEPS) - 1, address)
+
+    def _begin(self, peer: NodeId, now: float) -> None:
+        slot = self._table.slot_of(peer)
+        assert slot is not None, "only a present member is compared with"
+        address = self._table.info(slot).address
+        if self._fruitless >= _FRUITLESS and now >= self._earliest_stream:
+            self._earliest_stream = now + self._config.sync_interval
+            self._sync.start(address, now)
+            return
+        self._fruitless += 1
+        salt = self._random.getrandbits(64) | 1
+        self._own = salt, peer
+        answer = self._empty_answer(int(self._allowance.left(now)))
+        start = b""
+        for each in opening(self._view.index(now), salt):
+            answer.say(start, each)
+            start = each.end
+        self._stats.comparisons += 1
+        self._send(answer, salt, _MOST_STEPS, address)
+
+    def _empty_answer(self, budget: int) -> Answer:
+        bare = Compare(0, 0, self._membership.id, len(self._table), _MOST_STEPS, ())
+        cost = len(self._dialect.encode(bare)) + self._dialect.packet_overhead + 1  # a longer number of ranges
+        return Answer(budget, self._config.max_datagram - cost, cost)
+
+    def _send(self, answer: Answer, salt: int, steps: int, address: Address) -> None:
+        for ranges, news in answer.packets:
+            members = self._table.present_count
+            message = Compare(salt, self._table.digest, self._membership.id, members, steps, ranges)
+            packet = self._dialect.attach(self._dialect.encode(message), news)
+            self._allowance.take(len(packet))
+            self._stats.comparison_datagrams_out += 1
+            self._stats.comparison_bytes_out += len(packet)
+            self._stats.updates_out += len(news)
+            self._outbox.post_packet(packet, address)
+
+    def _is_much(self, message: Compare, found: Sequence[Difference]) -> bool:
+        """Whether so much differs that a stream is the better way."""
+        if abs(self._table.present_count - message.members) > _MANY:
+            return True
+        parts = sum(each.kind is RangeKind.FINGERPRINT for each in message.ranges)
+        differing = sum(not (each.is_listed or each.asked) for each in found)
+        listed = sum(len(each.lacking) + len(each.wanted) for each in found)
+        return differing + listed > _MANY or (differing > _MANY_OF_PARTS and 5 * differing > 4 * parts)
+
+    def _records_of(self, id: NodeId) -> Iterator[bytes]:
+        slot = self._table.slot_of(id)
+        if slot is None:  # The index is a moment old.
+            return
+        for update in self._membership.news_about(slot):
+            data = self._dialect.encode_update(update)
+            if len(data) <= self._membership.largest_update:
+                yield data
+
+    def _contradictions(self, said: Iterable[_Belief]) -> Iterator[bytes]:
+        """What we know better than the peer of the members that it told us of."""
+        for id, belief, name in said:
+            slot = contradicting_slot(self._table, id, belief, name)
+            if slot is not None:
+                for known in self._membership.news_about(slot):
+                    yield self._dialect.encode_update(known)
+
+
+def _belief_in(update: Update) -> _Belief | None:
+    match update:
+        case Alive():
+            return update.info.id, pack(update.incarnation, MemberState.ALIVE), update.info.name
+        case Suspect():
+            return update.id, pack(update.incarnation, MemberState.SUSPECT), None
+        case Dead():
+            return update.id, pack(update.incarnation, MemberState.DEAD), None
+        case Left():
+            return update.id, pack(update.incarnation, MemberState.LEFT), None
+        case _:
+            return None
