@@ -111,7 +111,7 @@ def info(number: int) -> NodeInfo:
 
 def sync(members: int) -> SyncRequest:
     records = [SyncRecord(info(number), MemberState.ALIVE, number % 5, float(number)) for number in range(members)]
-    return SyncRequest(1, 2**63, node_id(0), records)
+    return SyncRequest(1, 2**63, node_id(0), [], records)
 
 
 def timings() -> list[Timing]:

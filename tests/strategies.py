@@ -6,6 +6,7 @@ from shoal.types import Address, MemberState, NodeId, NodeInfo, Readiness, Tags,
 from shoal.wire.messages import (
     Ack,
     Alive,
+    Compare,
     Dead,
     Gossip,
     Left,
@@ -13,6 +14,8 @@ from shoal.wire.messages import (
     Nack,
     Ping,
     PingRequest,
+    Range,
+    RangeKind,
     Stall,
     Suspect,
     SyncRecord,
@@ -22,7 +25,7 @@ from shoal.wire.messages import (
     UserBroadcast,
     UserMessage,
 )
-from shoal.wire.native import MAX_AGE, MAX_INCARNATION, MAX_STALL, MAX_TIMEOUT
+from shoal.wire.native import MAX_AGE, MAX_INCARNATION, MAX_MEMBERS, MAX_STALL, MAX_STEPS, MAX_TIMEOUT
 
 U64 = st.integers(0, 2**64 - 1)
 
@@ -55,11 +58,30 @@ ping_requests = st.builds(PingRequest, U64, U64, node_ids, node_ids, addresses, 
 nacks = st.builds(Nack, U64, U64, node_ids)
 gossips = st.builds(Gossip, U64, U64, node_ids)
 user_messages = st.builds(UserMessage, U64, U64, node_ids, payloads)
-packet_messages: st.SearchStrategy[Message] = st.one_of(pings, acks, ping_requests, nacks, gossips, user_messages)
+_values = st.integers(0, 2**32 - 1)
+_said = st.one_of(
+    st.just((RangeKind.SKIP, ())),
+    st.tuples(st.just(RangeKind.FINGERPRINT), st.tuples(_values)),
+    st.tuples(st.sampled_from([RangeKind.HELD, RangeKind.WANTED]), st.lists(_values, max_size=5).map(tuple)),
+)
+
+
+def _ranges(ends: set[bytes], *, is_open: bool, said: list[tuple[RangeKind, tuple[int, ...]]]) -> list[Range]:
+    bounds = [*sorted(ends), *([b""] if is_open else [])]
+    return [Range(end, kind, values) for end, (kind, values) in zip(bounds, said, strict=False)]
+
+
+# Bounds of few letters share beginnings, and one is often the beginning of another.
+_ends = st.binary(min_size=1, max_size=NodeId.SIZE) | st.text("ab", min_size=1, max_size=NodeId.SIZE).map(str.encode)
+ranges = st.builds(_ranges, st.sets(_ends, max_size=5), is_open=st.booleans(), said=st.lists(_said, max_size=6))
+compares = st.builds(Compare, U64, U64, node_ids, st.integers(0, MAX_MEMBERS), st.integers(0, MAX_STEPS), ranges)
+packet_messages: st.SearchStrategy[Message] = st.one_of(
+    pings, acks, ping_requests, nacks, gossips, user_messages, compares
+)
 """Messages that updates can be attached to."""
 
 ages = st.integers(0, int(MAX_AGE)).map(float)
 sync_records = st.builds(SyncRecord, infos, st.sampled_from(MemberState), incarnations, ages)
-sync_requests = st.builds(SyncRequest, U64, U64, node_ids, st.lists(sync_records, max_size=5))
-sync_responses = st.builds(SyncResponse, U64, U64, node_ids, st.lists(sync_records, max_size=5))
+sync_requests = st.builds(SyncRequest, U64, U64, node_ids, ranges, st.lists(sync_records, max_size=5))
+sync_responses = st.builds(SyncResponse, U64, U64, node_ids, ranges, st.lists(sync_records, max_size=5))
 messages: st.SearchStrategy[Message] = st.one_of(packet_messages, sync_requests, sync_responses)

@@ -18,7 +18,7 @@ from shoal.sim.profiles import MEMBERLIST
 from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram, StreamExchange
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Tags
-from shoal.wire.messages import Alive, Gossip, Message, SyncRecord, SyncRequest, SyncResponse, Update
+from shoal.wire.messages import Alive, Gossip, Message, Range, RangeKind, SyncRecord, SyncRequest, SyncResponse, Update
 from shoal.wire.native import NativeDialect
 
 E = TypeVar("E")
@@ -55,6 +55,8 @@ class Sent:
 
 
 STRANGER = node_id(999)
+EVERYTHING = [Range(b"", RangeKind.HELD, ())]
+"""What a node says that holds nothing and wants to know everything."""
 OWN = 100
 
 
@@ -93,7 +95,7 @@ class Solo:
 
     def sync_from(self, sender: NodeId, *records: SyncRecord) -> None:
         """A peer comes with its view."""
-        assert isinstance(self.ask(SyncRequest(0, 0, sender, records)), SyncResponse)
+        assert isinstance(self.ask(SyncRequest(0, 0, sender, EVERYTHING, records)), SyncResponse)
 
     def reply(self, exchange: StreamExchange, message: Message) -> None:
         self.core.stream_replied(exchange.token, DIALECT.encode(message), self.now)

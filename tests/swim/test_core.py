@@ -67,8 +67,8 @@ def test_our_own_datagrams_come_back_to_nothing() -> None:
 
 def test_stream_messages_do_not_come_in_datagrams() -> None:
     solo = Solo()
-    solo.receive(SyncRequest(0, 0, PEER, []))
-    solo.receive(SyncResponse(0, 0, PEER, []))
+    solo.receive(SyncRequest(0, 0, PEER, [], []))
+    solo.receive(SyncResponse(0, 0, PEER, [], []))
     assert solo.sent() == []
     assert solo.dropped == {Drop.WRONG_CHANNEL: 2}
 

@@ -21,6 +21,7 @@ from shoal.types import Address, MemberState, NodeId, NodeInfo, Tags
 from shoal.wire.messages import (
     Ack,
     Alive,
+    Compare,
     Dead,
     Gossip,
     Left,
@@ -35,7 +36,7 @@ from shoal.wire.messages import (
     Update,
     UserBroadcast,
 )
-from tests.strategies import messages, packet_messages, updates
+from tests.strategies import messages, packet_messages, ranges, updates
 from tests.swim.harness import DIALECT, OUR_SETTINGS, OWN, Solo, address_of, info_of, node_id
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
@@ -65,6 +66,7 @@ pooled_packets: st.SearchStrategy[Message] = st.one_of(
     st.builds(Ping, seqs, st.just(0), ids, ids),
     st.builds(Ack, seqs, st.just(0), ids),
     st.builds(Nack, seqs, st.just(0), ids),
+    st.builds(Compare, seqs, st.just(0), ids, st.sampled_from([0, 5, 1000]), st.sampled_from([0, 1, 255]), ranges),
     st.builds(PingRequest, seqs, st.just(0), ids, ids, places, st.sampled_from([0.0, 0.5, 3600.0])),
 )
 records = st.lists(
@@ -72,8 +74,8 @@ records = st.lists(
     max_size=6,
 )
 pooled_streams: st.SearchStrategy[Message] = st.one_of(
-    st.builds(SyncRequest, seqs, st.just(0), ids, records),
-    st.builds(SyncResponse, seqs, st.just(0), ids, records),
+    st.builds(SyncRequest, seqs, st.just(0), ids, ranges, records),
+    st.builds(SyncResponse, seqs, st.just(0), ids, ranges, records),
     st.builds(Ping, seqs, st.just(0), ids, ids),
 )
 

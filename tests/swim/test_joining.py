@@ -13,7 +13,9 @@ SEEDS = [Address("10.7.7.7", port) for port in range(1, 7)]
 
 def _answer(solo: Solo, exchange: StreamExchange, number: int = 1) -> None:
     """The seed answers as node `number`."""
-    solo.reply(exchange, SyncResponse(0, 0, node_id(number), [SyncRecord(info_of(number), MemberState.ALIVE, 0, 0.0)]))
+    solo.reply(
+        exchange, SyncResponse(0, 0, node_id(number), [], [SyncRecord(info_of(number), MemberState.ALIVE, 0, 0.0)])
+    )
 
 
 def _fail_all(solo: Solo, seconds: float) -> list[tuple[float, Address]]:

@@ -37,7 +37,7 @@ from shoal.wire.messages import (
     Update,
     UserBroadcast,
 )
-from tests.swim.harness import OWN, STRANGER, Solo, address_of, info_of, node_id
+from tests.swim.harness import EVERYTHING, OWN, STRANGER, Solo, address_of, info_of, node_id
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
 ME = node_id(OWN)
@@ -745,7 +745,7 @@ def test_a_joiner_is_told_of_its_past_in_its_first_state_sync() -> None:
     [exchange] = solo.streams()
     solo.reply(
         exchange,
-        SyncResponse(0, 0, PEER, [_record(info_of(1), ALIVE), _record(info_of(70, "me"), ALIVE, 3)]),
+        SyncResponse(0, 0, PEER, [], [_record(info_of(1), ALIVE), _record(info_of(70, "me"), ALIVE, 3)]),
     )
     assert solo.core.local.id > node_id(70)
     assert not solo.core.is_superseded
@@ -891,7 +891,7 @@ def test_records_carry_the_age_of_their_state() -> None:
     solo = _solo(1)
     solo.hear(Dead(PEER, 0, A))
     solo.sleep(50.0)
-    reply = solo.ask(SyncRequest(0, 0, A, []))
+    reply = solo.ask(SyncRequest(0, 0, A, EVERYTHING, []))
     assert isinstance(reply, SyncResponse)
     [age] = [record.age for record in reply.records if record.info.id == PEER]
     assert age == 50.0

@@ -582,7 +582,7 @@ def test_a_relay_keeps_no_timers_of_what_was_answered() -> None:
         solo.receive(PingRequest(number, 0, STRANGER, TARGET, address_of(1), 3600.0))
         [ping] = solo.sent(Ping)
         assert isinstance(ping.message, Ping)
-        solo.receive(Ack(ping.message.seq, 0, TARGET))
+        solo.receive(Ack(ping.message.seq, solo.core.digest, TARGET))
         solo.quiet()
     assert len(solo.core._timers) == timers
 
@@ -632,7 +632,7 @@ def test_numbers_of_pings_cannot_be_guessed_from_nothing() -> None:
 def test_streams_carry_pings_and_syncs_only() -> None:
     solo = Solo()
     assert solo.ask(Ack(7, 0, STRANGER)) is None
-    assert solo.ask(SyncRequest(0, 0, STRANGER, [])) is not None
+    assert solo.ask(SyncRequest(0, 0, STRANGER, [], [])) is not None
     assert solo.dropped[Drop.WRONG_CHANNEL] == 1
 
 

@@ -1,26 +1,19 @@
+from collections.abc import Sequence
+
 import pytest
 
 from shoal.events import JoinCompleted, SeedUnreachable
+from shoal.state.range_index import RangeIndex
+from shoal.swim.outputs import StreamExchange
 from shoal.swim.stats import Drop
 from shoal.types import Address, MemberState
 from shoal.wire.dialect import Flaw
-from shoal.wire.messages import Ack, Alive, Dead, Left, Ping, Suspect, SyncRecord, SyncRequest, SyncResponse
-from tests.swim.harness import DIALECT, OWN, STRANGER, Solo, address_of, info_of, node_id
+from shoal.wire.messages import Ack, Alive, Dead, Left, Range, RangeKind, Suspect, SyncRecord, SyncRequest, SyncResponse
+from tests.swim.harness import DIALECT, EVERYTHING, OWN, Solo, info_of, node_id
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
 ME, PEER = node_id(OWN), node_id(1)
-OTHER = 12345  # a digest that is not ours
 SEED = Address("10.7.7.7", 7)
-
-
-def _differ(solo: Solo, times: int, sender: int = 1) -> None:
-    for _ in range(times):
-        solo.receive(Ping(7, OTHER, node_id(sender), ME))
-
-
-def _agree(solo: Solo, times: int) -> None:
-    for _ in range(times):
-        solo.receive(Ping(7, solo.core.digest, PEER, ME))
 
 
 # Whole views
@@ -31,7 +24,7 @@ def test_a_view_is_answered_with_ours_as_it_was_before() -> None:
     solo.meet(2, 3, 4)
     solo.hear(Suspect(node_id(2), 0, PEER), Dead(node_id(3), 0, PEER), Left(node_id(4), 0))
     digest = solo.core.digest
-    reply = solo.ask(SyncRequest(0, 0, PEER, [SyncRecord(info_of(1), ALIVE, 0, 0.0)]))
+    reply = solo.ask(SyncRequest(0, 0, PEER, EVERYTHING, [SyncRecord(info_of(1), ALIVE, 0, 0.0)]))
     assert isinstance(reply, SyncResponse)
     assert (reply.sender, reply.digest) == (ME, digest)
     assert {record.info.name: record.state for record in reply.records} == {
@@ -68,8 +61,10 @@ def test_a_reply_brings_the_view_of_the_peer() -> None:
     solo.join(SEED)
     [exchange] = solo.streams()
     request, _ = DIALECT.decode(exchange.data)
-    assert request == SyncRequest(0, solo.core.digest, ME, [SyncRecord(solo.info, ALIVE, 0, 0.0)])
-    solo.reply(exchange, SyncResponse(0, 0, PEER, [SyncRecord(info_of(1), ALIVE, 0, 0.0)]))
+    assert isinstance(request, SyncRequest)
+    assert (request.digest, request.sender, request.ranges) == (solo.core.digest, ME, EVERYTHING)
+    assert request.records == [SyncRecord(solo.info, ALIVE, 0, 0.0)]
+    solo.reply(exchange, SyncResponse(0, 0, PEER, [], [SyncRecord(info_of(1), ALIVE, 0, 0.0)]))
     assert solo.state(1) is ALIVE
     assert (solo.core.stats.syncs_started, solo.core.stats.syncs_completed) == (1, 1)
 
@@ -92,7 +87,7 @@ def test_a_reply_of_our_own_brings_nothing() -> None:
     [
         (b"noise", "the reply was malformed (too_short)", Flaw.TOO_SHORT),
         (DIALECT.encode(Ack(0, 0, PEER)), "the reply was no state sync response", Drop.WRONG_CHANNEL),
-        (DIALECT.encode(SyncRequest(0, 0, PEER, [])), "the reply was no state sync response", Drop.WRONG_CHANNEL),
+        (DIALECT.encode(SyncRequest(0, 0, PEER, [], [])), "the reply was no state sync response", Drop.WRONG_CHANNEL),
     ],
 )
 def test_another_reply_is_a_failure_with_a_reason(reply: bytes, reason: str, drop: str) -> None:
@@ -117,85 +112,96 @@ def test_whoever_comes_with_a_view_is_company() -> None:
     assert solo.events() == [JoinCompleted()]
 
 
-# When digests call for one
+# Parts of views
 
 
-def _peer() -> Solo:
-    solo = Solo(sync_threshold=5, sync_interval=10.0)
-    solo.meet(1)
-    solo.sleep(5.0)
-    return solo.quiet()
+def _terms(solo: Solo, salt: int, *numbers: int) -> tuple[int, ...]:
+    """What the solo says of these members when it lists what it holds."""
+    index = RangeIndex(solo.core._table.terms())
+    at = {index.id(position): value for position, value in enumerate(index.values(index.span(b"", b""), salt))}
+    return tuple(at[node_id(number)] for number in sorted(numbers))
 
 
-def test_enough_packets_with_another_digest_start_a_sync_with_their_sender() -> None:
-    solo = _peer()
-    _differ(solo, 4)
-    assert solo.streams() == []
-    _differ(solo, 1)
+def _names(records: Sequence[SyncRecord]) -> set[str]:
+    return {record.info.name for record in records}
+
+
+def test_who_says_what_it_holds_gets_what_it_lacks() -> None:
+    solo = Solo()
+    solo.meet(1, 2, 3)
+    solo.hear(Left(node_id(3), 0))
+    held = Range(b"", RangeKind.HELD, _terms(solo, 77, 1, OWN))
+    reply = solo.ask(SyncRequest(77, 0, PEER, [held], []))
+    assert isinstance(reply, SyncResponse)
+    assert _names(reply.records) == {"n2"}
+    assert reply.ranges == []
+
+
+def test_only_the_ranges_that_were_asked_about_are_answered() -> None:
+    solo = Solo()
+    solo.meet(1, 2, 3, 4)
+    ranges = [
+        Range(bytes(node_id(2)), RangeKind.SKIP),
+        Range(bytes(node_id(4)), RangeKind.HELD),
+    ]
+    reply = solo.ask(SyncRequest(77, 0, PEER, ranges, []))
+    assert isinstance(reply, SyncResponse)
+    assert _names(reply.records) == {"n2", "n3"}
+
+
+def test_what_the_other_side_holds_and_we_do_not_is_asked_for() -> None:
+    solo = Solo()
+    reply = solo.ask(SyncRequest(77, 0, PEER, [Range(b"", RangeKind.HELD, (*_terms(solo, 77, OWN), 123, 456))], []))
+    assert isinstance(reply, SyncResponse)
+    assert reply.ranges == [Range(b"", RangeKind.WANTED, (123, 456))]
+    assert reply.records == []
+
+
+def _in_company() -> tuple[Solo, StreamExchange, SyncRequest]:
+    """A node that knows two others syncs."""
+    solo = Solo()
+    solo.meet(1, 2)
+    solo.join(SEED)
     [exchange] = solo.streams()
-    assert exchange.address == address_of(1)
     request, _ = DIALECT.decode(exchange.data)
     assert isinstance(request, SyncRequest)
+    return solo, exchange, request
 
 
-def test_packets_with_an_equal_digest_outweigh_others() -> None:
-    solo = _peer()
-    for _ in range(20):
-        _differ(solo, 4)
-        _agree(solo, 4)
+def test_a_node_in_company_says_what_it_holds_and_brings_only_itself() -> None:
+    solo, _, request = _in_company()
+    assert request.ranges == [Range(b"", RangeKind.HELD, _terms(solo, request.seq, 1, 2, OWN))]
+    assert _names(request.records) == {"me"}
+
+
+def test_what_the_reply_asks_for_is_brought_with_a_second_request() -> None:
+    solo, exchange, request = _in_company()
+    wanted = [Range(b"", RangeKind.WANTED, _terms(solo, request.seq, 2))]
+    solo.reply(exchange, SyncResponse(request.seq, 0, PEER, wanted, []))
+    [second] = solo.streams()
+    brought, _ = DIALECT.decode(second.data)
+    assert isinstance(brought, SyncRequest)
+    assert second.address == SEED
+    assert (_names(brought.records), brought.ranges) == ({"n2"}, [])
+    solo.reply(second, SyncResponse(0, 0, PEER, [], [SyncRecord(info_of(3), ALIVE, 0, 0.0)]))
+    assert solo.state(3) is ALIVE
     assert solo.streams() == []
-    _agree(solo, 100)
-    _differ(solo, 5)
-    assert len(solo.streams()) == 1
 
 
-def test_one_equal_digest_takes_one_other_back() -> None:
-    solo = _peer()
-    _differ(solo, 3)
-    _agree(solo, 1)
-    _differ(solo, 2)
-    assert solo.streams() == []
-    _differ(solo, 1)
-    assert len(solo.streams()) == 1
+def test_a_peer_that_holds_a_member_that_is_gone_is_told_so() -> None:
+    solo = Solo()
+    solo.meet(1, 2)
+    solo.hear(Left(node_id(2), 4))
+    reply = solo.ask(SyncRequest(77, 0, PEER, [], [SyncRecord(info_of(2), ALIVE, 4, 0.0)]))
+    assert isinstance(reply, SyncResponse)
+    assert [(record.info.name, record.state) for record in reply.records] == [("n2", LEFT)]
 
 
-def test_after_a_sync_the_count_begins_anew() -> None:
-    solo = _peer()
-    _differ(solo, 5)
-    solo.sleep(10.1)
+def test_many_records_at_once_are_taken_in_but_not_passed_on() -> None:
+    solo = Solo()
+    solo.sync_from(PEER)
     solo.quiet()
-    _differ(solo, 4)
-    assert solo.streams() == []
-    _differ(solo, 1)
-    assert len(solo.streams()) == 1
-
-
-def test_acks_count_as_pings_do() -> None:
-    solo = _peer()
-    for _ in range(5):
-        solo.receive(Ack(7, OTHER, PEER))
-    assert len(solo.streams()) == 1
-
-
-def test_there_is_one_such_sync_in_each_interval() -> None:
-    solo = _peer()
-    _differ(solo, 50)
-    assert len(solo.streams()) == 1
-    solo.sleep(9.9)
-    _differ(solo, 50)
-    assert solo.streams() == []
-    solo.sleep(0.2)
-    _differ(solo, 1)
-    assert len(solo.streams()) == 1
-
-
-def test_only_a_member_that_is_present_is_synced_with() -> None:
-    solo = _peer()
-    _differ(solo, 50, sender=999)
-    assert solo.streams() == []
-    solo.meet(2)
-    solo.hear(Dead(node_id(2), 0, STRANGER))
-    _differ(solo, 50, sender=2)
-    assert solo.streams() == []
-    _differ(solo, 1)
-    assert len(solo.streams()) == 1
+    solo.sync_from(PEER, *(SyncRecord(info_of(number), ALIVE, 0, 0.0) for number in range(200, 265)))
+    solo.sleep(0.0)
+    assert solo.state(264) is ALIVE
+    assert not [update for update in solo.news() if isinstance(update, Alive) and update.info.id != ME]

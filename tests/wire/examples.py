@@ -6,6 +6,7 @@ from shoal.types import Address, MemberState, NodeId, NodeInfo, Readiness, Tags
 from shoal.wire.messages import (
     Ack,
     Alive,
+    Compare,
     Dead,
     Gossip,
     Left,
@@ -13,6 +14,8 @@ from shoal.wire.messages import (
     Nack,
     Ping,
     PingRequest,
+    Range,
+    RangeKind,
     Stall,
     Suspect,
     SyncRecord,
@@ -37,6 +40,13 @@ GPU_3 = NodeInfo("größe-3", C, Address("gpu-3.example", 65535), Tags({"": "", 
 SEQ = 0x0102030405060708
 DIGEST = 0xA1A2A3A4A5A6A7A8
 
+RANGES = [
+    Range(bytes.fromhex("019a8f3e7b"), RangeKind.FINGERPRINT, (0x11223344,)),
+    Range(bytes(B), RangeKind.SKIP, ()),
+    Range(bytes(C), RangeKind.HELD, (0x55667788, 0x99AABBCC)),
+    Range(b"", RangeKind.WANTED, (0xDDEEFF00,)),
+]
+
 MESSAGES: dict[str, Message] = {
     "ping": Ping(SEQ, DIGEST, A, B),
     "ack": Ack(SEQ, DIGEST, A),
@@ -48,9 +58,13 @@ MESSAGES: dict[str, Message] = {
         SEQ,
         DIGEST,
         A,
+        [Range(b"", RangeKind.HELD, ())],
         [SyncRecord(GPU_1, MemberState.ALIVE, 0, 0.0), SyncRecord(GPU_2, MemberState.DEAD, 300, 3600.0)],
     ),
-    "sync response": SyncResponse(SEQ, DIGEST, B, [SyncRecord(GPU_3, MemberState.LEFT, 1, 5.0)]),
+    "sync response": SyncResponse(
+        SEQ, DIGEST, B, [Range(b"", RangeKind.WANTED, (1,))], [SyncRecord(GPU_3, MemberState.LEFT, 1, 5.0)]
+    ),
+    "compare": Compare(SEQ, DIGEST, A, 300, 16, RANGES),
 }
 
 UPDATES: dict[str, Update] = {

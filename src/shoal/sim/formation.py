@@ -23,7 +23,7 @@ _NOBODY = NodeId(bytes(16))
 def pack_members(cluster: str, members: Iterable[Member]) -> bytes:
     """Members as bytes, which traces can hold: a state sync of the native dialect."""
     records = [SyncRecord(_info(member), member.state, member.incarnation, age=0.0) for member in members]
-    return NativeDialect(cluster).encode(SyncRequest(0, 0, _NOBODY, records))
+    return NativeDialect(cluster).encode(SyncRequest(0, 0, _NOBODY, [], records))
 
 
 @lru_cache(maxsize=1)

@@ -66,9 +66,11 @@ class Answer:
         return self._turn_over(_size(start, each, b"")) and self._append(start, each)
 
     def tell(self, update: bytes) -> bool:
-        """Add news. False if it does not fit."""
+        """Add news. False if it does not fit; what fits in no packet at all is left to a stream."""
         size = len(update)
         needed = size + _SPARE
+        if needed > self.packet_room:
+            return True
         if (not self.packets or needed > self._room) and not self._turn_over(needed):
             return False
         self.packets[-1][1].append(update)

@@ -24,6 +24,6 @@ def contradicting_slot(table: MemberTable, id: NodeId, belief: int, name: str | 
         differs = table.state(slot).is_present is not state_of(belief).is_present
         return slot if differs and supersedes(table.belief(slot), belief) else None
     slot = None if name is None else table.slot_named(name)
-    if slot is None or table.state(slot).is_present or table.info(slot).id < id:
+    if slot is None or table.state(slot).is_present or table.id(slot) < id:
         return None
     return slot

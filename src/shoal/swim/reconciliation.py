@@ -99,7 +99,7 @@ class Reconciliation:
         self._view.note(id for id, _, _ in said)
         index = self._view.index(now)
         found = list(differences(index, message.ranges, message.seq))
-        address = self._table.info(slot).address
+        address = self._table.address(slot)
         if (message.seq, message.sender) == self._own and self._is_much(message, found):
             self._own = None
             if now >= self._earliest_stream:
@@ -120,7 +120,7 @@ class Reconciliation:
     def _begin(self, peer: NodeId, now: float) -> None:
         slot = self._table.slot_of(peer)
         assert slot is not None, "only a present member is compared with"
-        address = self._table.info(slot).address
+        address = self._table.address(slot)
         if self._fruitless >= _FRUITLESS and now >= self._earliest_stream:
             self._earliest_stream = now + self._config.sync_interval
             self._sync.start(address, now)
@@ -165,10 +165,7 @@ class Reconciliation:
         slot = self._table.slot_of(id)
         if slot is None:  # The index is a moment old.
             return
-        for update in self._membership.news_about(slot):
-            data = self._dialect.encode_update(update)
-            if len(data) <= self._membership.largest_update:
-                yield data
+        yield from map(self._dialect.encode_update, self._membership.news_about(slot))
 
     def _contradictions(self, said: Iterable[_Belief]) -> Iterator[bytes]:
         """What we know better than the peer of the members that it told us of."""
