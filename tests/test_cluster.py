@@ -551,12 +551,15 @@ class TestLifecycle:
             readiness=Readiness.READY,
             address=a.local.address,
             counts={MemberState.ALIVE: 3, MemberState.SUSPECT: 0, MemberState.DEAD: 0, MemberState.LEFT: 0},
+            agreement=health.agreement,
             last_probe_success_age=health.last_probe_success_age,
             local_health=0,
             local_health_points=(),
             local_health_reasons=dict.fromkeys(health.local_health_reasons, 0),
             subscribers=1,
         )
+        assert health.agreement is not None
+        assert 0.0 <= health.agreement <= 1.0
         assert health.last_probe_success_age is not None
         assert 0 <= health.last_probe_success_age < 1
         await a.leave()

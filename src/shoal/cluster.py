@@ -78,6 +78,9 @@ class Health:
     """What peers send to."""
     counts: Mapping[MemberState, int]
     """Members by state, this node and tombstones included."""
+    agreement: float | None
+    """Share of the last 64 answered probes whose ack carried the digest of this node's view; None before the first.
+    1.0: all whom it asked see what it sees."""
     last_probe_success_age: float | None
     """Seconds since a probe of this node was last answered; None if none ever was."""
     local_health: int
@@ -548,6 +551,7 @@ class Cluster:
                 readiness=core.local.readiness,
                 address=core.local.address,
                 counts=core.counts(),
+                agreement=core.agreement,
                 last_probe_success_age=None if success is None else max(0.0, self.now() - success),
                 local_health=core.health.score,
                 local_health_points=tuple(map(str, core.health.points)),

@@ -233,11 +233,12 @@ class ClusterConfig:
     # Agreement
 
     sync_interval: float = _seconds(10.0, 0.1, 3600.0)
-    """Seconds, 0.1 to 3600. Least time between two state syncs that this node starts because its view differs from its
-    peers'. Equal views never sync (ML syncs every 30 s whether needed or not)."""
+    """Seconds, 0.1 to 3600. Least time between two state syncs that this node starts because its view differs much from
+    a peer's; small differences are settled in datagrams. Equal views never sync (ML syncs every 30 s whether needed or
+    not)."""
     sync_threshold: int = _count(5, 1, 1000, "packets")
-    """Packets, 1 to 1000. By how many packets with another digest those with an equal one are outnumbered before a
-    sync."""
+    """Packets, 1 to 1000. By how many packets with another digest those with an equal one are outnumbered before
+    views are compared."""
 
     # Joining and coming back
 

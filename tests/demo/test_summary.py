@@ -28,7 +28,7 @@ def stage_with(*sightings: Sighting) -> Stage:
 
 def outcome_of(stage: Stage) -> Outcome:
     kill = Performance(stage.acts[1], 1.0)
-    return Outcome([(kill, stage.timeline.verdict(kill))], [], {"a": VIEW, "c": VIEW}, [])
+    return Outcome([(kill, stage.timeline.verdict(kill))], [], {"a": VIEW, "c": VIEW}, [], {"a": 1.0, "c": 0.5})
 
 
 def summary_of(stage: Stage) -> str:
@@ -46,6 +46,7 @@ def test_a_success_tells_every_delay_and_the_final_view() -> None:
     assert "failed on 2 nodes after 2.000 s (a) to 3.000 s (c)" in text
     assert "2.500" in text  # the median
     assert "the same on all 2 running nodes" in text
+    assert "75% of the last probes met an equal view, 50% on the node with the fewest" in text
     assert "Everything that was announced was observed." in text
 
 
@@ -62,6 +63,7 @@ def test_the_report_says_the_same_to_programs() -> None:
     assert report["failures"] == ["kill: c did not report b failed"]
     assert report["acts"][0]["observed"] is False
     assert report["acts"][0]["delays"] == {"a": 2.0}
+    assert report["agreement"] == {"a": 1.0, "c": 0.5}
     assert report["timeline"] == [
         {"at": 3.0, "observer": "a", "event": "member_failed", "member": "b", "id": "run", "accusers": []}
     ]
@@ -71,5 +73,5 @@ def test_an_outcome_with_unplayed_acts_or_differing_views_is_no_success() -> Non
     stage = stage_with(SEEN_BY_A, SEEN_BY_C)
     success = outcome_of(stage)
     assert success.is_success
-    assert not Outcome(success.performances, stage.acts[:1], success.views, []).is_success
-    assert not Outcome(success.performances, [], success.views, ["a misses c"]).is_success
+    assert not Outcome(success.performances, stage.acts[:1], success.views, [], {}).is_success
+    assert not Outcome(success.performances, [], success.views, ["a misses c"], {}).is_success

@@ -271,6 +271,8 @@ class Health(Struct, frozen=True, kw_only=True):
     """What it says of itself."""
     counts: dict[State, int]
     """Members by state, this node included."""
+    agreement: float | None
+    """Share of the last 64 answered probes in which the peer's view was equal; null before the first."""
     last_probe_success_age: float | None
     """Seconds since a probe was last answered; null if none ever was."""
     local_health: int
@@ -299,6 +301,7 @@ class Health(Struct, frozen=True, kw_only=True):
             joined=health.has_joined,
             readiness=_READINESS[health.readiness],
             counts={_STATES[state]: count for state, count in health.counts.items()},
+            agreement=None if health.agreement is None else round(health.agreement, 3),
             last_probe_success_age=None if age is None else round(age, 3),
             local_health=health.local_health,
             local_health_points=list(health.local_health_points),

@@ -49,12 +49,19 @@ def _info_pairs(info: schema.Info) -> list[tuple[str, str]]:
         ("cluster", printable(info.cluster)),
         ("members", ", ".join(f"{count} {state}" for state, count in health.counts.items())),
         ("status", _status(health)),
+        ("agreement", _agreement(health.agreement)),
         ("local health", f"{health.local_health} (0 is best){f', for {now}' if now else ''}"),
         ("raised so far by", reasons or "nothing"),
         ("last probe answered", "never" if probed is None else f"{age_text(probed)} ago"),
         ("event subscribers", str(health.subscribers)),
         ("version", info.version),
     ]
+
+
+def _agreement(share: float | None) -> str:
+    return (
+        "unknown, no probe was answered yet" if share is None else f"{share:.0%} of the last probes met an equal view"
+    )
 
 
 def _status(health: schema.Health) -> str:

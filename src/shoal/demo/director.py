@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from shoal.agent import schema
 from shoal.config import ClusterConfig, Profile
 from shoal.demo.acts import Act, Deed, Freeze, Kill, Leave, Resume, Start, Verdict
 from shoal.demo.agreement import disagreements
 from shoal.demo.failure import DemoError
-from shoal.demo.observer import fetch_members, sightings
+from shoal.demo.observer import fetch_agreement, fetch_members, sightings
 from shoal.demo.processes import Agent
 from shoal.demo.reporter import Reporter, Stage
 from shoal.demo.sightings import Sighting
 from shoal.demo.timeline import Performance
 
 __all__ = ["Director", "Outcome", "patience_for"]
+
+_T = TypeVar("_T")
 
 _REFRESH_INTERVAL = 0.1
 _POLL_INTERVAL = 0.2
@@ -46,6 +48,8 @@ class Outcome:
     """The members as each running node lists them at the end."""
     disagreements: Sequence[str]
     """Why these views are not complete and the same."""
+    agreement: Mapping[str, float | None]
+    """Of each running node, the share of its last probes that met an equal view."""
 
     @property
     def failures(self) -> list[str]:
@@ -192,14 +196,15 @@ class Director:
         is_complete = not unplayed and all(verdict.is_fulfilled for _, verdict in performed)
         deadline = self._timeline.now() + self._patience
         while True:
-            views = {agent.name: await self._members_of(agent) for agent in self._pool.running()}
+            views = {agent.name: await self._ask(agent, fetch_members) for agent in self._pool.running()}
             problems = disagreements(views, self._stage.names) if is_complete else []
             if not problems or self._timeline.now() > deadline:
-                return Outcome(performed, unplayed, views, problems)
+                agreement = {agent.name: await self._ask(agent, fetch_agreement) for agent in self._pool.running()}
+                return Outcome(performed, unplayed, views, problems, agreement)
             await asyncio.sleep(_POLL_INTERVAL)
 
-    async def _members_of(self, agent: Agent) -> list[schema.Member]:
+    async def _ask(self, agent: Agent, fetch: Callable[[Agent], Awaitable[_T]]) -> _T:
         try:
-            return await fetch_members(agent)
+            return await fetch(agent)
         except OSError as error:
-            raise DemoError(f"{agent.name} does not list its members: {error}; {await agent.last_words()}") from error
+            raise DemoError(f"{agent.name} does not tell of its view: {error}; {await agent.last_words()}") from error

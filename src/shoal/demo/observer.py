@@ -13,15 +13,21 @@ from shoal.demo.processes import Agent
 from shoal.demo.sightings import Sight, Sighting
 from shoal.types import MemberState
 
-__all__ = ["fetch_members", "sightings"]
+__all__ = ["fetch_agreement", "fetch_members", "sightings"]
 
 _MEMBERS = msgspec.json.Decoder(list[schema.Member])
+_INFO = msgspec.json.Decoder(schema.Info)
 _EVENT: msgspec.json.Decoder[schema.Event] = msgspec.json.Decoder(schema.Event)
 
 
 async def fetch_members(agent: Agent) -> list[schema.Member]:
     """Every member that the agent knows. Raises `OSError` when it does not answer."""
     return _MEMBERS.decode(await fetch(agent.http, "/v1/members"))
+
+
+async def fetch_agreement(agent: Agent) -> float | None:
+    """How far the agent's view agreed with its peers' lately. Raises `OSError` when it does not answer."""
+    return _INFO.decode(await fetch(agent.http, "/v1/info")).health.agreement
 
 
 async def sightings(agent: Agent, now: Callable[[], float]) -> AsyncGenerator[list[Sighting], None]:

@@ -37,6 +37,7 @@ def print_summary(outcome: Outcome, stage: Stage, console: Console) -> None:
     if outcome.is_success:
         _headline(console, f"Final view, the same on all {len(outcome.views)} running nodes")
         console.print(_members(next(iter(outcome.views.values()))))
+        console.print(Text(_agreement(outcome), "dim"))
     _print_result(outcome, console)
 
 
@@ -57,6 +58,16 @@ def _print_result(outcome: Outcome, console: Console) -> None:
         console.print(Text(f"… and {len(failures) - _MAX_FAILURES} more", "red"))
     if outcome.unplayed:
         console.print(Text(f"Not played any more: {', '.join(act.title for act in outcome.unplayed)}", "red"))
+
+
+def _agreement(outcome: Outcome) -> str:
+    shares = [share for share in outcome.agreement.values() if share is not None]
+    if not shares:
+        return "Agreement: no probe was answered yet"
+    return (
+        f"Agreement: {statistics.mean(shares):.0%} of the last probes met an equal view, "
+        f"{min(shares):.0%} on the node with the fewest"
+    )
 
 
 def _timeline(outcome: Outcome) -> Table:
@@ -143,6 +154,8 @@ class Report(Struct, frozen=True, kw_only=True):
     timeline: list[Event]
     members: dict[str, Sequence[schema.Member]]
     """The members at the end, by the node that lists them."""
+    agreement: dict[str, float | None]
+    """Of each of these nodes, the share of its last probes that met an equal view."""
 
 
 def report_of(outcome: Outcome, stage: Stage) -> Report:
@@ -165,6 +178,7 @@ def report_of(outcome: Outcome, stage: Stage) -> Report:
             for sighting in stage.timeline.sightings
         ],
         members=dict(outcome.views),
+        agreement=dict(outcome.agreement),
     )
 
 
