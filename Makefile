@@ -75,10 +75,19 @@ bench-steady: venv ## CPU, datagrams and bytes of an idle cluster
 bench-decode: venv ## Decode random and mutated datagrams
 	@$(PY) -m benchmarks.decode
 
-.PHONY: bench-peers
-bench-peers: venv ## bench-steady side by side with other implementations
+# The peers of the comparison; what has no toolchain here is skipped.
+PEERS ?= shoal-uvloop,kinship,memberlist,memberlist-encrypted,foca,floor-uvloop
+
+.PHONY: bench-peers bench-detection peers-lock
+peers-lock: venv
 	@$(PY) -m pip install --quiet --require-hashes --no-deps -r requirements/bench.lock
-	@$(PY) -m benchmarks.steady
+bench-peers: peers-lock ## Cost, formation and detection beside other implementations (20 minutes)
+	@$(PY) -m benchmarks.steady --nodes 50,200,500 --rounds 1 --peers $(PEERS) --form-seconds 120 \
+		--measures formation,detection
+	@$(PY) -m benchmarks.steady --nodes 50,200,500 --rounds 1 --peers $(PEERS) --form-seconds 120 \
+		--measures cpu,wire,memory --spread 15 --seconds 12
+bench-detection: peers-lock ## Kill a node of 100 thirty times, side by side with kinship (10 minutes)
+	@$(PY) -m benchmarks.detection
 
 .PHONY: scale
 scale: NODES ?= 10000

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STOP_SECONDS = 3.0
@@ -35,6 +35,25 @@ class Formed:
     profile: str
     loop: str = ""
     """The event loop of a peer in Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """What became of one node's end: seconds until the first and the last of the others held it dead."""
+
+    first_s: float | None
+    all_know_s: float | None
+    false_deaths: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The ended node is back in every view."""
+
+    seconds: float
+
+
+_Line = TypeVar("_Line", Formed, Crash, Restored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +80,40 @@ class PeerProcess:
 
     def wait_formed(self, timeout: float) -> Formed:
         """Wait up to ``timeout`` seconds for the ``formed`` line; raises :class:`PeerError`."""
+        return self._line(Formed, "formed", timeout, "not every view was complete")
+
+    def crash(self, timeout: float) -> Crash:
+        """Let one node end, and wait for what the others made of it; raises :class:`PeerError`."""
+        self._command("crash")
+        return self._line(Crash, "crash", timeout, "the end of a node was not reported")
+
+    def restart(self, timeout: float) -> None:
+        """Start that node again and wait until every view is complete; raises :class:`PeerError`."""
+        self._command("restart")
+        self._line(Restored, "restored", timeout, "a node that was started again was not in every view")
+
+    def _command(self, command: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(f"{command}\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise PeerError(f"ended before it could {command}: {self._last_words()}") from None
+
+    def _line(self, kind: type[_Line], event: str, timeout: float, failure: str) -> _Line:
         assert self._process.stdout is not None
         if not select.select([self._process.stdout], [], [], timeout)[0]:
-            raise PeerError(f"not every view was complete within {timeout:g} s")
+            raise PeerError(f"{failure} within {timeout:g} s")
         line = self._process.stdout.readline()
         if not line:
-            raise PeerError(f"ended before every view was complete: {self._last_words()}")
+            raise PeerError(f"{failure}, because it ended: {self._last_words()}")
         try:
             message = json.loads(line)
-            message.pop("event")
-            return Formed(**message)
+            if message.pop("event") == event:
+                return kind(**message)
         except (ValueError, TypeError, LookupError, AttributeError):
-            raise PeerError(f"printed {line!r}, which is not a formed line") from None
+            pass
+        raise PeerError(f"printed {line!r}, which is no {event} line")
 
     def read(self) -> Reading:
         """Read the counters now; raises :class:`PeerError` when the process has ended."""
@@ -131,15 +172,15 @@ def running(command: Sequence[str]) -> Iterator[PeerProcess]:
             peer.stop()
 
 
-def in_own_network(command: Sequence[str]) -> list[str]:
-    """The command that runs ``command`` in a network namespace with its own loopback only."""
-    return [sys.executable, "-m", "benchmarks._netns", *command]
+def in_own_network(command: Sequence[str], loss: float = 0.0) -> list[str]:
+    """The command that runs ``command`` in a network namespace with its own loopback only, which loses packets."""
+    return [sys.executable, "-m", "benchmarks._netns", "--loss", str(loss), *command]
 
 
-def own_network_refusal() -> str | None:
-    """Why processes cannot have a network namespace of their own here; ``None`` if they can."""
+def own_network_refusal(loss: float = 0.0) -> str | None:
+    """Why processes cannot have such a network namespace here; ``None`` if they can."""
     trial = subprocess.run(
-        in_own_network(["true"]),
+        in_own_network(["true"], loss),
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

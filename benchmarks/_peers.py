@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks._peer_process import REPOSITORY
 
-NAMES = ("shoal", "shoal-uvloop", "kinship", "memberlist", "floor", "floor-uvloop")
+NAMES = ("shoal", "shoal-uvloop", "kinship", "memberlist", "memberlist-encrypted", "foca", "floor", "floor-uvloop")
 
 CACHE = REPOSITORY / ".cache" / "benchmarks"
 PREPARE_SECONDS = 300
@@ -27,6 +27,8 @@ class Peer:
 
     name: str
     command: tuple[str, ...]
+    detects: bool = True
+    """Whether its nodes notice when one ends."""
 
 
 def prepare(name: str, kinship_python: str) -> Peer:
@@ -34,6 +36,10 @@ def prepare(name: str, kinship_python: str) -> Peer:
     match name:
         case "memberlist":
             return Peer(name, (str(_build_memberlist()),))
+        case "memberlist-encrypted":
+            return Peer(name, (str(_build_memberlist()), "--encrypt"))
+        case "foca":
+            return Peer(name, (str(_build_foca()),))
         case "kinship":
             return _python_peer(name, kinship_python, "kinship")
         case _:
@@ -44,7 +50,7 @@ def prepare(name: str, kinship_python: str) -> Peer:
 def _python_peer(name: str, python: str, program: str, loop: str = "asyncio") -> Peer:
     for module in (f"benchmarks.peers.{program}_peer", loop):
         _run([python, "-c", f"import {module}"], REPOSITORY)
-    return Peer(name, (python, "-m", f"benchmarks.peers.{program}_peer", "--loop", loop))
+    return Peer(name, (python, "-m", f"benchmarks.peers.{program}_peer", "--loop", loop), program != "floor")
 
 
 def _build_memberlist() -> Path:
@@ -56,6 +62,15 @@ def _build_memberlist() -> Path:
     source = REPOSITORY / "benchmarks" / "peers" / "memberlist"
     _run([go, "build", "-buildvcs=false", "-trimpath", "-o", str(binary), "."], source)
     return binary
+
+
+def _build_foca() -> Path:
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        raise PeerMissing("there is no `cargo` on PATH to build it with")
+    source, target = REPOSITORY / "benchmarks" / "peers" / "foca", CACHE / "foca"
+    _run([cargo, "build", "--release", "--locked", "--target-dir", str(target)], source)
+    return target / "release" / "foca-peer"
 
 
 def _run(command: Sequence[str], directory: Path) -> None:

@@ -1,17 +1,21 @@
-"""Steady state: what a node costs while nothing happens, next to other implementations.
+"""What a node costs, and how long it takes to notice a death, next to other implementations.
 
-    python -m benchmarks.steady --nodes 50,200 --seconds 20 --peers shoal,kinship,memberlist
+    python -m benchmarks.steady --nodes 50,200 --peers shoal,kinship,memberlist --measures cpu,wire
 
 runs N nodes of each peer in one process over UDP on 127.0.0.1, one peer at a time, the rounds
 interleaved so that a noisy minute does not hit one peer alone. Each run waits until every view is
-complete, lets it settle, and then measures over a window, per node and second:
+complete, and then takes the measures that are asked for:
 
-- CPU time of the whole process, user and system, from the kernel's CPU clock of the process;
-- datagrams, sent and received, as the kernel counts them. Each peer process has a network
-  namespace of its own, so that the same counters serve all peers and count nothing else;
-- bytes sent on loopback: with IP and UDP headers, and with TCP streams and their
-  acknowledgements;
-- resident memory, the runtime's own share included, divided by the nodes.
+- ``formation``: seconds from the first node's start until every view is complete, and the CPU
+  time that the process took until then, its own start included;
+- ``cpu``: CPU time of the whole process at rest, user and system, from the kernel's CPU clock of the
+  process, per node and second;
+- ``wire``: datagrams at rest, sent and received, as the kernel counts them. Each peer process has a
+  network namespace of its own, so that the same counters serve all peers and count nothing else. And
+  bytes sent on loopback: with IP and UDP headers, and with TCP streams and their acknowledgements;
+- ``memory``: resident memory, the runtime's own share included, divided by the nodes;
+- ``detection``: one node ends as if its process had been killed; seconds until the first and until the
+  last of the others holds it dead.
 
 The LAN profiles of kinship and memberlist synchronise whole views every 30 s, and not before the
 first 30 s are over. ``--settle 60 --seconds 60`` includes that; the default window, which is meant
@@ -21,7 +25,8 @@ All nodes of a peer share a process, so events that fall together share a wake-u
 alone. Nodes that joined in one burst may keep their timers in step for ever after; ``--spread 40`` joins them over
 40 s instead, which takes that advantage away.
 
-A peer that cannot run here is listed as skipped, with the reason. Linux only.
+A peer that cannot run here is listed as skipped, with the reason; one that failed at a size is not tried at a larger
+one. Linux only.
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from math import nan
 from types import FrameType
 from typing import NoReturn
@@ -56,28 +61,36 @@ if sys.platform == "linux":
 # A member that gossip missed is learned by the next synchronisation of whole views, which memberlist does
 # every 2 minutes at 200 nodes.
 FORM_SECONDS = 300.0
+DETECT_SECONDS = 90.0
 BASELINE = "kinship"
+MEASURES = ("formation", "cpu", "wire", "memory", "detection")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run of one peer. Rates are per node and second, memory is per node."""
+    """One run of one peer; None is what was not asked for, or did not happen."""
 
     formed_seconds: float
-    cpu_ms: float
-    datagrams_out: float
-    datagrams_in: float
-    bytes_out: float
-    resident_kib: float
+    formed_cpu_seconds: float | None = None
+    cpu_ms: float | None = None
+    datagrams_out: float | None = None
+    datagrams_in: float | None = None
+    bytes_out: float | None = None
+    resident_kib: float | None = None
+    first_know_seconds: float | None = None
+    all_know_seconds: float | None = None
 
 
 LABELS = {
     "formed_seconds": "all views complete, s",
+    "formed_cpu_seconds": "CPU until then, s",
     "cpu_ms": "CPU, ms/node/s",
     "datagrams_out": "datagrams out /node/s",
     "datagrams_in": "datagrams in /node/s",
     "bytes_out": "bytes out /node/s",
     "resident_kib": "resident, KiB/node",
+    "first_know_seconds": "death known to the first, s",
+    "all_know_seconds": "death known to all, s",
 }
 
 
@@ -90,10 +103,12 @@ class Result:
     samples: Sequence[Sample]
 
     def values(self, metric: str) -> list[float]:
-        return [getattr(sample, metric) for sample in self.samples]
+        values = (getattr(sample, metric) for sample in self.samples)
+        return [value for value in values if value is not None]
 
-    def median(self, metric: str) -> float:
-        return statistics.median(self.values(metric))
+    def median(self, metric: str) -> float | None:
+        values = self.values(metric)
+        return statistics.median(values) if values else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,29 +134,44 @@ class Plan:
     settle: float
     seconds: float
     own_network: bool
+    measures: frozenset[str]
+    form_seconds: float
 
 
 def measure(peer: _peers.Peer, nodes: int, plan: Plan) -> tuple[Formed, Sample]:
     """Run ``peer`` once; raises :class:`PeerError`."""
     command = [*peer.command, "--nodes", str(nodes), "--spread", str(plan.spread)]
     with running(in_own_network(command) if plan.own_network else command) as process:
-        formed = process.wait_formed(FORM_SECONDS + plan.spread)
-        time.sleep(plan.settle)
-        before = process.read()
-        time.sleep(plan.seconds)
-        return formed, per_node_and_second(formed, before, process.read(), nodes)
+        formed = process.wait_formed(plan.form_seconds + plan.spread)
+        sample = Sample(formed.seconds)
+        if "formation" in plan.measures:
+            sample = replace(sample, formed_cpu_seconds=process.read().cpu_seconds)
+        if not plan.measures.isdisjoint({"cpu", "wire", "memory"}):
+            time.sleep(plan.settle)
+            before = process.read()
+            time.sleep(plan.seconds)
+            sample = per_node(sample, before, process.read(), nodes, plan.measures)
+        if "detection" in plan.measures and peer.detects:
+            crash = process.crash(DETECT_SECONDS)
+            sample = replace(sample, first_know_seconds=crash.first_s, all_know_seconds=crash.all_know_s)
+        return formed, sample
 
 
-def per_node_and_second(formed: Formed, before: Reading, after: Reading, nodes: int) -> Sample:
+def per_node(sample: Sample, before: Reading, after: Reading, nodes: int, measures: frozenset[str]) -> Sample:
+    """Add what was read at both ends of the window: rates per node and second, memory per node."""
     share = 1 / (nodes * (after.at - before.at))
-    return Sample(
-        formed_seconds=formed.seconds,
-        cpu_ms=(after.cpu_seconds - before.cpu_seconds) * 1000 * share,
-        datagrams_out=(after.datagrams_out - before.datagrams_out) * share,
-        datagrams_in=(after.datagrams_in - before.datagrams_in) * share,
-        bytes_out=(after.bytes_out - before.bytes_out) * share,
-        resident_kib=after.resident_kib / nodes,
-    )
+    if "cpu" in measures:
+        sample = replace(sample, cpu_ms=(after.cpu_seconds - before.cpu_seconds) * 1000 * share)
+    if "wire" in measures:
+        sample = replace(
+            sample,
+            datagrams_out=(after.datagrams_out - before.datagrams_out) * share,
+            datagrams_in=(after.datagrams_in - before.datagrams_in) * share,
+            bytes_out=(after.bytes_out - before.bytes_out) * share,
+        )
+    if "memory" in measures:
+        sample = replace(sample, resident_kib=after.resident_kib / nodes)
+    return sample
 
 
 def compare(peers: Sequence[_peers.Peer], nodes: int, plan: Plan) -> tuple[list[Result], list[Problem]]:
@@ -161,8 +191,9 @@ def compare(peers: Sequence[_peers.Peer], nodes: int, plan: Plan) -> tuple[list[
                 continue
             samples[peer.name].append(sample)
             note(
-                f"{nodes} nodes, round {number}/{plan.rounds}: {peer.name} complete in "
-                f"{sample.formed_seconds:.2f} s, {sample.cpu_ms:.3f} ms/node/s"
+                f"{nodes} nodes, round {number}/{plan.rounds}: {peer.name} complete in {sample.formed_seconds:.2f} s"
+                + ("" if sample.cpu_ms is None else f", {sample.cpu_ms:.3f} ms/node/s")
+                + ("" if sample.all_know_seconds is None else f", a death known in {sample.all_know_seconds:.2f} s")
             )
     results = [Result(nodes, formed[name], runs) for name, runs in samples.items() if runs]
     return results, list(failed.values())
@@ -175,14 +206,14 @@ def heading(nodes: int, plan: Plan) -> str:
 
 
 def table(results: Sequence[Result]) -> str:
-    """One size as text: a metric a line, a peer a column."""
+    """One size as a table in Markdown: a metric a line, a peer a column."""
     baseline = next((r for r in results if r.formed.name == BASELINE), None)
+    measured = [metric for metric in LABELS if any(result.values(metric) for result in results)]
     rows = [["", *map(_title, results)]]
-    rows += ([label, *(_cell(r, metric, baseline) for r in results)] for metric, label in LABELS.items())
+    rows += ([LABELS[metric], *(_cell(r, metric, baseline) for r in results)] for metric in measured)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    rows.insert(1, ["-" * width for width in widths])
+    return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in rows)
 
 
 def _title(result: Result) -> str:
@@ -193,12 +224,14 @@ def _title(result: Result) -> str:
 
 
 def _cell(result: Result, metric: str, baseline: Result | None) -> str:
-    values = result.values(metric)
-    text = _figure(result.median(metric))
+    values, median = result.values(metric), result.median(metric)
+    if median is None:
+        return ""
+    text = _figure(median)
     if len(values) > 1:
         text += f" ({_figure(min(values))}–{_figure(max(values))})"
-    if baseline not in (None, result) and baseline.median(metric):
-        text += f" ×{result.median(metric) / baseline.median(metric):.2f}"
+    if baseline not in (None, result) and (reference := baseline.median(metric)):
+        text += f", ×{median / reference:.2f}"
     return text
 
 
@@ -215,7 +248,7 @@ def document(results: Iterable[Result], problems: Iterable[Problem], plan: Plan)
             "cores": os.cpu_count(),
             "python": platform.python_version(),
         },
-        "plan": asdict(plan),
+        "plan": {**asdict(plan), "measures": sorted(plan.measures)},
         "results": [
             {
                 "nodes": result.nodes,
@@ -237,7 +270,7 @@ def note(text: str) -> None:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.steady",
-        description="What a node costs while nothing happens, next to other implementations.",
+        description="What a node costs, and how long it takes to notice a death, next to other implementations.",
     )
     parser.add_argument(
         "--nodes",
@@ -253,10 +286,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME,…",
         help=f"any of {','.join(_peers.NAMES)} (all)",
     )
+    parser.add_argument(
+        "--measures",
+        type=_measures,
+        default=list(MEASURES),
+        metavar="NAME,…",
+        help=f"any of {','.join(MEASURES)} (all)",
+    )
     parser.add_argument("--seconds", type=_window, default=20.0, help="length of the window (20)")
     parser.add_argument("--settle", type=_seconds, default=5.0, help="pause before it (5)")
     parser.add_argument("--spread", type=_seconds, default=0.0, help="seconds that the joins are spread over (0)")
     parser.add_argument("--rounds", type=_count, default=3, help="runs of each peer (3)")
+    parser.add_argument("--form-seconds", type=_seconds, default=FORM_SECONDS, help="for views to be complete (300)")
     parser.add_argument("--json", action="store_true", help="print one JSON document, no tables")
     parser.add_argument(
         "--kinship-python",
@@ -268,11 +309,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _names(text: str) -> list[str]:
+    return _some_of(_peers.NAMES, "peer", text)
+
+
+def _measures(text: str) -> list[str]:
+    return _some_of(MEASURES, "measure", text)
+
+
+def _some_of(known: Sequence[str], what: str, text: str) -> list[str]:
     names = text.split(",")
-    if unknown := set(names) - set(_peers.NAMES):
-        raise argparse.ArgumentTypeError(
-            f"unknown peer {', '.join(sorted(unknown))}; known are {', '.join(_peers.NAMES)}"
-        )
+    if unknown := set(names) - set(known):
+        raise argparse.ArgumentTypeError(f"unknown {what} {', '.join(sorted(unknown))}; known are {', '.join(known)}")
     return list(dict.fromkeys(names))
 
 
@@ -325,18 +372,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if platform.system() != "Linux":
         note("The steady-state benchmark reads /proc and so runs on Linux only.")
         return 1
-    signal.signal(signal.SIGTERM, _interrupt)
-    _allow_many_sockets()
+    signal.signal(signal.SIGTERM, interrupt)
+    allow_many_sockets()
     refusal = own_network_refusal()
     if refusal is not None:
         note(f"{refusal}; datagrams and bytes are those of the whole machine")
-    plan = Plan(options.rounds, options.spread, options.settle, options.seconds, own_network=refusal is None)
+    plan = Plan(
+        options.rounds,
+        options.spread,
+        options.settle,
+        options.seconds,
+        own_network=refusal is None,
+        measures=frozenset(options.measures),
+        form_seconds=options.form_seconds,
+    )
     peers, problems = prepare(options.peers, options.kinship_python)
     results: list[Result] = []
-    for nodes in options.nodes:
+    for nodes in sorted(options.nodes):
         measured, failed = compare(peers, nodes, plan)
         results += measured
         problems += failed
+        peers = [peer for peer in peers if peer.name not in {problem.peer for problem in failed}]
         if measured and not options.json:
             print(f"\n{heading(nodes, plan)}\n{table(measured)}", flush=True)
     if options.json:
@@ -346,11 +402,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(problem.nodes is not None for problem in problems))
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+def interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """A handler of signals that lets the command end as by Ctrl-C."""
     raise KeyboardInterrupt
 
 
-def _allow_many_sockets() -> None:
+def allow_many_sockets() -> None:
+    """Raise the soft limit of open files to the hard one, for the processes that this one starts."""
     # Children inherit it; a node holds several sockets, and the usual soft limit is 1,024.
     if sys.platform == "linux":
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

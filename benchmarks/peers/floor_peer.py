@@ -58,7 +58,7 @@ class FloorNode:
 
 
 @asynccontextmanager
-async def open_node(_name: str, _seeds: list[str]) -> AsyncIterator[FloorNode]:
+async def open_node(_name: str, _seeds: list[str], _bind: str) -> AsyncIterator[FloorNode]:
     node = FloorNode()
     try:
         yield node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator
 
 import kinship
 
@@ -15,11 +16,11 @@ KEY = secrets.token_bytes(32)
 STREAMS_PER_ADDRESS = 64
 
 
-def open_node(name: str, seeds: list[str]) -> kinship.Cluster:
+def open_node(name: str, seeds: list[str], bind: str) -> kinship.Cluster:
     return kinship.Cluster(
         kinship.Config.lan(
             name=name,
-            bind="127.0.0.1:0",
+            bind=bind,
             seeds=seeds,
             keys=[KEY],
             max_inbound_streams_per_ip=STREAMS_PER_ADDRESS,
@@ -31,5 +32,11 @@ def address_of(node: kinship.Cluster) -> str:
     return str(node.local.addr)
 
 
+async def deaths(node: kinship.Cluster) -> AsyncIterator[str]:
+    async for event in node.events():
+        if isinstance(event, kinship.MemberDead):
+            yield event.member.name
+
+
 if __name__ == "__main__":
-    Implementation("kinship", True, open_node, address_of).main()
+    Implementation("kinship", True, open_node, address_of, deaths=deaths).main()

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import shoal
 from benchmarks.peers._nodes import Implementation
 
 
-def open_node(name: str, seeds: list[str]) -> shoal.Cluster:
-    return shoal.Cluster(name=name, bind="127.0.0.1:0", seeds=seeds)
+def open_node(name: str, seeds: list[str], bind: str) -> shoal.Cluster:
+    return shoal.Cluster(name=name, bind=bind, seeds=seeds)
 
 
 def address_of(node: shoal.Cluster) -> str:
     return str(node.local.address)
 
 
+async def deaths(node: shoal.Cluster) -> AsyncIterator[str]:
+    async for event in node.events():
+        if isinstance(event, shoal.MemberFailed):
+            yield event.member.name
+
+
 if __name__ == "__main__":
-    Implementation("shoal", False, open_node, address_of).main()
+    Implementation("shoal", False, open_node, address_of, deaths=deaths).main()

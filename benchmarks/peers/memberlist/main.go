@@ -1,8 +1,10 @@
-// N nodes of HashiCorp memberlist in its LAN defaults, which do not encrypt.
+// N nodes of HashiCorp memberlist in its LAN defaults, which do not encrypt; with --encrypt, they do.
 // The contract of a peer program is in benchmarks/peers/__init__.py.
 package main
 
 import (
+	"bufio"
+	"crypto/rand"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"log"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -18,6 +21,8 @@ import (
 const (
 	module = "github.com/hashicorp/memberlist"
 	poll   = 20 * time.Millisecond
+	// A death that is not known to all by then counts as not known.
+	patience = time.Minute
 )
 
 type formed struct {
@@ -27,75 +32,222 @@ type formed struct {
 	Version   string  `json:"version"`
 	Encrypted bool    `json:"encrypted"`
 	Profile   string  `json:"profile"`
+	Loop      string  `json:"loop"`
+}
+
+type crashed struct {
+	Event       string   `json:"event"`
+	First       *float64 `json:"first_s"`
+	AllKnow     *float64 `json:"all_know_s"`
+	FalseDeaths int      `json:"false_deaths"`
+}
+
+type restored struct {
+	Event   string  `json:"event"`
+	Seconds float64 `json:"seconds"`
+}
+
+type death struct {
+	observer int
+	whose    string
+	at       time.Time
+}
+
+// cluster is all nodes, and what they report.
+type cluster struct {
+	key        []byte
+	nodes      []*memberlist.Memberlist
+	lastVictim int
+
+	mutex       sync.Mutex
+	deaths      chan death
+	ended       map[string]bool
+	falseDeaths int
+}
+
+// observer hears what one node learns.
+type observer struct {
+	number  int
+	cluster *cluster
+}
+
+func (o observer) NotifyJoin(*memberlist.Node)   {}
+func (o observer) NotifyUpdate(*memberlist.Node) {}
+func (o observer) NotifyLeave(node *memberlist.Node) {
+	o.cluster.mutex.Lock()
+	defer o.cluster.mutex.Unlock()
+	if o.cluster.ended[node.Name] {
+		o.cluster.deaths <- death{o.number, node.Name, time.Now()}
+	} else {
+		o.cluster.falseDeaths++
+	}
 }
 
 func main() {
 	count := flag.Int("nodes", 0, "number of nodes")
 	spread := flag.Float64("spread", 0, "seconds over which the joins are spread")
+	encrypt := flag.Bool("encrypt", false, "with a key, AES-256")
 	flag.Parse()
-	go exitWhenInputCloses()
-	if err := run(*count, *spread); err != nil {
+	commands := make(chan string)
+	go readCommands(commands)
+	if err := run(*count, *spread, *encrypt, commands); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	select {}
 }
 
-func exitWhenInputCloses() {
-	_, _ = io.Copy(io.Discard, os.Stdin)
+func readCommands(commands chan<- string) {
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		commands <- lines.Text()
+	}
 	os.Exit(0)
 }
 
-func run(count int, spread float64) error {
+func run(count int, spread float64, encrypt bool, commands <-chan string) error {
 	begin := time.Now()
-	nodes, err := start(count, spread)
-	if err != nil {
-		return err
-	}
-	for _, node := range nodes {
-		for node.NumMembers() != count {
-			time.Sleep(poll)
+	c := &cluster{deaths: make(chan death, 4096), ended: map[string]bool{}}
+	if encrypt {
+		c.key = make([]byte, 32)
+		if _, err := rand.Read(c.key); err != nil {
+			return err
 		}
 	}
-	line := formed{"formed", time.Since(begin).Seconds(), "memberlist", version(), false, "lan"}
-	return json.NewEncoder(os.Stdout).Encode(line)
+	if err := c.start(count, spread); err != nil {
+		return err
+	}
+	c.awaitComplete()
+	say(formed{"formed", time.Since(begin).Seconds(), "memberlist", version(), encrypt, "lan", "go"})
+	for command := range commands {
+		switch command {
+		case "crash":
+			if err := c.crash(); err != nil {
+				return err
+			}
+		case "restart":
+			if err := c.restart(); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("unknown command %q", command)
+		}
+	}
+	return nil
+}
+
+func say(line any) {
+	if err := json.NewEncoder(os.Stdout).Encode(line); err != nil {
+		panic(err)
+	}
 }
 
 // start opens the first node, then all others over spread seconds, each joining the first.
-func start(count int, spread float64) ([]*memberlist.Memberlist, error) {
-	if count < 1 {
-		return nil, fmt.Errorf("--nodes must be at least 1, not %d", count)
+func (c *cluster) start(count int, spread float64) error {
+	if count < 2 {
+		return fmt.Errorf("--nodes must be at least 2, not %d", count)
 	}
-	first, err := open(0, "")
+	first, err := c.open(0, 0, "")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	seed := first.LocalNode().FullAddress().Addr
-	nodes := make([]*memberlist.Memberlist, count)
-	nodes[0] = first
+	c.nodes = make([]*memberlist.Memberlist, count)
+	c.nodes[0] = first
 	failures := make(chan error, count)
 	for i := 1; i < count; i++ {
 		go func() {
 			time.Sleep(time.Duration(spread * float64(i) / float64(count) * float64(time.Second)))
-			node, err := open(i, seed)
-			nodes[i] = node
+			node, err := c.open(i, 0, seed)
+			c.nodes[i] = node
 			failures <- err
 		}()
 	}
 	for range count - 1 {
 		if err := <-failures; err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return nodes, nil
+	return nil
 }
 
-func open(number int, seed string) (*memberlist.Memberlist, error) {
+func (c *cluster) awaitComplete() {
+	for _, node := range c.nodes {
+		for node.NumMembers() != len(c.nodes) {
+			time.Sleep(poll)
+		}
+	}
+}
+
+// crash ends one node without goodbye and waits until all others hold it dead.
+func (c *cluster) crash() error {
+	c.lastVictim = c.lastVictim%(len(c.nodes)-1) + 1
+	name := nameOf(c.lastVictim)
+	c.mutex.Lock()
+	c.ended[name] = true
+	c.mutex.Unlock()
+	if err := c.nodes[c.lastVictim].Shutdown(); err != nil {
+		return err
+	}
+	at := time.Now()
+	line := crashed{Event: "crash"}
+	known := map[int]bool{}
+	limit := time.After(patience)
+	for line.AllKnow == nil {
+		select {
+		case death := <-c.deaths:
+			if death.whose != name {
+				continue
+			}
+			known[death.observer] = true
+			after := death.at.Sub(at).Seconds()
+			if line.First == nil {
+				line.First = &after
+			}
+			if len(known) == len(c.nodes)-1 {
+				line.AllKnow = &after
+			}
+			continue
+		case <-limit:
+		}
+		break
+	}
+	c.mutex.Lock()
+	line.FalseDeaths = c.falseDeaths
+	c.mutex.Unlock()
+	say(line)
+	return nil
+}
+
+// restart opens the ended node again where it was, and waits until every view is complete.
+func (c *cluster) restart() error {
+	begin := time.Now()
+	port := int(c.nodes[c.lastVictim].LocalNode().Port)
+	seed := c.nodes[0].LocalNode().FullAddress().Addr
+	node, err := c.open(c.lastVictim, port, seed)
+	if err != nil {
+		return err
+	}
+	c.nodes[c.lastVictim] = node
+	c.awaitComplete()
+	c.mutex.Lock()
+	delete(c.ended, nameOf(c.lastVictim))
+	c.mutex.Unlock()
+	say(restored{"restored", time.Since(begin).Seconds()})
+	return nil
+}
+
+func nameOf(number int) string {
+	return fmt.Sprintf("node-%d", number)
+}
+
+func (c *cluster) open(number, port int, seed string) (*memberlist.Memberlist, error) {
 	config := memberlist.DefaultLANConfig()
-	config.Name = fmt.Sprintf("node-%d", number)
+	config.Name = nameOf(number)
 	config.BindAddr = "127.0.0.1"
-	config.BindPort = 0
-	config.AdvertisePort = 0
+	config.BindPort = port
+	config.AdvertisePort = port
+	config.SecretKey = c.key
+	config.Events = observer{number, c}
 	config.Logger = log.New(io.Discard, "", 0)
 	node, err := memberlist.Create(config)
 	if err != nil || seed == "" {
