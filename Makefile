@@ -76,7 +76,7 @@ bench-decode: venv ## Decode random and mutated datagrams
 	@$(PY) -m benchmarks.decode
 
 # The peers of the comparison; what has no toolchain here is skipped.
-PEERS ?= shoal-uvloop,kinship,memberlist,memberlist-encrypted,foca,floor-uvloop
+PEERS ?= shoal-uvloop,shoal-encrypted,kinship,memberlist,memberlist-encrypted,foca,floor-uvloop
 
 .PHONY: bench-peers bench-detection peers-lock
 peers-lock: venv

@@ -11,7 +11,17 @@ from pathlib import Path
 
 from benchmarks._peer_process import REPOSITORY
 
-NAMES = ("shoal", "shoal-uvloop", "kinship", "memberlist", "memberlist-encrypted", "foca", "floor", "floor-uvloop")
+NAMES = (
+    "shoal",
+    "shoal-uvloop",
+    "shoal-encrypted",
+    "kinship",
+    "memberlist",
+    "memberlist-encrypted",
+    "foca",
+    "floor",
+    "floor-uvloop",
+)
 
 CACHE = REPOSITORY / ".cache" / "benchmarks"
 PREPARE_SECONDS = 300
@@ -42,6 +52,9 @@ def prepare(name: str, kinship_python: str) -> Peer:
             return Peer(name, (str(_build_foca()),))
         case "kinship":
             return _python_peer(name, kinship_python, "kinship")
+        case "shoal-encrypted":
+            plain = _python_peer(name, sys.executable, "shoal", "uvloop")
+            return Peer(name, (*plain.command, "--encrypt"))
         case _:
             program, _, loop = name.partition("-")
             return _python_peer(name, sys.executable, program, loop or "asyncio")

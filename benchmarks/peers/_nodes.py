@@ -59,6 +59,8 @@ class Implementation(Generic[N]):
     address_of: Callable[[N], str]
     version: str | None = None
     deaths: Callable[[N], AsyncIterator[str]] | None = None
+    encrypt: Callable[[], None] | None = None
+    """Lets nodes that are opened from now on encrypt, of what does not do so anyway."""
 
     def main(self) -> None:
         """Run the peer program until its standard input closes."""
@@ -66,15 +68,21 @@ class Implementation(Generic[N]):
         parser.add_argument("--nodes", type=int, required=True, metavar="N")
         parser.add_argument("--spread", type=float, default=0.0, metavar="SECONDS")
         parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
+        if self.encrypt is not None:
+            parser.add_argument("--encrypt", dest="encrypted", action="store_true")
         options = parser.parse_args()
+        encrypted = self.encrypted
+        if self.encrypt is not None and options.encrypted:
+            self.encrypt()
+            encrypted = True
         with asyncio.Runner(loop_factory=_loop_factory(options.loop)) as runner:
-            runner.run(self._run(options.nodes, options.spread, options.loop))
+            runner.run(self._run(options.nodes, options.spread, options.loop, encrypted))
 
-    async def _run(self, count: int, spread: float, loop: str) -> None:
+    async def _run(self, count: int, spread: float, loop: str, encrypted: bool) -> None:
         commands: asyncio.Queue[str] = asyncio.Queue()
         read = asyncio.get_running_loop(), commands
         threading.Thread(target=_read_commands, args=read, daemon=True).start()
-        facts = Facts(self.distribution, self.version or version(self.distribution), self.encrypted, loop=loop)
+        facts = Facts(self.distribution, self.version or version(self.distribution), encrypted, loop=loop)
         async with AsyncExitStack() as stack:
             begin = time.perf_counter()
             nodes = await self._start(stack, count, spread)

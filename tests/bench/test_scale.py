@@ -15,6 +15,7 @@ from shoal.bench.plan import BenchError
 from shoal.bench.plot import svg
 from shoal.bench.report import Report
 from shoal.bench.scale import measure
+from shoal.keys import ClusterKey
 from tests.bench.plans import plan
 
 
@@ -42,6 +43,16 @@ def test_a_small_cluster_forms_loses_a_node_and_is_measured() -> None:
     assert report.core_faults == 0
     assert ElementTree.fromstring(svg(small, measured)).tag.endswith("svg")
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.timeout(120)
+def test_nodes_with_a_key_form_a_cluster_too() -> None:
+    sealed = plan(nodes=4, kill=0, config=plan().config.replace(keys=[ClusterKey(bytes(ClusterKey.SIZE))]))
+
+    report = Report.of(sealed, measure(sealed, unseen))
+
+    assert report.views_at_end == 1
+    assert report.detection_s is None
 
 
 @pytest.mark.timeout(120)

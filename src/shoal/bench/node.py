@@ -17,9 +17,13 @@ from shoal.bench.plan import name_of
 from shoal.config import ClusterConfig
 from shoal.events import Event, HealthReason
 from shoal.net.driver import Driver
+from shoal.net.sealed import SealedTransport
 from shoal.net.sockets import SocketTransport
+from shoal.net.transport import Transport
 from shoal.swim.core import Swim
 from shoal.types import Address, NodeId, NodeInfo, Tags
+from shoal.wire.envelope import OVERHEAD
+from shoal.wire.keyring import Keyring
 from shoal.wire.native import NativeDialect
 
 __all__ = ["BenchNode"]
@@ -33,7 +37,7 @@ class BenchNode:
 
     __slots__ = ("_on_late", "core", "driver", "number", "transport")
 
-    def __init__(self, number: int, core: Swim, transport: SocketTransport, on_late: Callable[[float], None]) -> None:
+    def __init__(self, number: int, core: Swim, transport: Transport, on_late: Callable[[float], None]) -> None:
         self.number = number
         self.core = core
         self.transport = transport
@@ -49,7 +53,11 @@ class BenchNode:
         on_late: Callable[[float], None],
     ) -> BenchNode:
         """Bind and begin to probe. Raises `BindError`."""
-        transport = SocketTransport(config)
+        sockets = SocketTransport(config)
+        transport: Transport = sockets
+        if config.keys:
+            transport = SealedTransport(sockets, Keyring(config.keys), config)
+            config = config.replace(max_datagram=config.max_datagram - OVERHEAD, keys=())
         await transport.bind()
         now = time.monotonic()
         identity = NodeId.mint(time.time_ns() // 1_000_000, Random(secrets.randbits(128)))
@@ -62,6 +70,7 @@ class BenchNode:
             on_events=partial(on_events, number),
             on_wake=node._beat,
             max_streams_out=config.max_streams_out,
+            timer_slack=min(config.timer_slack, config.probe_timeout / 10),
         )
         await node.driver.start()
         return node

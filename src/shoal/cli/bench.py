@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from shoal.cli.options import json_option, setting
 from shoal.cli.output import print_json, print_pairs, write_text
 from shoal.cli.progress import progress
 from shoal.config import ClusterConfig, Profile
+from shoal.keys import ClusterKey
 
 _INTERRUPTED: Final = 130  # what shells report of a command that SIGINT ended
 
@@ -70,6 +72,7 @@ def bench() -> None:
     metavar="FIELD=VALUE",
     help="Any setting of the nodes, such as probe_interval=0.5.",
 )
+@click.option("--encrypt", is_flag=True, help="Seal all messages with a key made for the run.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw curves as SVG.")
 @json_option
 def scale(
@@ -85,6 +88,7 @@ def scale(
     detect_timeout: float,
     profile: str,
     settings: tuple[tuple[str, str], ...],
+    encrypt: bool,
     plot: Path | None,
     as_json: bool,
 ) -> None:
@@ -93,6 +97,7 @@ def scale(
     They form a cluster, rest, and lose some of their number without a goodbye. Exits 1 when the cluster does not form,
     or a killed node is not known to every survivor. All processes end with the command, however it ends.
     """
+    keys = (ClusterKey(secrets.token_bytes(ClusterKey.SIZE)),) if encrypt else ()
     plan = Plan(
         nodes=nodes,
         processes=min(nodes, os.cpu_count() or 1) if processes is None else processes,
@@ -103,7 +108,7 @@ def scale(
         hold=hold,
         form_timeout=form_timeout,
         detect_timeout=detect_timeout,
-        config=ClusterConfig.of_profile(profile).replace(**dict(settings)),
+        config=ClusterConfig.of_profile(profile).replace(**dict(settings), keys=keys),
     )
     try:
         measured = measure(plan, progress)
