@@ -613,8 +613,7 @@ class TestSeeds:
             async with lan.node_at(NOBODY, "b"):
                 await a.wait_for_members(2)
                 assert len(logged(caplog, logging.INFO)) == outage
-            caplog_lines = logged(caplog, logging.INFO)
-            assert str(NOBODY) in caplog_lines[-1]
+            assert str(NOBODY) in logged(caplog, logging.INFO)[-1]
             await a.close()
 
     @in_memory
@@ -846,7 +845,9 @@ async def _listed(events: Subscription) -> list[Event]:
 
 
 def logged(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
-    """The lines of one level."""
+    """The lines of one level, but for those of nodes that end."""
     return [
-        record.getMessage() for record in caplog.records if (record.name, record.levelno) == ("shoal.cluster", level)
+        record.getMessage()
+        for record in caplog.records
+        if (record.name, record.levelno) == ("shoal.cluster", level) and getattr(record, "event", "") != "node_closed"
     ]

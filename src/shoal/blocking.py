@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -18,6 +19,7 @@ from shoal.keys import ClusterKey, KeyId
 from shoal.net.loops import loop_factory
 from shoal.net.transport import Transport
 from shoal.rotation import KeyReport
+from shoal.shutdown import ShutdownReport
 from shoal.subscription import Subscription
 from shoal.swim.heartbeats import Heartbeat
 from shoal.types import Address, Member, NodeId, Readiness
@@ -43,6 +45,7 @@ class _LoopThread:
         #: Held while work is handed in, so that none comes after the loop's last turn, which nobody would do.
         self._entrance = threading.Lock()
         self._is_stopped = False
+        self._last: asyncio.Task[object] | None = None
         try:
             self._thread.start()
         except BaseException:
@@ -74,6 +77,18 @@ class _LoopThread:
                 self._is_stopped = True
                 self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+
+    def finish(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do one last thing and end, without waiting for it; may be called from any thread, this one too."""
+        try:
+            self._loop.call_soon_threadsafe(self._finish, work)
+        except RuntimeError:  # the thread has ended
+            work.close()
+
+    def _finish(self, work: Coroutine[Any, Any, object]) -> None:
+        self._is_stopped = True
+        self._last = self._loop.create_task(work)
+        self._last.add_done_callback(lambda _task: self._loop.stop())
 
     def _hand_in(self, work: Coroutine[Any, Any, _Result]) -> concurrent.futures.Future[_Result]:
         try:
@@ -189,13 +204,21 @@ class Cluster:
         if not self._is_over():
             self.run(self._cluster.leave())
 
-    def close(self) -> None:
-        """As `shoal.Cluster.close`; the thread has ended when it returns."""
+    def close(self) -> ShutdownReport | None:
+        """As `shoal.Cluster.close`; the thread has ended when it returns. None where nothing was started."""
         with self._lock:
             if not self._is_over() and self._thread is not None:
                 self.run(self._cluster.close())
                 self._thread.stop()
             self._is_closed = True
+            return self._cluster.shutdown_report
+
+    def __del__(self) -> None:
+        thread = getattr(self, "_thread", None)
+        if thread is not None and not self._is_over():
+            name = self.config.name
+            warnings.warn(f"the node {name} was dropped without close(); use 'with'", ResourceWarning, 1, source=self)
+            thread.finish(self._cluster.close())
 
     def __enter__(self) -> Self:
         self.start()

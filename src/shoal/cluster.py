@@ -8,15 +8,17 @@ import logging
 import platform
 import secrets
 import time
+import warnings
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
 from random import Random
-from types import TracebackType
+from types import AsyncGeneratorType, TracebackType
 from typing import Any, Self
+from weakref import ref
 
 from shoal.config import ClusterConfig
 from shoal.errors import (
@@ -39,6 +41,7 @@ from shoal.net.sealed import SealedTransport
 from shoal.net.sockets import SocketTransport
 from shoal.net.transport import Transport
 from shoal.rotation import KeyReport, KeyRotation
+from shoal.shutdown import Companion, Outcome, Shutdown, ShutdownPhase, ShutdownReport
 from shoal.subscription import Subscription, Subscriptions
 from shoal.swim.core import Swim
 from shoal.swim.heartbeats import Heartbeat
@@ -52,10 +55,17 @@ __all__ = ["Cluster", "Health"]
 _HOST_BYTES = 100
 """Bytes of the host's name in a default name, which has 128 at most."""
 
+_PHASE_TIME = 2.0
+"""Seconds that each phase of the shutdown may take; none takes more than a moment unless something is wrong."""
+_NOT_STARTED = "this cluster object is not started; use 'async with' or await start() first"
+
 _LEAST_LAG = 0.05
 """Seconds. Shorter pauses are not worth a word to the core."""
 _HEALTH_SILENCE = 10.0
 """Seconds between two lines of the log on local health, so that a node that is unwell does not flood it."""
+
+_ENDING: set[asyncio.Task[None]] = set()
+"""Nodes that nobody holds and that are not gone yet."""
 
 _log = logging.getLogger("shoal.cluster")
 
@@ -102,7 +112,7 @@ class _Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """What exists from `start` on."""
+    """What exists from `start` to `close`; what is read from it is consistent, from whichever thread."""
 
     core: Swim
     driver: Driver
@@ -111,6 +121,113 @@ class _Running:
     pulse: _Pulse
     keys: KeyRotation | None
     """None without keys."""
+
+    @property
+    def local(self) -> Member:
+        with self.driver.lock:
+            return self.core.local
+
+    def members(self) -> tuple[Member, ...]:
+        with self.driver.lock:
+            return self.core.members()
+
+    def member(self, which: NodeId | str) -> Member | None:
+        with self.driver.lock:
+            return self.core.member(which) if isinstance(which, NodeId) else self.core.member_named(which)
+
+    def evidence(self, id: NodeId) -> tuple[Verdict, ...]:
+        with self.driver.lock:
+            return self.core.verdicts(id, self.now())
+
+    def health(self, *, is_running: bool, subscribers: int) -> Health:
+        core = self.core
+        with self.driver.lock:
+            success = core.last_probe_success
+            return Health(
+                is_running=is_running,
+                is_leaving=core.is_leaving,
+                is_superseded=core.is_superseded,
+                has_joined=core.joined,
+                readiness=core.local.readiness,
+                address=core.local.address,
+                counts=core.counts(),
+                agreement=core.agreement,
+                last_probe_success_age=None if success is None else max(0.0, self.now() - success),
+                local_health=core.health.score,
+                local_health_points=tuple(map(str, core.health.points)),
+                local_health_reasons={str(reason): count for reason, count in core.health.reasons.items()},
+                subscribers=subscribers,
+            )
+
+    def stats(self) -> dict[str, int]:
+        with self.driver.lock:
+            counters = self.core.stats.as_dict()
+        counters |= {f"transport_{name}": count for name, count in self.transport.stats.as_dict().items()}
+        counters |= {f"driver_{name}": count for name, count in dataclasses.asdict(self.driver.stats).items()}
+        return counters
+
+    def now(self) -> float:
+        return self.loop.time()
+
+    async def stop_protocol(self) -> None:
+        """Neither probe nor answer any more."""
+        self.pulse.stop()
+        self.driver.halt()
+
+    def abandon(self) -> None:
+        """End without a word, because nobody holds this node any more; may be called from any thread."""
+        with suppress(RuntimeError):  # The loop is closed, and the sockets go with the objects that hold them.
+            self.loop.call_soon_threadsafe(self._end_soon)
+
+    def _end_soon(self) -> None:
+        self.pulse.stop()
+        task = self.loop.create_task(self.driver.stop(), name="shoal end of an abandoned node")
+        _ENDING.add(task)
+        task.add_done_callback(_ENDING.discard)
+
+    def last_words(self) -> _Last:
+        """All of that as it is now, to be read when the rest is gone."""
+        members = self.members()
+        return _Last(
+            local=self.local,
+            by_id={member.id: member for member in members},
+            by_name={member.name: member for member in members},
+            verdicts={member.id: verdicts for member in members if (verdicts := self.evidence(member.id))},
+            last_health=self.health(is_running=False, subscribers=0),
+            last_stats=self.stats(),
+            clock=self.loop.time,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """What is left of a closed node: the values that it held last."""
+
+    local: Member
+    by_id: Mapping[NodeId, Member]
+    by_name: Mapping[str, Member]
+    verdicts: Mapping[NodeId, tuple[Verdict, ...]]
+    last_health: Health
+    last_stats: Mapping[str, int]
+    clock: Callable[[], float]
+
+    def members(self) -> tuple[Member, ...]:
+        return tuple(self.by_id.values())
+
+    def member(self, which: NodeId | str) -> Member | None:
+        return self.by_id.get(which) if isinstance(which, NodeId) else self.by_name.get(which)
+
+    def evidence(self, id: NodeId) -> tuple[Verdict, ...]:
+        return self.verdicts.get(id, ())
+
+    def health(self, *, is_running: bool, subscribers: int) -> Health:
+        return dataclasses.replace(self.last_health, is_running=is_running, subscribers=subscribers)
+
+    def stats(self) -> dict[str, int]:
+        return dict(self.last_stats)
+
+    def now(self) -> float:
+        return self.clock()
 
 
 class _Complaints:
@@ -216,6 +333,9 @@ class Cluster:
 
     Commands are coroutines and belong to that event loop; elsewhere they raise `LifecycleError`. Reads are plain calls
     that never wait, from any thread, and after `close` they show what was known last.
+
+    A node whose event loop ends says goodbye and closes, as far as the loop is ended as `asyncio.run` does it. One that
+    nobody holds any more is closed without goodbye, with a `ResourceWarning`.
     """
 
     def __init__(
@@ -243,6 +363,11 @@ class Cluster:
             self._keyring.subscribe(save_keys)
         self._phase = _Phase.NEW
         self._running: _Running | None = None
+        self._view: _Running | _Last | None = None
+        self._companions: set[Companion] = set()
+        self._shutdown = Shutdown()
+        self._report: ShutdownReport | None = None
+        self._end_of_loop: AsyncGeneratorType[None, None] | None = None
         self._own_loop = OwnLoop()
         self._opening = asyncio.Lock()
         self._subscriptions = Subscriptions(self._config.event_buffer, self._own_loop)
@@ -256,7 +381,7 @@ class Cluster:
         cannot be reached are tried again for ever. Raises `BindError`, `ResolutionError`, `ConfigError`,
         `AlreadyStartedError` or `ClosedError`; then, and when it is cancelled, nothing stays open.
         """
-        if self._is_closed():
+        if self.is_closed:
             raise ClosedError("this cluster object is closed; make a new one")
         if self._phase is not _Phase.NEW:
             raise AlreadyStartedError("this cluster object is started already; one object is one run")
@@ -266,7 +391,7 @@ class Cluster:
             async with self._opening:
                 running = await self._open(self._transport or SocketTransport(self._config))
             await self._contact_seeds(running)
-            if self._is_closed():
+            if self.is_closed:
                 raise ClosedError("this cluster object was closed while it started")
         except BaseException:
             await self.close()
@@ -279,28 +404,53 @@ class Cluster:
         Peers see LEFT, never DEAD. Calling it again, or after `close`, changes nothing. Cancelling it takes nothing
         back: the goodbye goes on to spread until `close`. Raises `NotStartedError`.
         """
-        if self._is_closed():
+        if self.is_closed:
             return
         running = self._here()
-        with self.events() as events:
-            running.driver.call(running.core.leave)
-            while not running.core.has_left and await anext(events, None) is not None:
-                pass
+        began = running.now()
+        outcome = Outcome.CUT_SHORT
+        try:
+            with self.events() as events:
+                running.driver.call(running.core.leave)
+                while not running.core.has_left and await anext(events, None) is not None:
+                    pass
+            if running.core.has_left:
+                outcome = Outcome.DONE if running.core.goodbye_is_spread else Outcome.TIMED_OUT
+        finally:
+            self._shutdown.note(ShutdownPhase.LEAVE, outcome, running.now() - began)
 
-    async def close(self) -> None:
+    async def close(self) -> ShutdownReport:
         """End this member at once and release everything; peers see a crash unless `leave` came before.
 
-        May be called at any time and again. Event streams end after what waits in them; a `start` under way raises
-        `ClosedError`.
+        May be called at any time and again; everybody who calls it gets the same report when all is over. The phases of
+        `ShutdownPhase` follow each other, and none keeps the next from coming. Event streams end after what waits in
+        them; a `start` under way raises `ClosedError`.
         """
         if self._phase is not _Phase.NEW:
             self._own_loop.check()
         self._phase = _Phase.CLOSED
-        self._subscriptions.close()
         async with self._opening:
-            if self._running is not None:
-                self._running.pulse.stop()
-                await self._running.driver.stop()
+            if self._report is None:
+                self._report = await self._shut_down()
+        return self._report
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called, or the event loop has ended."""
+        return self._phase is _Phase.CLOSED
+
+    @property
+    def shutdown_report(self) -> ShutdownReport | None:
+        """How this node ended; None as long as it has not."""
+        return self._report
+
+    def attach(self, companion: Companion) -> None:
+        """Have `companion` ended when this node closes, before its sockets are."""
+        self._companions.add(companion)
+
+    def detach(self, companion: Companion) -> None:
+        """It has ended by itself."""
+        self._companions.discard(companion)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -313,6 +463,13 @@ class Cluster:
             await self.leave()
         finally:
             await self.close()
+
+    def __del__(self) -> None:
+        running = getattr(self, "_running", None)
+        if running is not None and self._report is None:
+            what = f"the node {self._name} was dropped without close(); use 'async with'"
+            warnings.warn(what, ResourceWarning, 1, source=self)
+            running.abandon()
 
     # Commands
 
@@ -484,9 +641,7 @@ class Cluster:
     @property
     def local(self) -> Member:
         """This node as it sees itself."""
-        running = self._started()
-        with running.driver.lock:
-            return running.core.local
+        return self._seen().local
 
     def members(self, /, *readiness: Readiness, **tags: str) -> tuple[Member, ...]:
         """Members that are alive, ready and not damped, this node included, and have all these tags.
@@ -506,71 +661,41 @@ class Cluster:
 
     def all_members(self) -> tuple[Member, ...]:
         """Every member known, in whichever state; the dead and the left for `tombstone_life`."""
-        running = self._started()
-        with running.driver.lock:
-            return running.core.members()
+        return self._seen().members()
 
     def member(self, which: NodeId | str) -> Member | None:
         """What is held of the run of that id, or of the newest run of that name."""
-        running = self._started()
-        with running.driver.lock:
-            return running.core.member(which) if isinstance(which, NodeId) else running.core.member_named(which)
+        return self._seen().member(which)
 
     def evidence(self, which: NodeId | str) -> tuple[Verdict, ...]:
         """The last verdicts about a member, by id or name, the oldest first: why it was held suspect or dead.
 
         Verdicts about earlier runs of its name are among them. Empty if there are none, or the member is not known.
         """
-        running = self._started()
-        member = self.member(which)
-        if member is None:
-            return ()
-        with running.driver.lock:
-            return running.core.verdicts(member.id, self.now())
+        seen = self._seen()
+        member = seen.member(which)
+        return () if member is None else seen.evidence(member.id)
 
     def events(self) -> Subscription:
         """A new stream of events, from this call on, also before `start`; `event_buffer` events wait for its reader.
 
         Raises `ClosedError`.
         """
-        if self._is_closed():
+        if self.is_closed:
             raise ClosedError("this cluster object is closed; no events will come")
         return self._subscriptions.subscribe()
 
     def health(self) -> Health:
         """How this node is doing."""
-        running = self._started()
-        core = running.core
-        with running.driver.lock:
-            success = core.last_probe_success
-            return Health(
-                is_running=self._phase is _Phase.RUNNING,
-                is_leaving=core.is_leaving,
-                is_superseded=core.is_superseded,
-                has_joined=core.joined,
-                readiness=core.local.readiness,
-                address=core.local.address,
-                counts=core.counts(),
-                agreement=core.agreement,
-                last_probe_success_age=None if success is None else max(0.0, self.now() - success),
-                local_health=core.health.score,
-                local_health_points=tuple(map(str, core.health.points)),
-                local_health_reasons={str(reason): count for reason, count in core.health.reasons.items()},
-                subscribers=len(self._subscriptions),
-            )
+        return self._seen().health(is_running=self._phase is _Phase.RUNNING, subscribers=len(self._subscriptions))
 
     def stats(self) -> dict[str, int]:
         """All counters since the start, those of the transport under `transport_`, of its driver under `driver_`."""
-        running = self._started()
-        with running.driver.lock:
-            counters = running.core.stats.as_dict()
-        counters |= {f"transport_{name}": count for name, count in running.transport.stats.as_dict().items()}
-        counters |= {f"driver_{name}": count for name, count in dataclasses.asdict(running.driver.stats).items()}
-        return counters
+        return self._seen().stats()
 
     def now(self) -> float:
         """The clock that `Member.since` is read from, in monotonic seconds."""
-        return self._started().loop.time()
+        return self._seen().now()
 
     # Inside
 
@@ -592,11 +717,16 @@ class Cluster:
             )
             dialect = NativeDialect(self._config.cluster)
             core = Swim(config, info, dialect, Random(secrets.randbits(128)), loop.time())
-            complaints = _Complaints(core)
+            complaints, subscriptions = _Complaints(core), self._subscriptions
 
+            # The loop holds these, so they must not hold the cluster object, or nobody would notice that it was dropped.
             def on_events(events: Sequence[Event]) -> None:
                 complaints.look_at(events)
-                self._subscriptions.push(events)
+                subscriptions.push(events)
+
+            def members() -> tuple[Member, ...]:
+                with driver.lock:
+                    return core.members()
 
             pulse = _Pulse(core, loop.time)
             driver = Driver(
@@ -609,10 +739,14 @@ class Cluster:
             )
             keys = None
             if sealed is not None:
-                keys = KeyRotation(sealed, self.all_members, lambda: core.local.id, self._config.stream_timeout)
-            self._running = _Running(core, driver, transport, loop, pulse, keys)
+                keys = KeyRotation(sealed, members, lambda: core.local.id, self._config.stream_timeout)
+            self._running = self._view = _Running(core, driver, transport, loop, pulse, keys)
             pulse.start()
             await driver.start()
+            waiting = _close_with_the_loop(ref(self))
+            assert isinstance(waiting, AsyncGeneratorType)
+            self._end_of_loop = waiting
+            await anext(waiting)
         except BaseException:
             await transport.close()
             raise
@@ -627,11 +761,51 @@ class Cluster:
                 while running.core.is_joining and not running.core.joined and await anext(events, None) is not None:
                     pass
 
+    async def _shut_down(self) -> ShutdownReport:
+        running, shutdown = self._running, self._shutdown
+        if running is not None:
+            await shutdown.run(ShutdownPhase.PROTOCOL, running.stop_protocol, _PHASE_TIME)
+            await shutdown.run(ShutdownPhase.COMPANIONS, self._stop_companions, _PHASE_TIME)
+            await shutdown.run(ShutdownPhase.CONNECTIONS, running.driver.stop, _PHASE_TIME)
+            self._view, self._running = running.last_words(), None
+            shutdown.note(ShutdownPhase.TABLE, Outcome.DONE)
+        self._subscriptions.close()
+        shutdown.note(ShutdownPhase.EVENTS, Outcome.DONE)
+        await self._forget_the_loop()
+        report = shutdown.report()
+        if running is not None:
+            _log.log(
+                logging.INFO if report.is_clean else logging.WARNING,
+                "%s: closed: %s",
+                self._name,
+                report,
+                extra={"event": "node_closed", "phases": {str(one.phase): str(one.outcome) for one in report.phases}},
+            )
+        return report
+
+    async def _stop_companions(self) -> None:
+        """All at once; the first one's error, when all have ended."""
+        stopping = [asyncio.ensure_future(companion.stop()) for companion in self._companions]
+        self._companions.clear()
+        try:
+            if stopping:
+                await asyncio.wait(stopping)
+        finally:
+            for task in stopping:
+                task.cancel()
+        for task in stopping:
+            task.result()
+
+    async def _forget_the_loop(self) -> None:
+        waiting, self._end_of_loop = self._end_of_loop, None
+        if waiting is not None and not waiting.ag_running:
+            await waiting.aclose()
+
     async def _until(self, is_spread: Callable[[], bool]) -> None:
         """Wait until news has spread, at most `leave_timeout`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._config.leave_timeout):
-                while not (is_spread() or self._is_closed()):  # noqa: ASYNC110 - the core tells of no single update
+                while not (is_spread() or self.is_closed):  # noqa: ASYNC110 - the core tells of no single update
                     await asyncio.sleep(self._config.gossip_interval / 2)
 
     def _keys(self) -> KeyRotation:
@@ -640,22 +814,22 @@ class Cluster:
             raise KeyringError("this node runs without keys, so there are none to change; set key_file or keys")
         return keys
 
-    def _is_closed(self) -> bool:
-        return self._phase is _Phase.CLOSED
-
-    def _started(self) -> _Running:
-        if self._running is None:
-            raise NotStartedError("this cluster object is not started; use 'async with' or await start() first")
-        return self._running
+    def _seen(self) -> _Running | _Last:
+        """What reads look at."""
+        if self._view is None:
+            raise NotStartedError(_NOT_STARTED)
+        return self._view
 
     def _here(self) -> _Running:
         """What commands work on; they belong to the event loop that the node was started on."""
-        running = self._started()
+        running = self._running
+        if running is None:
+            raise NotStartedError(_NOT_STARTED)
         self._own_loop.check()
         return running
 
     def _commanded(self) -> _Running:
-        if self._is_closed():
+        if self.is_closed:
             raise ClosedError("this cluster object is closed")
         return self._here()
 
@@ -668,6 +842,16 @@ class Cluster:
         if member is None:
             raise UnknownMemberError(f"no member is named {which!r}")
         return member.id
+
+
+async def _close_with_the_loop(cluster: ref[Cluster]) -> AsyncGenerator[None]:
+    """Waits for the end of the event loop, which closes the generators that it left open; then so does the node."""
+    try:
+        yield
+    finally:
+        node = cluster()
+        if node is not None and not node.is_closed:
+            await node.__aexit__(None, None, None)
 
 
 def _as_bytes(payload: bytes | bytearray | memoryview) -> bytes:

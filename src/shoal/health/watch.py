@@ -43,8 +43,8 @@ class Watch:
     """Heartbeats to one run of one member for as long as the `async with` block lasts.
 
     `phi` and `reading` are current at any time. Iterating gives a reading after each heartbeat; a slow reader gets the
-    newest one, and nothing piles up. The iteration ends, at the latest one interval later, when the node leaves or
-    closes and when it forgets the member.
+    newest one, and nothing piles up. The iteration ends when the node closes and, at the latest one interval later,
+    when it leaves or forgets the member.
     """
 
     def __init__(self, cluster: Cluster, target: NodeId, interval: float, detector: PhiDetector) -> None:
@@ -77,14 +77,20 @@ class Watch:
         # As if it had just been heard, so that a member that never answers becomes suspicious too.
         self._detector.heartbeat(self._cluster.now())
         self._task = asyncio.create_task(self._run(), name=f"shoal watch of {self._target}")
+        self._cluster.attach(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        self._cluster.detach(self)
+        await self.stop()
+
+    async def stop(self) -> None:
+        """End the watch, and so its iteration; the node does that when it closes."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
     def __aiter__(self) -> Self:
         return self

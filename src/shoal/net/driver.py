@@ -135,11 +135,15 @@ class Driver:
             await self.stop()
             raise
 
-    async def stop(self) -> None:
-        """Cancel what is under way and close the transport; may be called at any time and again."""
+    def halt(self) -> None:
+        """Let neither time nor messages into the core any more; may be called at any time and again."""
         self._stopped = True
         if self._wakeup is not None:
             self._wakeup.cancel()
+
+    async def stop(self) -> None:
+        """Cancel what is under way and close the transport; may be called at any time and again."""
+        self.halt()
         try:
             for task in self._exchanges:
                 task.cancel()

@@ -337,6 +337,11 @@ class Swim:
         return self._membership.own.is_spread
 
     @property
+    def goodbye_is_spread(self) -> bool:
+        """Whether the goodbye went out as often as any update does, or nobody is there to hear it."""
+        return self._membership.own.goodbye_is_spread
+
+    @property
     def has_left(self) -> bool:
         """Whether the goodbye has spread, or `leave_timeout` has passed."""
         return self._membership.own.is_leaving and not self._is_waiting_for_goodbye
