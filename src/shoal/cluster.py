@@ -719,7 +719,7 @@ class Cluster:
             core = Swim(config, info, dialect, Random(secrets.randbits(128)), loop.time())
             complaints, subscriptions = _Complaints(core), self._subscriptions
 
-            # The loop holds these, so they must not hold the cluster object, or nobody would notice that it was dropped.
+            # The loop holds these, so they must not hold this object, or nobody would notice that it was dropped.
             def on_events(events: Sequence[Event]) -> None:
                 complaints.look_at(events)
                 subscriptions.push(events)
