@@ -25,7 +25,7 @@ class Node(Protocol):
 
     def members(self) -> Sized: ...
 
-    def close(self) -> Awaitable[None] | None:
+    def close(self) -> Awaitable[object] | None:
         """End it as if its process had been killed."""
         ...
 
