@@ -18,6 +18,7 @@ def plan(**changes: Any) -> Plan:
         "seeds": 2,
         "hold": 1.0,
         "settle": 0.5,
+        "settle_timeout": 5.0,
         "form_timeout": 40.0,
         "detect_timeout": 40.0,
         "config": ClusterConfig.local(probe_interval=0.2, probe_timeout=0.1),

@@ -77,6 +77,8 @@ class Reading:
     """Nodes whose view has as many alive members as expected."""
     known: int = 0
     """Alive members, summed over the views."""
+    unwell: int = 0
+    """Nodes whose local health is not 0, so that they probe more slowly."""
     cpu_seconds: float = 0.0
     """Of the process, user and system."""
     resident_bytes: int = 0

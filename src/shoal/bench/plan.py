@@ -38,7 +38,9 @@ class Plan:
     hold: float
     """Seconds for which the complete cluster is measured."""
     settle: float
-    """Seconds of rest before that, in which the last news of the joins ends."""
+    """Least seconds of rest before that, in which the last news of the joins ends."""
+    settle_timeout: float
+    """Most seconds of rest: it goes on until every node's local health is good again."""
     form_timeout: float
     """Seconds after which a cluster that is not complete counts as failed."""
     detect_timeout: float

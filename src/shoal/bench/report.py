@@ -37,6 +37,10 @@ class Report:
     formation_cpu_s: float
     formation_bytes: int
     """All that was sent meanwhile, datagrams and streams."""
+    settling_s: float
+    """From then until the hold: the rest that was asked for, and until every node's local health was good again."""
+    unwell_nodes: int
+    """Whose local health was not good at the beginning or the end of the hold: they probe, and cost, less."""
     hold_s: float
     cpu_ms_per_node_s: float
     cpu_share: float
@@ -98,6 +102,8 @@ class Report:
             formation_s=round(measured.formed.at, 3),
             formation_cpu_s=round(formed.cpu_seconds - measured.moments[0].total.cpu_seconds, 3),
             formation_bytes=_wire_bytes(formed),
+            settling_s=round(measured.before.at - measured.formed.at, 3),
+            unwell_nodes=max(before.unwell, after.unwell),
             hold_s=round(hold, 3),
             cpu_ms_per_node_s=round(1000 * cpu / node_seconds, 4),
             cpu_share=round(cpu / hold / cores, 4),
@@ -130,6 +136,11 @@ class Report:
             "formation",
             f"{self.formation_s:.2f} s, {self.formation_cpu_s:.1f} s of CPU, {self.formation_bytes / 1e6:,.1f} MB "
             f"sent, {self.rate:g} joins a second",
+        )
+        yield (
+            "rest",
+            f"{self.settling_s:.0f} s to settle, {self.hold_s:.0f} s measured; {self.unwell_nodes} nodes with bad local "
+            "health in it",
         )
         yield (
             "CPU",

@@ -73,8 +73,7 @@ class _Run:
     def measure(self) -> Measured:
         self._look()  # the interpreters are up: what follows is the nodes' own time
         moments = self._form()
-        self._rest("settling", self._plan.settle)
-        before = self._look()
+        before = self._settle()
         self._rest("holding", self._plan.hold)
         after = self._look()
         killed_at, ended = self._kill() if self._plan.kill else (0.0, after)
@@ -121,6 +120,18 @@ class _Run:
             return Open([(number, begin + (number - plan.seed_count) / plan.rate) for number in numbers], seeds)
 
         self._fleet.ask(Opened, order)
+
+    def _settle(self) -> Moment:
+        """Rest until the strain of the joins is over: a node that is unwell probes, and costs, less than it should."""
+        deadline = time.monotonic() + self._plan.settle_timeout
+        self._rest("settling", self._plan.settle)
+        with _gauge(self._progress("recovering", self._plan.nodes)) as show:
+            while True:
+                moment = self._look()
+                show(self._plan.nodes - moment.total.unwell)
+                if not moment.total.unwell or time.monotonic() > deadline:
+                    return moment
+                self._fleet.rest(_HOLD_STEP)
 
     def _kill(self) -> tuple[float, Moment]:
         plan = self._plan

@@ -137,6 +137,7 @@ class _Worker:
             started=len(alive),
             complete=sum(count == expected for count in alive),
             known=sum(alive),
+            unwell=sum(node.core.health.score > 0 for node in self._nodes.values()),
             cpu_seconds=time.process_time(),
             resident_bytes=_resident_bytes(),
             bytes_before=self._bytes_before,

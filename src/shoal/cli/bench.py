@@ -42,6 +42,13 @@ def bench() -> None:
 @click.option(
     "--settle", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds of rest when formed."
 )
+@click.option(
+    "--settle-timeout",
+    type=click.FloatRange(0),
+    default=120.0,
+    show_default=True,
+    help="Most seconds of rest, until all nodes are well.",
+)
 @click.option("--hold", type=click.FloatRange(1), default=30.0, show_default=True, help="Seconds to measure at rest.")
 @click.option(
     "--form-timeout",
@@ -83,6 +90,7 @@ def scale(
     rate: float,
     seeds: int,
     settle: float,
+    settle_timeout: float,
     hold: float,
     form_timeout: float,
     detect_timeout: float,
@@ -105,6 +113,7 @@ def scale(
         rate=rate,
         seeds=seeds,
         settle=settle,
+        settle_timeout=settle_timeout,
         hold=hold,
         form_timeout=form_timeout,
         detect_timeout=detect_timeout,
