@@ -139,8 +139,8 @@ class Report:
         )
         yield (
             "rest",
-            f"{self.settling_s:.0f} s to settle, {self.hold_s:.0f} s measured; {self.unwell_nodes} nodes with bad local "
-            "health in it",
+            f"{self.settling_s:.0f} s to settle, {self.hold_s:.0f} s measured; {self.unwell_nodes} nodes in bad health "
+            "in it",
         )
         yield (
             "CPU",
