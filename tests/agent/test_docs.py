@@ -22,6 +22,8 @@ FORMS = [
     schema.ProbeReport,
     schema.Verdict,
     schema.Health,
+    schema.KeyReport,
+    schema.MemberKeys,
 ]
 CLI_PAGE = (DOCS / "cli.md").read_text("utf-8")
 

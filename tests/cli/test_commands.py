@@ -16,7 +16,7 @@ from tests.agent.processes import PATIENCE, QUICK, AgentProcess, Agents, environ
 
 Pair = tuple[AgentProcess, AgentProcess]
 
-COMMANDS = "agent members events info tags join drain ready leave demo simulate bench".split()
+COMMANDS = "agent members events info tags join drain ready leave keys keygen demo simulate bench".split()
 CLIENTS = [
     ["members"],
     ["events"],

@@ -41,7 +41,7 @@ def test_a_file_has_a_key_a_line_and_comments(path: Path, caplog: pytest.LogCapt
         ("aGVsbG8=", "32 bytes in base64.* has 5 bytes"),
         ("\x00\xff", "no base64"),
         (f"{A.text}\n{A.text}", "twice"),
-        ("A" * 65_537, "so it is no key file"),
+        ("A" * 65_537, "so it is another file"),
     ],
 )
 def test_a_bad_file_is_told_what_is_wrong_and_not_shown(path: Path, text: str, problem: str) -> None:

@@ -14,10 +14,12 @@ import msgspec
 from shoal import __version__, types
 from shoal.agent import schema
 from shoal.agent.explanation import explain
+from shoal.agent.token import HttpToken
 from shoal.cluster import Cluster
 from shoal.errors import (
     ConfigError,
     InvalidAddressError,
+    KeyringError,
     LifecycleError,
     MessageTooLargeError,
     MissingExtraError,
@@ -56,15 +58,19 @@ def create_app(
     cluster: Cluster,
     *,
     trusted_host: Callable[[str], bool] | None = None,
+    token: HttpToken | None = None,
     on_leave: Callable[[], None] | None = None,
 ) -> Starlette:
     """The API of a started `cluster`.
 
-    `trusted_host` says which host names requests may be addressed to; without it, that is left to whoever mounts the
-    application. `on_leave` is called when `POST /v1/leave` was asked for, before the goodbye.
+    Requests must show `token`, if there is one, but for `/healthz`. Without it `trusted_host` says which host names
+    they may be addressed to; without either, that is left to whoever mounts the application. `on_leave` is called when
+    `POST /v1/leave` was asked for, before the goodbye.
     """
     api = _Api(cluster, on_leave)
     guards = [] if trusted_host is None else [Middleware(_HostGuard, trusted=trusted_host)]
+    if token is not None:  # which a web page does not have, whatever host it names
+        guards = [Middleware(_TokenGuard, token=token)]
     return Starlette(
         routes=[
             Route("/healthz", api.healthz, methods=["GET"]),
@@ -79,6 +85,10 @@ def create_app(
             Route("/v1/drain", api.drain, methods=["POST"]),
             Route("/v1/ready", api.ready, methods=["POST"]),
             Route("/v1/stall", api.stall, methods=["POST"]),
+            Route("/v1/keys", api.list_keys, methods=["GET"]),
+            Route("/v1/keys/install", api.install_key, methods=["POST"]),
+            Route("/v1/keys/use", api.use_key, methods=["POST"]),
+            Route("/v1/keys/remove", api.remove_key, methods=["POST"]),
             Route("/v1/tags", api.set_tags, methods=["PUT"]),
             Route("/v1/tags", api.update_tags, methods=["PATCH"]),
         ],
@@ -212,6 +222,25 @@ class _Api:
         await self._cluster.declare_stall(body.reason, at_most=body.at_most)
         return _json(self._form(self._cluster.local))
 
+    async def list_keys(self, request: Request) -> Response:
+        _check_query(request)
+        return _json(schema.KeyReport.of(await self._cluster.list_keys()))
+
+    async def install_key(self, request: Request) -> Response:
+        _check_query(request)
+        body = await _read_body(request, schema.InstallKeyRequest)
+        return _json(schema.KeyReport.of(await self._cluster.install_key(body.key)))
+
+    async def use_key(self, request: Request) -> Response:
+        _check_query(request)
+        body = await _read_body(request, schema.UseKeyRequest)
+        return _json(schema.KeyReport.of(await self._cluster.use_key(body.id)))
+
+    async def remove_key(self, request: Request) -> Response:
+        _check_query(request)
+        body = await _read_body(request, schema.RemoveKeyRequest)
+        return _json(schema.KeyReport.of(await self._cluster.remove_key(body.id, strand=body.strand)))
+
     async def set_tags(self, request: Request) -> Response:
         _check_query(request)
         await self._cluster.set_tags(await _read_body(request, schema.TagSet))
@@ -332,6 +361,25 @@ class _HostGuard:
         return host is not None and self._trusted(host)
 
 
+class _TokenGuard:
+    """Refuses requests without the token; whether the node is well may be asked by anyone."""
+
+    def __init__(self, app: ASGIApp, token: HttpToken) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] == "/healthz" or self._shows_token(Request(scope)):
+            await self._app(scope, receive, send)
+            return
+        problem = "the header Authorization does not show this agent's token; see --token-file"
+        refusal = _json(schema.Failure(problem), status=401, headers={"WWW-Authenticate": "Bearer"})
+        await refusal(scope, receive, send)
+
+    def _shows_token(self, request: Request) -> bool:
+        return self._token.matches(request.headers.get("authorization", ""))
+
+
 async def _read_body(request: Request, form: type[_T], default: _T | None = None) -> _T:
     """The body as `form`, or `default` where it is empty.
 
@@ -414,6 +462,7 @@ _STATUS: Final[list[tuple[type[Exception], int]]] = [
     (MessageTooLargeError, 413),
     (InvalidAddressError, 400),
     (ConfigError, 400),
+    (KeyringError, 409),
     (LifecycleError, 503),
 ]
 

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal, TypeAlias, assert_never
 
 from msgspec import Meta, Struct
 
-from shoal import cluster, events, types
+from shoal import cluster, events, rotation, types
 from shoal.types import MemberState, Readiness
 
 __all__ = [
@@ -25,15 +25,18 @@ __all__ = [
     "Failure",
     "Health",
     "Info",
+    "InstallKeyRequest",
     "JoinCompleted",
     "JoinRequest",
     "JoinResult",
+    "KeyReport",
     "LeaveCompleted",
     "LeaveRequest",
     "Member",
     "MemberDamped",
     "MemberFailed",
     "MemberJoined",
+    "MemberKeys",
     "MemberLeft",
     "MemberReadinessChanged",
     "MemberRecovered",
@@ -46,6 +49,7 @@ __all__ = [
     "ProbeReport",
     "ReadinessName",
     "ReadinessRequest",
+    "RemoveKeyRequest",
     "SeedUnreachable",
     "StallRequest",
     "State",
@@ -53,6 +57,7 @@ __all__ = [
     "TagChanges",
     "TagSet",
     "UnreachableSeed",
+    "UseKeyRequest",
     "Verdict",
     "event_name",
     "event_of",
@@ -88,6 +93,71 @@ TagSet: TypeAlias = dict[str, str]
 """Body of `PUT /v1/tags`: all tags."""
 TagChanges: TypeAlias = dict[str, str | None]
 """Body of `PATCH /v1/tags`: tags to set; null removes one."""
+
+
+class InstallKeyRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/keys/install`: 32 bytes in base64."""
+
+    key: str
+
+    def __repr__(self) -> str:
+        return "InstallKeyRequest(not shown)"
+
+
+class UseKeyRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/keys/use`."""
+
+    id: str
+
+
+class RemoveKeyRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/keys/remove`."""
+
+    id: str
+    strand: bool = False
+    """Leave those members behind that are away and may come back with this key alone."""
+
+
+class MemberKeys(Struct, frozen=True, kw_only=True):
+    """One member's answer about its keys."""
+
+    name: str
+    id: str
+    address: str
+    keys: list[str]
+    """Ids of its keys, the one that it seals with first; empty when it did not answer."""
+    encryption: str | None
+    problem: str | None
+    """Why it did not answer or did not do as asked."""
+
+
+class KeyReport(Struct, frozen=True, kw_only=True):
+    """What became of an operation on keys."""
+
+    complete: bool
+    """Every present member answered and did as asked."""
+    refusal: str | None
+    """Why nothing was changed anywhere."""
+    members: list[MemberKeys]
+
+    @classmethod
+    def of(cls, report: rotation.KeyReport) -> KeyReport:
+        """The form of `report`."""
+        return cls(
+            complete=report.is_complete,
+            refusal=report.refusal or None,
+            members=[
+                MemberKeys(
+                    name=each.member.name,
+                    id=str(each.member.id),
+                    address=str(each.member.address),
+                    keys=[str(id) for id in each.ids],
+                    encryption=each.encryption and each.encryption.value,
+                    problem=each.problem or None,
+                )
+                for each in report.members
+            ],
+        )
 
 
 class Moment(Struct, frozen=True):

@@ -15,6 +15,7 @@ from shoal.agent import schema
 from shoal.agent.api import create_app, only_hosts_of
 from shoal.agent.logs import EventLog
 from shoal.agent.stopping import StopRequest
+from shoal.agent.token import HttpToken
 from shoal.cluster import Cluster
 from shoal.config import ClusterConfig
 from shoal.errors import BindError, ClosedError, ConfigError, MissingExtraError
@@ -39,26 +40,31 @@ _log = logging.getLogger("shoal.agent")
 
 
 def run_agent(
-    config: ClusterConfig, http: Address | None, *, allow_remote: bool = False, grace: float = DEFAULT_GRACE
+    config: ClusterConfig,
+    http: Address | None,
+    *,
+    token: HttpToken | None = None,
+    allow_remote: bool = False,
+    grace: float = DEFAULT_GRACE,
 ) -> bool:
     """Run a node until it is asked to end by SIGTERM, SIGINT or its API; blocks, in the main thread.
 
-    `http` is where the API listens; port 0 takes any free one, and None means no API. An address that other machines
-    can reach needs `allow_remote`, because the API asks nobody who they are. Asked to end, the node drains, waits for
-    `grace` seconds if it has company, and leaves. Returns whether it said goodbye, rather than being told to end at
-    once. Raises `BindError`, `ConfigError` or `ResolutionError` when it cannot start.
+    `http` is where the API listens; port 0 takes any free one, and None means no API. Requests must show `token`, if
+    there is one; an address that other machines can reach needs it, or `allow_remote`. Asked to end, the node drains,
+    waits for `grace` seconds if it has company, and leaves. Returns whether it said goodbye, rather than being told to
+    end at once. Raises `BindError`, `ConfigError` or `ResolutionError` when it cannot start.
     """
     if http is None:
         return run(_run(config, None, grace))
-    if not (http.is_loopback or allow_remote):
+    if not (http.is_loopback or token or allow_remote):
         raise ConfigError(
             "http",
             str(http),
-            "whoever reaches this address could steer the node, because the API has no authentication; listen on "
-            "127.0.0.1 or [::1], or add --http-allow-remote",
+            "whoever reaches this address could steer the node; give --http-token-file, listen on 127.0.0.1 or [::1], "
+            "or add --http-allow-remote",
         )
     with _listen(http) as sock:
-        return run(_run(config, sock, grace))
+        return run(_run(config, sock, grace, token))
 
 
 def _listen(address: Address) -> socket.socket:
@@ -78,7 +84,7 @@ def _cause(error: OSError) -> str:
     return os.strerror(error.errno).lower()
 
 
-async def _run(config: ClusterConfig, sock: socket.socket | None, grace: float) -> bool:
+async def _run(config: ClusterConfig, sock: socket.socket | None, grace: float, token: HttpToken | None = None) -> bool:
     # An agent is of use before a seed answers: start() shall not wait for one.
     cluster = Cluster(config, join_timeout=0)
     stop = StopRequest()
@@ -91,7 +97,7 @@ async def _run(config: ClusterConfig, sock: socket.socket | None, grace: float) 
                 tasks.create_task(EventLog(cluster.now).follow(events))
                 http = None
                 if sock is not None and address is not None:
-                    http = _http_server(cluster, address, stop)
+                    http = _http_server(cluster, address, stop, token)
                     tasks.create_task(http.serve([sock]))
                 await stop.asked.wait()
                 has_left = await _retire(cluster, stop, grace)
@@ -115,8 +121,8 @@ class _HttpServer(uvicorn.Server):
         yield
 
 
-def _http_server(cluster: Cluster, address: Address, stop: StopRequest) -> _HttpServer:
-    app = create_app(cluster, trusted_host=only_hosts_of(address), on_leave=stop.asked.set)
+def _http_server(cluster: Cluster, address: Address, stop: StopRequest, token: HttpToken | None) -> _HttpServer:
+    app = create_app(cluster, trusted_host=only_hosts_of(address), token=token, on_leave=stop.asked.set)
     settings = uvicorn.Config(
         app,
         log_config=None,

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from shoal.agent.logs import LogFormat, LogLevel, configure
-from shoal.cli.options import address, http_address, tag
+from shoal.agent.token import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, HttpToken
+from shoal.cli.options import address, http_address, tag, token_at
 from shoal.config import ClusterConfig, Profile
 from shoal.types import Address
 
@@ -29,6 +30,8 @@ def _values(choices: type[StrEnum]) -> list[str]:
     "--tag", "tags", callback=tag, multiple=True, metavar="KEY=VALUE", help="Something this node says of itself."
 )
 @click.option("--cluster", metavar="NAME", help="Packets of other clusters are dropped.  [default: shoal]")
+@click.option("--key-file", metavar="FILE", help="Keys of the cluster, as `shoal keygen` makes them: seal everything.")
+@click.option("--insecure", is_flag=True, help="Let a node without keys use an address that other machines can reach.")
 @click.option("--profile", type=click.Choice(_values(Profile)), help="Set of timings to start from.  [default: lan]")
 @click.option("--config", "path", type=Path, metavar="FILE", help="TOML file with settings.")
 @click.option(
@@ -39,7 +42,16 @@ def _values(choices: type[StrEnum]) -> list[str]:
     show_default=True,
     help="Serve the HTTP API here; port 0 takes any free one, 'none' serves none.",
 )
-@click.option("--http-allow-remote", is_flag=True, help="Let --http listen beyond this machine. It has no passwords.")
+@click.option(
+    "--http-token-file",
+    "token",
+    callback=token_at,
+    metavar="FILE",
+    envvar=TOKEN_FILE_VARIABLE,
+    show_envvar=True,
+    help=f"Requests must show the token in it.  [or {TOKEN_VARIABLE}: the token itself]",
+)
+@click.option("--http-allow-remote", is_flag=True, help="Let --http listen beyond this machine without a token.")
 @click.option(
     "--grace",
     type=click.FloatRange(0, 3600),
@@ -57,7 +69,9 @@ def agent(
     profile: str | None,
     path: Path | None,
     http: Address | None,
+    token: HttpToken | None,
     http_allow_remote: bool,
+    insecure: bool,
     grace: float,
     log_format: str,
     log_level: str,
@@ -74,6 +88,8 @@ def agent(
     config = ClusterConfig.load(path, os.environ, profile)
     given = {field: value for field, value in settings.items() if value is not None}
     config = config.replace(seeds=(*config.seeds, *seeds), tags={**config.tags, **dict(tags)}, **given)
+    if insecure:
+        config = config.replace(allow_unencrypted=True)
     configure(LogFormat(log_format), LogLevel(log_level))
-    if not run_agent(config, http, allow_remote=http_allow_remote, grace=grace):
+    if not run_agent(config, http, token=token, allow_remote=http_allow_remote, grace=grace):
         raise SystemExit(1)

@@ -11,7 +11,9 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from shoal.agent import schema
+from shoal.agent.token import HttpToken
 from shoal.errors import ShoalError
+from shoal.keys import ClusterKey
 from shoal.types import Address
 
 __all__ = ["AgentClient", "AgentError"]
@@ -20,6 +22,9 @@ _EVENTS_TIMEOUT: Final = 35.0
 """Seconds: more than three heartbeats of the event stream."""
 _LONGEST_GOODBYE: Final = 60.0
 """Seconds: the limit of `leave_timeout`."""
+
+_LONGEST_ROTATION: Final = 120.0
+"""Seconds: for members that do not answer, a few of which are waited for at once."""
 
 _EVENT: Final[msgspec.json.Decoder[schema.Event]] = msgspec.json.Decoder(schema.Event)
 
@@ -33,10 +38,11 @@ class AgentError(ShoalError):
 class AgentClient:
     """The API of the agent at one address. Every method raises `AgentError`."""
 
-    def __init__(self, address: Address, *, timeout: float = 10.0) -> None:
+    def __init__(self, address: Address, *, timeout: float = 10.0, token: HttpToken | None = None) -> None:
         """`timeout` is in seconds without a byte from the agent, which may take half of the default for `join`."""
-        self._address = address
+        self.address = address
         self._timeout = timeout
+        self._headers = {} if token is None else {"Authorization": token.header}
 
     def members(
         self,
@@ -82,13 +88,29 @@ class AgentClient:
         """Let it take that back; returns its node once its peers were told."""
         return self._set_readiness("/v1/ready")
 
+    def list_keys(self) -> schema.KeyReport:
+        """Who holds which keys."""
+        return self._ask("GET", "/v1/keys", schema.KeyReport, patience=_LONGEST_ROTATION)
+
+    def install_key(self, key: ClusterKey) -> schema.KeyReport:
+        """Let all members open with a key."""
+        return self._rotate("install", schema.InstallKeyRequest(key=key.text))
+
+    def use_key(self, id: str) -> schema.KeyReport:
+        """Let all members seal with a key."""
+        return self._rotate("use", schema.UseKeyRequest(id=id))
+
+    def remove_key(self, id: str, *, strand: bool) -> schema.KeyReport:
+        """Let all members forget a key."""
+        return self._rotate("remove", schema.RemoveKeyRequest(id=id, strand=strand))
+
     def update_tags(self, changes: schema.TagChanges) -> schema.TagSet:
         """Set some tags and remove those whose value is None; returns all."""
         return self._ask("PATCH", "/v1/tags", schema.TagSet, body=changes)
 
     def events(self) -> Iterator[schema.Event]:
         """What happens from now on, until the agent ends the stream."""
-        with closing(http.client.HTTPConnection(*self._address, timeout=_EVENTS_TIMEOUT)) as connection:
+        with closing(http.client.HTTPConnection(*self.address, timeout=_EVENTS_TIMEOUT)) as connection:
             response = self._send(connection, "GET", "/v1/events", None)
             if response.status != 200:
                 raise self._refusal(response.status, self._read(response))
@@ -99,8 +121,12 @@ class AgentClient:
     def _set_readiness(self, path: str) -> schema.Member:
         return self._ask("POST", path, schema.Member, body=schema.ReadinessRequest(), patience=_LONGEST_GOODBYE)
 
+    def _rotate(self, operation: str, body: object) -> schema.KeyReport:
+        path = f"/v1/keys/{operation}"
+        return self._ask("POST", path, schema.KeyReport, body=body, patience=_LONGEST_ROTATION)
+
     def _ask(self, method: str, path: str, form: type[_T], *, body: object = None, patience: float = 0.0) -> _T:
-        with closing(http.client.HTTPConnection(*self._address, timeout=self._timeout + patience)) as connection:
+        with closing(http.client.HTTPConnection(*self.address, timeout=self._timeout + patience)) as connection:
             response = self._send(connection, method, path, body)
             answer = self._read(response)
         if response.status != 200:
@@ -110,7 +136,7 @@ class AgentClient:
     def _send(
         self, connection: http.client.HTTPConnection, method: str, path: str, body: object
     ) -> http.client.HTTPResponse:
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
         try:
             connection.request(method, path, None if body is None else msgspec.json.encode(body), headers)
             return connection.getresponse()
@@ -131,15 +157,15 @@ class AgentClient:
 
     def _silence(self, error: Exception) -> AgentError:
         if isinstance(error, TimeoutError):
-            return AgentError(f"the agent at {self._address} does not answer; it may be frozen")
+            return AgentError(f"the agent at {self.address} does not answer; it may be frozen")
         if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
             return self._stranger()
         return AgentError(
-            f"no agent answers at {self._address}; start one with `shoal agent`, or name another with --agent HOST:PORT"
+            f"no agent answers at {self.address}; start one with `shoal agent`, or name another with --agent HOST:PORT"
         )
 
     def _stranger(self) -> AgentError:
-        return AgentError(f"what answers at {self._address} is no shoal agent of this version; see --agent HOST:PORT")
+        return AgentError(f"what answers at {self.address} is no shoal agent of this version; see --agent HOST:PORT")
 
     def _refusal(self, status: int, answer: bytes) -> AgentError:
         try:

@@ -10,14 +10,13 @@ import msgspec
 from shoal.cli.client import AgentClient
 from shoal.cli.options import agent_option, json_option
 from shoal.cli.output import console, event_line
-from shoal.types import Address
 
 
 @click.command()
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many events.")
 @json_option
 @agent_option
-def events(*, count: int | None, as_json: bool, where: Address) -> None:
+def events(*, count: int | None, as_json: bool, client: AgentClient) -> None:
     """Follow what happens in the cluster, as the agent sees it, until Ctrl-C.
 
     With --json each line is one object. Ends with an error when the agent does.
@@ -25,7 +24,7 @@ def events(*, count: int | None, as_json: bool, where: Address) -> None:
     out = console()
     try:
         seen = 0
-        for event in islice(AgentClient(where).events(), count):
+        for event in islice(client.events(), count):
             seen += 1
             if as_json:
                 click.echo(msgspec.json.encode(event))
@@ -34,4 +33,4 @@ def events(*, count: int | None, as_json: bool, where: Address) -> None:
     except KeyboardInterrupt:
         return
     if seen != count:
-        raise click.ClickException(f"the agent at {where} has ended")
+        raise click.ClickException(f"the agent at {client.address} has ended")

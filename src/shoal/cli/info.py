@@ -9,16 +9,14 @@ from shoal.agent.text import printable, tags_text
 from shoal.cli.client import AgentClient
 from shoal.cli.options import agent_option, json_option
 from shoal.cli.output import age_text, print_json, print_pairs
-from shoal.types import Address
 
 
 @click.command()
 @click.argument("member", required=False, metavar="[NAME]")
 @json_option
 @agent_option
-def info(member: str | None, *, as_json: bool, where: Address) -> None:
+def info(member: str | None, *, as_json: bool, client: AgentClient) -> None:
     """Show the agent's own state, or the member of that name or id as the agent sees it."""
-    client = AgentClient(where)
     if member is not None:
         found = client.member(member)
         print_json(found) if as_json else print_pairs(_member_pairs(found))

@@ -15,12 +15,12 @@ from shoal.types import Address
 @click.argument("seeds", callback=address, nargs=-1, required=True, metavar="HOST:PORT...")
 @json_option
 @agent_option
-def join(seeds: tuple[Address, ...], *, as_json: bool, where: Address) -> None:
+def join(seeds: tuple[Address, ...], *, as_json: bool, client: AgentClient) -> None:
     """Let the agent contact further seeds, which it remembers and tries again for ever.
 
     Exits with 1 if none of them was reached within a few seconds.
     """
-    result = AgentClient(where).join([str(seed) for seed in seeds])
+    result = client.join([str(seed) for seed in seeds])
     if as_json:
         print_json(result)
     else:

@@ -8,15 +8,14 @@ from shoal.agent.text import printable
 from shoal.cli.client import AgentClient
 from shoal.cli.options import agent_option, json_option
 from shoal.cli.output import print_json
-from shoal.types import Address
 
 
 @click.command()
 @json_option
 @agent_option
-def leave(*, as_json: bool, where: Address) -> None:
+def leave(*, as_json: bool, client: AgentClient) -> None:
     """Let the agent say goodbye and end; its peers see that it left, not that it failed."""
-    member = AgentClient(where).leave()
+    member = client.leave()
     if as_json:
         print_json(member)
     else:

@@ -14,7 +14,6 @@ from shoal.agent.text import printable
 from shoal.cli.client import AgentClient
 from shoal.cli.options import agent_option, json_option, tag
 from shoal.cli.output import console, member_table, print_json, print_members
-from shoal.types import Address
 
 _WATCH_INTERVAL: Final = 1.0
 
@@ -39,7 +38,7 @@ def members(
     why: bool,
     watch: bool,
     as_json: bool,
-    where: Address,
+    client: AgentClient,
 ) -> None:
     """Show who is in the cluster as the agent sees it, or only the member of that name or id.
 
@@ -48,7 +47,6 @@ def members(
     choice.
     """
     _check_use(name, is_choosing=bool(states or readiness or tags), why=why, watch=watch)
-    client = AgentClient(where)
     if name is not None and why:
         verdicts = client.evidence(name)
         print_json(verdicts) if as_json else _tell(name, verdicts)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import click
 
+from shoal.agent.token import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, HttpToken, find_token
+from shoal.cli.client import AgentClient
 from shoal.errors import ShoalError
 from shoal.types import Address
 
-__all__ = ["address", "agent_option", "http_address", "json_option", "read_setting", "setting", "tag"]
+__all__ = ["address", "agent_option", "http_address", "json_option", "read_setting", "setting", "tag", "token_at"]
 
 _DEFAULT_AGENT: Final = "127.0.0.1:7980"
+_TOKEN_FILE: Final = "token_file"
 
 _T = TypeVar("_T")
 _Callback = Callable[[click.Context, click.Parameter, Any], Any]
@@ -61,12 +65,34 @@ tag: Final = _reader(_read_tag)
 """Callback: KEY=VALUE; the value may be empty."""
 
 
+def _client(ctx: click.Context, param: click.Parameter, value: str) -> AgentClient:
+    token = token_at(ctx, param, ctx.params.pop(_TOKEN_FILE, None))
+    return AgentClient(address(ctx, param, value), token=token)
+
+
+def token_at(_ctx: click.Context, _param: click.Parameter, path: str | None) -> HttpToken | None:
+    """Callback: the token in the file at `path`, or else in the variable for it; None if there is none."""
+    try:
+        return find_token(path, os.environ)
+    except ShoalError as error:
+        raise click.ClickException(str(error)) from None
+
+
 def agent_option(command: Any) -> Any:
-    """`--agent`: which agent to ask."""
+    """`--agent` and `--token-file`: the client of the agent to ask."""
+    command = click.option(
+        "--token-file",
+        _TOKEN_FILE,
+        is_eager=True,  # before --agent, whose callback takes it
+        metavar="FILE",
+        envvar=TOKEN_FILE_VARIABLE,
+        show_envvar=True,
+        help=f"The token that the agent asks for.  [or {TOKEN_VARIABLE}: the token itself]",
+    )(command)
     return click.option(
         "--agent",
-        "where",
-        callback=address,
+        "client",
+        callback=_client,
         metavar="HOST:PORT",
         envvar="SHOAL_AGENT",
         show_envvar=True,

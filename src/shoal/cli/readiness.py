@@ -9,23 +9,22 @@ from shoal.agent.text import printable
 from shoal.cli.client import AgentClient
 from shoal.cli.options import agent_option, json_option
 from shoal.cli.output import print_json
-from shoal.types import Address
 
 
 @click.command()
 @json_option
 @agent_option
-def drain(*, as_json: bool, where: Address) -> None:
+def drain(*, as_json: bool, client: AgentClient) -> None:
     """Let the agent say that it takes nothing new; it stays a member. Returns when its peers were told."""
-    _print(AgentClient(where).drain(), as_json=as_json)
+    _print(client.drain(), as_json=as_json)
 
 
 @click.command()
 @json_option
 @agent_option
-def ready(*, as_json: bool, where: Address) -> None:
+def ready(*, as_json: bool, client: AgentClient) -> None:
     """Let the agent say that it wants work, as at its start. Returns when its peers were told."""
-    _print(AgentClient(where).ready(), as_json=as_json)
+    _print(client.ready(), as_json=as_json)
 
 
 def _print(member: schema.Member, *, as_json: bool) -> None:

@@ -27,6 +27,8 @@ _COMMANDS: Final = {
     "drain": _Entry("shoal.cli.readiness:drain", "Let the agent say that it takes nothing new."),
     "ready": _Entry("shoal.cli.readiness:ready", "Let the agent say that it wants work again."),
     "leave": _Entry("shoal.cli.leave:leave", "Let the agent say goodbye and end."),
+    "keys": _Entry("shoal.cli.keys:keys", "Show or rotate the keys of the whole cluster."),
+    "keygen": _Entry("shoal.cli.keygen:keygen", "Make a key for a cluster."),
     "demo": _Entry("shoal.cli.demo:demo", "Watch a live cluster form, lose members and heal."),
     "simulate": _Entry("shoal.cli.simulate:simulate", "Run whole clusters on a virtual clock, and see how they fare."),
     "bench": _Entry("shoal.cli.bench:bench", "Measure real clusters on this machine."),

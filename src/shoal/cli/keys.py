@@ -1,0 +1,98 @@
+"""`shoal keys`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from shoal.agent import schema
+from shoal.agent.text import printable
+from shoal.cli.client import AgentClient
+from shoal.cli.options import agent_option, json_option
+from shoal.cli.output import print_columns, print_json
+from shoal.errors import ConfigError
+from shoal.keys import ClusterKey
+from shoal.net.secret_file import read_secret
+
+_HEADINGS = ("NAME", "ADDRESS", "KEYS", "ENCRYPTION", "PROBLEM")
+
+
+@click.group()
+def keys() -> None:
+    """Show or rotate the keys of the whole cluster, through one agent.
+
+    To rotate: `shoal keygen -o FILE`, `shoal keys install FILE`, `shoal keys use ID`, `shoal keys remove OLD-ID`, and
+    put the new key into every member's key file. All members are asked, each answer is shown, and what would cut a
+    member off is refused. The exit code is 1 when a member did not do as asked.
+    """
+
+
+@keys.command("list")
+@json_option
+@agent_option
+def list_keys(*, as_json: bool, client: AgentClient) -> None:
+    """Show which keys the members hold, by their ids, the one that each seals with first."""
+    _tell(client.list_keys(), as_json=as_json)
+
+
+@keys.command()
+@click.argument("path", metavar="FILE")
+@json_option
+@agent_option
+def install(path: str, *, as_json: bool, client: AgentClient) -> None:
+    """Let all members open with the key in FILE ('-' is standard input); they do not seal with it yet.
+
+    May be repeated until all have it.
+    """
+    _tell(client.install_key(_read_key(path)), as_json=as_json)
+
+
+@keys.command()
+@click.argument("id")
+@json_option
+@agent_option
+def use(id: str, *, as_json: bool, client: AgentClient) -> None:
+    """Let all members seal with the key of that id; refused unless all hold it."""
+    _tell(client.use_key(id), as_json=as_json)
+
+
+@keys.command()
+@click.argument("id")
+@click.option("--strand", is_flag=True, help="Leave those behind that are away and may come back with this key alone.")
+@json_option
+@agent_option
+def remove(id: str, *, strand: bool, as_json: bool, client: AgentClient) -> None:
+    """Let all members forget the key of that id; refused as long as one seals with it, or is away."""
+    _tell(client.remove_key(id, strand=strand), as_json=as_json)
+
+
+def _read_key(path: str) -> ClusterKey:
+    if path == "-":
+        return ClusterKey.parse(sys.stdin.readline())
+    lines = [line.partition("#")[0].strip() for line in read_secret("FILE", path, "make one").splitlines()]
+    found = [line for line in lines if line]
+    if len(found) != 1:
+        raise ConfigError("FILE", path, f"holds {len(found)} keys; give a file with the one to install")
+    return ClusterKey.parse(found[0])
+
+
+def _tell(report: schema.KeyReport, *, as_json: bool) -> None:
+    if as_json:
+        print_json(report)
+    else:
+        print_columns([_HEADINGS, *map(_cells, report.members)])
+        if report.refusal is not None:
+            click.echo(f"Refused: {printable(report.refusal)}", err=True)
+    if not report.complete:
+        raise SystemExit(1)
+
+
+def _cells(member: schema.MemberKeys) -> tuple[str, ...]:
+    return (
+        printable(member.name),
+        member.address,
+        " ".join(member.keys) or "-",
+        member.encryption or "-",
+        printable(member.problem or ""),
+    )
