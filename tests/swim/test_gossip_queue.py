@@ -47,6 +47,32 @@ def test_urgency_comes_before_freshness() -> None:
     assert _pick(queue, 4) == ["CRITICAL", "HIGH", "NORMAL", "LOW"]
 
 
+def test_news_that_is_heard_counts_as_told() -> None:
+    queue = _queue()
+    queue.push("a", _data("a"), NORMAL, gist=1)
+    assert _pick(queue, 1, limit=3) == ["a"]
+    queue.heard("a", 1, limit=3)
+    assert _pick(queue, 1, limit=3) == ["a"]
+    assert "a" not in queue
+    queue.heard("a", 1, limit=3)
+
+
+def test_other_news_of_the_same_thing_does_not_count() -> None:
+    queue = _queue()
+    queue.push("a", _data("a"), NORMAL, gist=2)
+    for _ in range(9):
+        queue.heard("a", 1, limit=3)
+    assert _pick(queue, 1, limit=3) == ["a"]
+
+
+def test_news_may_begin_as_if_it_were_told_before() -> None:
+    queue = _queue("a")
+    queue.push("b", _data("b"), NORMAL, sent=2)
+    assert _pick(queue, 1, limit=3) == ["a"]
+    assert _pick(queue, 2, limit=3) == ["a", "b"]
+    assert "b" not in queue
+
+
 def test_newer_news_under_a_key_replaces_older_and_starts_again() -> None:
     queue = _queue("ab", HIGH)
     _pick(queue, 2, limit=3)

@@ -14,6 +14,7 @@ _WITHOUT_OUR_PARTS: Final[dict[str, Any]] = {
     "adaptive_timeout": False,
     "trust_contact": False,
     "doubt_deaths": False,
+    "gossip_feedback": False,
     "damping": False,
     "forgive_stalls": False,
     "withhold_verdicts": 0.0,

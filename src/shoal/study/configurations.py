@@ -26,17 +26,18 @@ PAPER: Final[dict[str, ClusterConfig]] = {
 _PARTS: Final[dict[str, dict[str, Any]]] = {
     "neighbours": {"neighbour_probes": 0},
     "challengers": {"challengers": 0},
-    "adaptive timeout": {"adaptive_timeout": False},
     "trust in contact": {"trust_contact": False},
     "withheld verdicts": {"withhold_verdicts": 0.0},
     "forgiven stalls": {"forgive_stalls": False},
+    "gossip feedback": {"gossip_feedback": False},
     "short suspicion": {"suspicion_alpha": 4.0, "suspicion_floor": 4.0},
 }
 
 ABLATIONS: Final[dict[str, ClusterConfig]] = {
-    f"without {part}": ClusterConfig.lan(**changes) for part, changes in _PARTS.items()
+    **{f"without {part}": ClusterConfig.lan(**changes) for part, changes in _PARTS.items()},
+    "with adaptive timeout": ClusterConfig.lan(adaptive_timeout=True),
 }
-"""The default profile with one part switched off; without the short suspicion it has memberlist's."""
+"""The default profile with one part switched off, or on; without the short suspicion it has memberlist's."""
 
 
 def tuned(alpha: float, beta: float) -> ClusterConfig:

@@ -186,7 +186,7 @@ class Accusations:
             self._stats.drop(Drop.STALE)
             return
         self._arm(id, suspicion, now)
-        self._news.tell(Suspect(id, incarnation, accuser), Priority.HIGH)
+        self._news.tell(Suspect(id, incarnation, accuser), Priority.HIGH, is_common=True)
 
     def _doubt_death(self, slot: int, incarnation: int, accuser: NodeId, now: float) -> None:
         """A death is reported of a member that is present here: it still gets time to refute.
@@ -234,7 +234,8 @@ class Accusations:
         reported_by = suspicion.declared_by
         reason = VerdictReason.SUSPICION_EXPIRED if reported_by is None else VerdictReason.REPORTED
         declared_by = reported_by or self._own.id
-        self._news.tell(Dead(id, incarnation, declared_by), Priority.HIGH)
+        if reported_by is None:
+            self._news.tell(Dead(id, incarnation, declared_by), Priority.HIGH, is_common=True)
         evidence = self._suspicions.evidence(reason, id, now, declared_by=declared_by)
         self._deaths.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now)
 

@@ -35,13 +35,14 @@ class Priority(IntEnum):
 
 
 class _Item:
-    __slots__ = ("data", "key", "priority", "sent")
+    __slots__ = ("data", "gist", "key", "priority", "sent")
 
-    def __init__(self, key: Hashable, data: bytes, priority: Priority) -> None:
+    def __init__(self, key: Hashable, gist: Hashable, data: bytes, priority: Priority, sent: int) -> None:
         self.key = key
+        self.gist = gist
         self.data = data
         self.priority = priority
-        self.sent = 0
+        self.sent = sent
 
 
 class GossipQueue:
@@ -62,10 +63,10 @@ class GossipQueue:
     def __contains__(self, key: Hashable) -> bool:
         return key in self._items
 
-    def push(self, key: Hashable, data: bytes, priority: Priority) -> None:
-        """Queue an update; it supersedes what is queued under the same key."""
+    def push(self, key: Hashable, data: bytes, priority: Priority, gist: Hashable = None, sent: int = 0) -> None:
+        """Queue an update as if it were sent so often already; it supersedes what is queued under the same key."""
         self.discard(key)
-        item = _Item(key, data, priority)
+        item = _Item(key, gist, data, priority, sent)
         self._items[key] = item
         self._place(item)
         if len(self._items) > self._limit:
@@ -76,6 +77,12 @@ class GossipQueue:
         item = self._items.pop(key, None)
         if item is not None:
             del self._levels[item.priority][item.sent][key]
+
+    def heard(self, key: Hashable, gist: Hashable, limit: int) -> None:
+        """Somebody told us what we are telling: that counts as if we had sent it once more."""
+        item = self._items.get(key)
+        if item is not None and item.gist == gist:
+            self._count_sent(item, 1, limit)
 
     def pick(self, room: int, overhead: int, limit: int, copies: int = 1) -> list[bytes]:
         """Take updates for one packet that is sent to `copies` members.

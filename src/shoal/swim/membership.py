@@ -63,6 +63,7 @@ class Membership:
     def apply(self, update: Update, now: float) -> None:
         """Take in one piece of news."""
         self._stats.updates_in += 1
+        self._news.hear(update)
         match update:
             case Suspect():
                 self.accusations.hear_suspicion(update.id, update.incarnation, update.accuser, now)

@@ -7,9 +7,10 @@ from collections.abc import Hashable
 from shoal.errors import MessageTooLargeError
 from shoal.swim.context import Context
 from shoal.swim.gossip_queue import Priority
+from shoal.swim.outbox import retransmit_limit
 from shoal.swim.stats import Drop
 from shoal.types import NodeId
-from shoal.wire.messages import Alive, Gossip, Stall, Update, UserBroadcast
+from shoal.wire.messages import Alive, Gossip, Stall, Suspect, Update, UserBroadcast
 
 __all__ = ["News", "stall_key"]
 
@@ -17,10 +18,12 @@ __all__ = ["News", "stall_key"]
 class News:
     """Encodes updates, and keeps the queue free of those that fit in none of our datagrams."""
 
-    __slots__ = ("_dialect", "_queue", "_room", "_stats")
+    __slots__ = ("_config", "_dialect", "_queue", "_room", "_stats", "_table")
 
     def __init__(self, context: Context, own_id: NodeId) -> None:
+        self._config = context.config
         self._dialect = context.dialect
+        self._table = context.table
         self._queue = context.queue
         self._stats = context.stats
         empty = self._dialect.encode(Gossip(0, 0, own_id))
@@ -28,15 +31,25 @@ class News:
         #: Bytes of the largest update that fits in the smallest packet that carries updates.
         self._room = context.config.max_datagram - len(empty) - overhead
 
-    def tell(self, update: Update, priority: Priority) -> None:
-        """Pass an update on; it supersedes what is queued about the same thing."""
+    def tell(self, update: Update, priority: Priority, *, is_common: bool = False) -> None:
+        """Pass an update on; it supersedes what is queued about the same thing.
+
+        What `is_common` is what many members find out at the same time, and is told half as often.
+        """
         key = _key(update)
         data = self._dialect.encode_update(update)
         if len(data) <= self._room:
-            self._queue.push(key, data, priority)
+            told = self._limit() // 2 if is_common and self._config.gossip_feedback else 0
+            self._queue.push(key, data, priority, _gist(update), told)
         else:  # A peer with larger datagrams sent it; waiting here, it would only be in the way of other news.
             self._queue.discard(key)
             self._stats.drop(Drop.OVERSIZED)
+
+    def hear(self, update: Update) -> None:
+        """Take note of what is told to us, before it is acted upon."""
+        key = _key(update)
+        if self._config.gossip_feedback and key in self._queue:
+            self._queue.heard(key, _gist(update), self._limit())
 
     def check_fits(self, what: str, update: Update) -> None:
         """Refuse an update of our own that fits in no datagram with `MessageTooLargeError`, which names it `what`."""
@@ -52,6 +65,9 @@ class News:
         """Tell that no further."""
         self._queue.discard(key)
 
+    def _limit(self) -> int:
+        return retransmit_limit(self._config, self._table.present_count)
+
 
 def _key(update: Update) -> Hashable:
     """What an update is about: of two with one key, the later takes the place of the earlier."""
@@ -64,6 +80,19 @@ def _key(update: Update) -> Hashable:
             return stall_key(update.id)
         case _:
             return update.id
+
+
+def _gist(update: Update) -> Hashable:
+    """What an update says of that: two with one gist are the same news, whoever brings it."""
+    match update:
+        case UserBroadcast():
+            return None
+        case Stall():
+            return update.number
+        case Suspect():
+            return (Suspect, update.incarnation, update.accuser)
+        case _:
+            return (type(update), update.incarnation)
 
 
 def stall_key(id: NodeId) -> Hashable:

@@ -1,0 +1,57 @@
+"""How often news is told on."""
+
+from typing import Any
+
+from shoal.wire.messages import Alive, Dead, Suspect, Update
+from tests.swim.harness import Solo, info_of, node_id
+
+SUBJECT = node_id(1)
+
+
+def _tellings(first: Update, *heard: Update, **settings: Any) -> int:
+    """How often `first` goes out after it was heard, followed by `heard`, in a cluster of thirty."""
+    solo = Solo(**{"gossip_feedback": True, "doubt_deaths": False, "probe_interval": 60.0, **settings})
+    solo.meet(*range(1, 31))
+    solo.sleep(20.0)
+    solo.quiet()
+    solo.hear(first)
+    for update in heard:
+        solo.hear(update)
+    solo.sleep(3.0)
+    return sum(type(first) in map(type, packet.updates) for packet in solo.sent())
+
+
+def test_news_that_is_heard_again_is_told_less() -> None:
+    news = Alive(info_of(1, tag="new"), 1)
+    alone = _tellings(news)
+    assert alone >= 8
+    assert _tellings(news, news, news, news) <= alone - 3
+
+
+def test_without_feedback_it_is_told_as_often() -> None:
+    news = Alive(info_of(1, tag="new"), 1)
+    assert _tellings(news, news, news, news, gossip_feedback=False) == _tellings(news)
+
+
+def test_a_death_is_the_same_news_whoever_declared_it() -> None:
+    deaths = [Dead(SUBJECT, 0, node_id(accuser)) for accuser in (5, 6, 7, 8)]
+    assert _tellings(*deaths) <= _tellings(deaths[0]) - 3
+
+
+def test_older_news_is_not_the_same() -> None:
+    news, older = Alive(info_of(1, tag="new"), 2), Alive(info_of(1), 1)
+    assert _tellings(news, older, older, older) == _tellings(news)
+
+
+def test_a_confirmation_is_told_half_as_often_as_a_suspicion() -> None:
+    first, second = Suspect(SUBJECT, 0, node_id(5)), Suspect(SUBJECT, 0, node_id(6))
+    slow = {"lha_suspicion": True, "suspicion_alpha": 50.0, "gossip_fanout": 1}
+    solo = Solo(gossip_feedback=True, probe_interval=60.0, **slow)
+    solo.meet(*range(1, 31))
+    solo.hear(first)
+    solo.sleep(20.0)
+    solo.quiet()
+    solo.hear(second)
+    solo.sleep(3.0)
+    confirmations = sum(second in packet.updates for packet in solo.sent())
+    assert 0 < confirmations == _tellings(first, **slow) // 2
