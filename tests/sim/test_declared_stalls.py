@@ -19,7 +19,8 @@ def _frozen_for_a_minute(seed: int, *, is_declared: bool, loss: float) -> SimClu
     cluster.freeze("n7")
     cluster.run(60)
     cluster.thaw("n7")
-    cluster.run(20)
+    # Who heard of the stall too late holds a suspicion until the stall is over, as declared.
+    cluster.run(40)
     return cluster
 
 

@@ -45,7 +45,7 @@ def test_older_news_is_not_the_same() -> None:
 
 def test_a_confirmation_is_told_half_as_often_as_a_suspicion() -> None:
     first, second = Suspect(SUBJECT, 0, node_id(5)), Suspect(SUBJECT, 0, node_id(6))
-    slow = {"lha_suspicion": True, "suspicion_alpha": 50.0, "gossip_fanout": 1}
+    slow: dict[str, Any] = {"lha_suspicion": True, "suspicion_alpha": 50.0, "gossip_fanout": 1}
     solo = Solo(gossip_feedback=True, probe_interval=60.0, **slow)
     solo.meet(*range(1, 31))
     solo.hear(first)
