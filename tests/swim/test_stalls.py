@@ -5,6 +5,7 @@ import pytest
 from shoal.errors import ClosedError, ConfigError
 from shoal.events import MemberFailed, MemberReadinessChanged, MemberSuspected
 from shoal.swim.stats import Drop
+from shoal.swim.suspicion import suspicion_bounds
 from shoal.types import MemberState, Readiness
 from shoal.wire.messages import Alive, Dead, Gossip, Left, Ping, Stall, Suspect, Update
 from tests.swim.harness import OWN, STRANGER, Net, Solo, address_of, info_of, node_id
@@ -64,14 +65,19 @@ def test_who_accuses_a_stalled_member_is_told_what_is_left_of_its_stall(accusati
     assert Stall(PEER, 1, 40.0) in _told(solo)
 
 
-def test_a_suspicion_under_way_does_not_expire_before_the_stall_does() -> None:
+def test_a_suspicion_that_outlasts_a_stall_is_told_again_and_leaves_time_to_refute() -> None:
     solo = _solo(1)
-    solo.hear(Suspect(PEER, 0, STRANGER))
+    accusation = Suspect(PEER, 0, STRANGER)
+    solo.hear(accusation)
     solo.hear(Stall(PEER, 1, 60.0))
-    began = solo.now
+    began, least = solo.now, suspicion_bounds(solo.config, 2).least
     solo.sleep_until(began + 59.9)
     assert solo.state(1) is SUSPECT
-    solo.sleep_until(began + 60.1)
+    solo.quiet()
+    solo.sleep_until(began + 60.0 + least - 0.1)
+    assert solo.state(1) is SUSPECT
+    assert any(accusation in packet.updates for packet in solo.sent())
+    solo.sleep_until(began + 60.0 + least + 0.1)
     assert solo.state(1) is DEAD
 
 

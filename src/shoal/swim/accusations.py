@@ -221,7 +221,7 @@ class Accusations:
         our own link, and the suspect gets one more probe interval.
         """
         if id in self._stalls:
-            self._await(id, suspicion, self._stalls.until(id))
+            suspicion.timer = self._timers.at(self._stalls.until(id), partial(self._suspect_again, id, suspicion))
             return
         doubt = self._doubt(due, now)
         if doubt is not None:
@@ -238,6 +238,20 @@ class Accusations:
             self._news.tell(Dead(id, incarnation, declared_by), Priority.HIGH, is_common=True)
         evidence = self._suspicions.evidence(reason, id, now, declared_by=declared_by)
         self._deaths.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now)
+
+    def _suspect_again(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
+        """The stall of a suspect is over: it could not refute during it, so it is given the time now.
+
+        The suspicion may be ours alone, because whoever knew of the stall has dropped it: it is told again.
+        """
+        if id in self._stalls:  # Another stall took the place of the first.
+            suspicion.timer = self._timers.at(self._stalls.until(id), partial(self._suspect_again, id, suspicion))
+            return
+        slot = self._table.slot_of(id)
+        assert slot is not None, "a suspicion outlived its row"
+        incarnation = incarnation_of(self._table.belief(slot))
+        self._news.tell(Suspect(id, incarnation, suspicion.first_accuser), Priority.HIGH)
+        self._await(id, suspicion, now + suspicion.bounds.least)
 
     def _doubt(self, due: float, now: float) -> HealthReason | None:
         """Why a suspicion that was due may have expired through our own fault."""
