@@ -28,7 +28,10 @@ FLOORS = (
     Floor(frozenset({"wire", "state"})),
     Floor(frozenset({"swim"})),
     Floor(frozenset({"net", "sim"})),
-    Floor(frozenset({"cluster", "rotation", "subscription", "blocking", "shutdown", "testing"}), acquainted=True),
+    Floor(
+        frozenset({"cluster", "leasing", "rotation", "subscription", "blocking", "shutdown", "testing"}),
+        acquainted=True,
+    ),
     Floor(frozenset({"discovery", "health", "store", "telemetry"})),
     Floor(frozenset({"rpc"})),
     Floor(frozenset({"shoal"})),  # the package's own face, which re-exports what users hold

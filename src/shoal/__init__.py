@@ -10,7 +10,7 @@ import logging
 from importlib.metadata import version as _version
 
 from shoal.cluster import Cluster, Health
-from shoal.config import ClusterConfig, Encryption, Profile
+from shoal.config import ClusterConfig, Encryption, PartitionStrategy, Profile
 from shoal.errors import *  # noqa: F403
 from shoal.errors import __all__ as _errors
 from shoal.events import *  # noqa: F403
@@ -19,7 +19,7 @@ from shoal.keys import ClusterKey, KeyId
 from shoal.rotation import KeyReport, MemberKeys
 from shoal.subscription import Subscription
 from shoal.swim.heartbeats import Heartbeat
-from shoal.types import Address, Member, MemberState, NodeId, Readiness, Tags
+from shoal.types import Address, FailureDomain, Member, MemberState, NodeId, Readiness, Tags
 
 __all__ = [  # noqa: PLE0604
     "Address",
@@ -28,6 +28,7 @@ __all__ = [  # noqa: PLE0604
     "ClusterKey",
     "Encryption",
     "Health",
+    "FailureDomain",
     "Heartbeat",
     "KeyId",
     "KeyReport",
@@ -35,6 +36,7 @@ __all__ = [  # noqa: PLE0604
     "MemberKeys",
     "MemberState",
     "NodeId",
+    "PartitionStrategy",
     "Profile",
     "Readiness",
     "Subscription",

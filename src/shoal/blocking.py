@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 from shoal import cluster as face
 from shoal.config import ClusterConfig
 from shoal.errors import AlreadyStartedError, ClosedError, LifecycleError, NotStartedError
-from shoal.events import Event, Verdict
+from shoal.events import Event, Partition, PartitionRuling, Verdict
 from shoal.keys import ClusterKey, KeyId
 from shoal.net.loops import loop_factory
 from shoal.net.transport import Transport
@@ -276,6 +276,10 @@ class Cluster:
         """As `shoal.Cluster.send`."""
         self.run(self._cluster.send(to, payload))
 
+    def rule_partition(self, ruling: PartitionRuling, why: str) -> None:
+        """As `shoal.Cluster.rule_partition`."""
+        self.run(self._cluster.rule_partition(ruling, why))
+
     def heartbeat(self, to: Member | NodeId | str) -> Heartbeat:
         """As `shoal.Cluster.heartbeat`."""
         return self.run(self._cluster.heartbeat(to))
@@ -329,6 +333,10 @@ class Cluster:
     def evidence(self, which: NodeId | str) -> tuple[Verdict, ...]:
         """As `shoal.Cluster.evidence`."""
         return self._cluster.evidence(which)
+
+    def partition(self) -> Partition | None:
+        """As `shoal.Cluster.partition`."""
+        return self._cluster.partition()
 
     def events(self) -> Events:
         """As `shoal.Cluster.events`."""

@@ -29,7 +29,7 @@ from shoal.errors import (
     ShoalTimeoutError,
     UnknownMemberError,
 )
-from shoal.events import Event, HealthReason, NameConflict, SeedUnreachable, Verdict
+from shoal.events import Event, HealthReason, NameConflict, Partition, PartitionRuling, SeedUnreachable, Verdict
 from shoal.keys import ClusterKey, KeyId
 from shoal.net.advertise import advertised_address
 from shoal.net.driver import Driver
@@ -576,6 +576,15 @@ class Cluster:
         running = self._commanded()
         running.driver.call(running.core.send, self._id_of(to), _as_bytes(payload))
 
+    async def rule_partition(self, ruling: PartitionRuling, why: str) -> None:
+        """Answer a `PartitionDecided` that asks for the lease: `STAY` if it was had, else `STAND_DOWN`.
+
+        `shoal.leasing.Leasing` does that with a lease of yours. `why` is for people. Raises `ClosedError` after
+        `close`.
+        """
+        running = self._commanded()
+        running.driver.call(running.core.rule_partition, ruling, why)
+
     async def heartbeat(self, to: Member | NodeId | str) -> Heartbeat:
         """Ping another member once, without waiting; the moment of its answer is written into what is returned.
 
@@ -675,6 +684,18 @@ class Cluster:
         seen = self._seen()
         member = seen.member(which)
         return () if member is None else seen.evidence(member.id)
+
+    def partition(self) -> Partition | None:
+        """The partition that is suspected now, with what the configured strategy says of it; None if there is none.
+
+        Of a closed node always None.
+        """
+        running = self._running
+        if running is None:
+            self._seen()
+            return None
+        with running.driver.lock:
+            return running.core.partition
 
     def events(self) -> Subscription:
         """A new stream of events, from this call on, also before `start`; `event_buffer` events wait for its reader.

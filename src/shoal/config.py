@@ -23,7 +23,7 @@ from shoal.errors import ConfigError, InvalidAddressError
 from shoal.keys import HIDDEN, ClusterKey, parse_keys
 from shoal.types import Address, Tags, is_node_name
 
-__all__ = ["ENVIRONMENT_PREFIX", "ClusterConfig", "Encryption", "Profile"]
+__all__ = ["ENVIRONMENT_PREFIX", "ClusterConfig", "Encryption", "PartitionStrategy", "Profile"]
 
 ENVIRONMENT_PREFIX = "SHOAL_"
 _COMMAND_LINE_VARIABLES = frozenset({"SHOAL_AGENT", "SHOAL_HTTP_TOKEN", "SHOAL_HTTP_TOKEN_FILE"})
@@ -53,6 +53,18 @@ class Encryption(StrEnum):
     CHACHA20_POLY1305 = "chacha20-poly1305"
     HMAC_SHA256 = "hmac-sha256"
     """Authenticates, and encrypts nothing."""
+
+
+class PartitionStrategy(StrEnum):
+    """Ways to choose the side of a partition that lives on."""
+
+    NONE = "none"
+    KEEP_MAJORITY = "keep-majority"
+    STATIC_QUORUM = "static-quorum"
+    KEEP_OLDEST = "keep-oldest"
+    KEEP_REFEREE = "keep-referee"
+    DOWN_ALL = "down-all"
+    LEASE = "lease"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +225,40 @@ class ClusterConfig:
     forgive_stalls: bool = True
     """Pass no verdict on a probe or suspicion whose time ran out while this process itself was not running (late
     timers)."""
+
+    # Many at once
+
+    removal_share: float = _number(0.5, 0.0, 1.0, "of the members")
+    """Fraction of the members, 0 to 1. When more than that would be removed within `removal_window`, removal stops and
+    they stay suspect: this node has rather been cut off. 1 never stops."""
+    removal_domain_share: float = _number(1.0, 0.0, 1.0, "of the members")
+    """Fraction of the members, 0 to 1, of one failure domain (a zone, rack or host, by their tags), likewise. The
+    default lets a whole rack go."""
+    removal_least: int = _count(5, 1, 1_000_000, "members")
+    """Members, 1 to 1000000. So many may always be removed within `removal_window`, however small the cluster is."""
+    removal_window: float = _seconds(10.0, 0.1, 3600.0)
+    """Seconds, 0.1 to 3600. What is removed within it counts as one failure."""
+    removal_hold: float = _seconds(60.0, 0.0, _DAY)
+    """Seconds, 0 to 86400. When members whose removal stopped are still silent after that, they are removed."""
+    view_change_delay: float = _seconds(0.5, 0.0, 60.0)
+    """Seconds, 0 to 60. A summary of changes is told when nothing further changed for so long, or after ten
+    times that."""
+    partition_share: float = _number(0.2, 0.0, 1.0, "of the members")
+    """Fraction of the members, 0 to 1. When so many, two at least, are lost within `partition_window`, a partition is
+    suspected; also when a whole failure domain of three or more is lost."""
+    partition_window: float = _seconds(15.0, 0.1, 3600.0)
+    """Seconds, 0.1 to 3600. Members lost within it are taken to be lost by one cause."""
+    partition_strategy: PartitionStrategy = PartitionStrategy.NONE
+    """Which side of a partition should live on: none (nobody is told), keep-majority, static-quorum, keep-oldest,
+    keep-referee, down-all or lease. The decision is an event; see `partition_stand_down`."""
+    partition_quorum: int = _count(2, 1, 1_000_000, "members")
+    """Members, 1 to 1000000. What a side needs to live on with static-quorum: more than half of all there will be."""
+    partition_referee: str = ""
+    """Name of the member whose side lives on with keep-referee."""
+    partition_role: Tags = Tags()
+    """Tags of the members that count for the strategy; empty counts all."""
+    partition_stand_down: bool = False
+    """Leave the cluster when the strategy says so."""
 
     # Gossip
 
@@ -461,7 +507,7 @@ def _read(field: str, value: object, types: Mapping[str, Any]) -> Any:
             return parse_keys(_read_keys(value))
         if field == "encryption":
             return _read_encryption(value)
-        if field == "tags":
+        if field in ("tags", "partition_role"):
             return Tags(msgspec.convert(_read_tags(value), dict[str, str]))
         return msgspec.convert(value, wanted, strict=not isinstance(value, str))
     except InvalidAddressError as error:

@@ -6,10 +6,11 @@ changed, then failed or left. A failed run that refutes its death is joined anew
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from shoal.types import Address, Member, NodeId, Readiness, Tags
+from shoal.types import Address, FailureDomain, Member, NodeId, Readiness, Tags
 
 __all__ = [
     "Accusation",
@@ -31,11 +32,20 @@ __all__ = [
     "MemberUpdated",
     "MessageReceived",
     "NameConflict",
+    "Partition",
+    "PartitionDecided",
+    "PartitionDecision",
+    "PartitionHealed",
+    "PartitionRuling",
+    "PartitionSuspected",
     "ProbeReport",
+    "RemovalHalted",
+    "RemovalResumed",
     "SeedUnreachable",
     "SuspicionTime",
     "Verdict",
     "VerdictReason",
+    "ViewChanged",
     "Withheld",
 ]
 
@@ -69,6 +79,8 @@ class HealthReason(StrEnum):
     """A timer fired so late that this process cannot have been running."""
     EVENT_LOOP_LAG = "event_loop_lag"
     """The event loop turned late: something in this process blocks it."""
+    MASS_FAILURE = "mass_failure"
+    """Too many would have been removed at once. It costs no point of local health."""
     GC_PAUSE = "gc_pause"
     """A garbage collection stopped this process for long."""
 
@@ -169,6 +181,59 @@ class Verdict:
     """When the member refuted it; None as long as it did not."""
 
 
+class PartitionRuling(StrEnum):
+    """What a member on one side of a partition should do."""
+
+    STAY = "stay"
+    """Live on, without the lost."""
+    STAND_DOWN = "stand-down"
+    """End: another side may live on, or none can be sure that it is the only one."""
+    ASK_LEASE = "ask-lease"
+    """Live on if the lease can be had, and end otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionDecision:
+    """What a strategy says to one member (docs/guide.md, *Partitions*)."""
+
+    strategy: str
+    ruling: PartitionRuling
+    why: str
+    """One sentence with the numbers."""
+    survivors: frozenset[NodeId] = frozenset()
+    """Who lives on together with this member; empty where it does not."""
+    wait: float = 0.0
+    """Seconds to wait before the lease is asked for."""
+
+    @property
+    def side(self) -> str:
+        """A name for the survivors, the same for all who see the same ones: the owner of the lease."""
+        return hashlib.blake2b(b"".join(sorted(self.survivors)), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """So many members were lost together that the network, rather than each of them, has probably failed."""
+
+    since: float
+    """When the first of them fell silent, in seconds of the observer's monotonic clock."""
+    lost: tuple[Member, ...]
+    """Who is on the other side, or sides, or dead; as last held."""
+    present: int
+    """How many members are on this side, this node included."""
+    rate: float
+    """Members lost per second while they were being lost."""
+    domains: tuple[FailureDomain, ...] = ()
+    """Failure domains all of whose members are among the lost, if there are at least two; the widest first."""
+    decision: PartitionDecision | None = None
+    """What the configured strategy says, once the view has settled."""
+
+    @property
+    def share(self) -> float:
+        """Which part of the members is lost, 0 to 1."""
+        return len(self.lost) / (self.present + len(self.lost))
+
+
 @dataclass(frozen=True, slots=True)
 class MemberJoined:
     """A member is new to this view, or came back from the dead."""
@@ -251,6 +316,68 @@ class NameConflict:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovalHalted:
+    """More members than ever fail together were about to be removed: they stay suspect, and removal stops."""
+
+    removed: int
+    """How many were removed within `removal_window` before that."""
+    members: int
+    """How many there were at the beginning of it."""
+    domain: FailureDomain | None = None
+    """Where the limit is that of one failure domain, which; `members` and `removed` are those in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalResumed:
+    """Removal goes on."""
+
+    removed: int
+    """How many of those held back are removed now, because they stayed silent for `removal_hold`; none, if so many
+    came back that the others are few enough."""
+    returned: int
+    """How many of those held back refuted or left meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSuspected:
+    """The cluster has probably come apart; nothing follows from that by itself."""
+
+    partition: Partition
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionDecided:
+    """The view of a partition has settled, and the configured strategy says what this member should do."""
+
+    partition: Partition
+    decision: PartitionDecision
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionHealed:
+    """Most of the lost members are back."""
+
+    returned: tuple[Member, ...]
+    still_lost: tuple[Member, ...]
+    lasted: float
+    """Seconds since the first of them fell silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChanged:
+    """What a short while changed in all: for those who would rather rebalance once than for each member.
+
+    It comes after the events of the single members. Who went and came back within that while is in none of the lists.
+    """
+
+    joined: tuple[Member, ...]
+    failed: tuple[Member, ...]
+    left: tuple[Member, ...]
+    domains: tuple[FailureDomain, ...] = ()
+    """Failure domains of which all members, two at least, failed in it; the widest first."""
+
+
+@dataclass(frozen=True, slots=True)
 class BroadcastReceived:
     """A user broadcast arrived; each arrives once, in no particular order."""
 
@@ -302,6 +429,12 @@ Event = (
     | MemberDamped
     | MemberReinstated
     | NameConflict
+    | RemovalHalted
+    | RemovalResumed
+    | PartitionSuspected
+    | PartitionDecided
+    | PartitionHealed
+    | ViewChanged
     | BroadcastReceived
     | MessageReceived
     | JoinCompleted

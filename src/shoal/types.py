@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from random import Random
-from typing import NamedTuple, NoReturn, Self
+from typing import Final, NamedTuple, NoReturn, Self
 
 from shoal.errors import InvalidAddressError
 
 __all__ = [
+    "FAILURE_DOMAINS",
     "Address",
+    "FailureDomain",
     "Member",
     "MemberState",
     "NodeId",
@@ -238,6 +240,25 @@ class Readiness(IntEnum):
 
     def __str__(self) -> str:
         return self.name.lower()
+
+
+FAILURE_DOMAINS: Final = ("zone", "rack", "host")
+"""Tags that say what a node fails together with, the widest first."""
+
+
+class FailureDomain(NamedTuple):
+    """What some members share and may fail with: a tag and its value, such as `rack` and `r7`."""
+
+    tag: str
+    value: str
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> tuple[Self, ...]:
+        """Every domain that a member with these tags is in, the widest first."""
+        return tuple(cls(tag, tags[tag]) for tag in FAILURE_DOMAINS if tag in tags)
+
+    def __str__(self) -> str:
+        return f"{self.tag}={self.value}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 
 from shoal import events
 from shoal.agent import schema
-from shoal.types import Address, Member, MemberState, NodeId, Readiness, Tags
+from shoal.types import Address, FailureDomain, Member, MemberState, NodeId, Readiness, Tags
 
 ID = NodeId(bytes(range(16)))
 NOW = schema.Moment(100.0, datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC))
@@ -22,6 +22,10 @@ EVIDENCE = events.Evidence(
     withheld=(events.Withheld(events.HealthReason.STALLED, 2),),
     local_health=(events.HealthReason.PROBE_FAILED,),
 )
+DECISION = events.PartitionDecision(
+    "keep-majority", events.PartitionRuling.STAY, "3 of 4 members are on this side", frozenset([ID])
+)
+PARTITION = events.Partition(7.5, (B,), present=3, rate=1.0, domains=(FailureDomain("rack", "r7"),), decision=DECISION)
 NAMED_EVENTS: dict[str, events.Event] = {
     "member_joined": events.MemberJoined(B),
     "member_suspected": events.MemberSuspected(B, EVIDENCE),
@@ -32,6 +36,12 @@ NAMED_EVENTS: dict[str, events.Event] = {
     "member_readiness_changed": events.MemberReadinessChanged(B, Readiness.DRAINING),
     "member_damped": events.MemberDamped(B, 7, ("a", "c"), 1.625),
     "member_reinstated": events.MemberReinstated(B),
+    "removal_halted": events.RemovalHalted(9, 18, FailureDomain("rack", "r7")),
+    "removal_resumed": events.RemovalResumed(3, 6),
+    "partition_suspected": events.PartitionSuspected(PARTITION),
+    "partition_decided": events.PartitionDecided(PARTITION, DECISION),
+    "partition_healed": events.PartitionHealed((B,), (), 63.5),
+    "view_changed": events.ViewChanged((), (B,), (), (FailureDomain("zone", "a"),)),
     "name_conflict": events.NameConflict(B, B),
     "broadcast_received": events.BroadcastReceived(ID, b"\x00\xff"),
     "message_received": events.MessageReceived(ID, b"\x00\xff"),

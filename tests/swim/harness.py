@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from shoal.config import ClusterConfig
-from shoal.events import Event
+from shoal.events import Event, ViewChanged
 from shoal.sim.profiles import MEMBERLIST
 from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram, StreamExchange
@@ -167,9 +167,14 @@ class Solo:
         return streams
 
     def events(self, kind: type[E] | tuple[type[E], ...] | None = None) -> list[Any]:
-        """Events since the last call, or those of one kind; the others are forgotten too."""
+        """Events since the last call, or those of one kind; the others are forgotten too.
+
+        What only sums up others, `ViewChanged`, is there if asked for.
+        """
         events, self._events = self._events, []
-        return [event for event in events if kind is None or isinstance(event, kind)]
+        if kind is None:
+            return [event for event in events if not isinstance(event, ViewChanged)]
+        return [event for event in events if isinstance(event, kind)]
 
     def quiet(self) -> Solo:
         """Forget all that came out so far."""

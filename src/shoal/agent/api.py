@@ -76,6 +76,7 @@ def create_app(
             Route("/healthz", api.healthz, methods=["GET"]),
             Route("/v1/info", api.info, methods=["GET"]),
             Route("/v1/self", api.self, methods=["GET"]),
+            Route("/v1/partition", api.partition, methods=["GET"]),
             Route("/v1/members", api.members, methods=["GET"]),
             Route("/v1/members/{name:path}/evidence", api.evidence, methods=["GET"]),
             Route("/v1/members/{name:path}", api.member, methods=["GET"]),
@@ -137,6 +138,7 @@ class _Api:
                 cluster=self._cluster.config.cluster,
                 member=self._form(self._cluster.local),
                 health=schema.Health.of(self._cluster.health()),
+                partition=self._partition(),
                 stats=self._cluster.stats(),
             )
         )
@@ -144,6 +146,14 @@ class _Api:
     async def self(self, request: Request) -> Response:
         _check_query(request)
         return _json(self._form(self._cluster.local))
+
+    async def partition(self, request: Request) -> Response:
+        _check_query(request)
+        return _json(self._partition())
+
+    def _partition(self) -> schema.Partition | None:
+        partition = self._cluster.partition()
+        return None if partition is None else schema.Partition.of(partition, self._now())
 
     async def members(self, request: Request) -> Response:
         _check_query(request, {"state", "readiness", "tag"})

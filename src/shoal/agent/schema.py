@@ -7,7 +7,7 @@ RFC 3339 in UTC.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal, TypeAlias, assert_never
 
@@ -46,9 +46,16 @@ __all__ = [
     "MessageReceived",
     "Moment",
     "NameConflict",
+    "Partition",
+    "PartitionDecided",
+    "PartitionDecision",
+    "PartitionHealed",
+    "PartitionSuspected",
     "ProbeReport",
     "ReadinessName",
     "ReadinessRequest",
+    "RemovalHalted",
+    "RemovalResumed",
     "RemoveKeyRequest",
     "SeedUnreachable",
     "StallRequest",
@@ -59,6 +66,7 @@ __all__ = [
     "UnreachableSeed",
     "UseKeyRequest",
     "Verdict",
+    "ViewChanged",
     "event_name",
     "event_of",
     "state_name",
@@ -380,6 +388,60 @@ class Health(Struct, frozen=True, kw_only=True):
         )
 
 
+class PartitionDecision(Struct, frozen=True, kw_only=True):
+    """What the configured strategy says to the agent."""
+
+    strategy: str
+    ruling: str
+    """`stay`, `stand-down` or `ask-lease`."""
+    why: str
+    survivors: tuple[str, ...]
+    """Ids of those who live on together with the agent."""
+
+    @classmethod
+    def of(cls, decision: events.PartitionDecision) -> PartitionDecision:
+        """The form of `decision`."""
+        return cls(
+            strategy=decision.strategy,
+            ruling=str(decision.ruling),
+            why=decision.why,
+            survivors=tuple(map(str, sorted(decision.survivors))),
+        )
+
+
+class Partition(Struct, frozen=True, kw_only=True):
+    """So many members were lost together that the network has probably failed."""
+
+    since: datetime
+    lost: tuple[Member, ...]
+    present: int
+    """How many members are on the agent's side."""
+    share: float
+    """Which part of the members is lost, 0 to 1."""
+    rate: float
+    """Members lost per second while they were being lost."""
+    domains: tuple[str, ...]
+    """Failure domains that are lost as a whole, such as `rack=r7`."""
+    decision: PartitionDecision | None
+
+    @classmethod
+    def of(cls, partition: events.Partition, now: Moment) -> Partition:
+        """The form of `partition`."""
+        return cls(
+            since=now.time_of(partition.since),
+            lost=_members(partition.lost, now),
+            present=partition.present,
+            share=round(partition.share, 4),
+            rate=round(partition.rate, 3),
+            domains=tuple(map(str, partition.domains)),
+            decision=None if partition.decision is None else PartitionDecision.of(partition.decision),
+        )
+
+
+def _members(members: Iterable[types.Member], now: Moment) -> tuple[Member, ...]:
+    return tuple(Member.of(member, now) for member in members)
+
+
 class Info(Struct, frozen=True, kw_only=True):
     """The agent itself."""
 
@@ -388,6 +450,8 @@ class Info(Struct, frozen=True, kw_only=True):
     cluster: str
     member: Member
     health: Health
+    partition: Partition | None
+    """The partition that is suspected now."""
     stats: dict[str, int]
 
 
@@ -513,6 +577,51 @@ class MemberReinstated(_Event, frozen=True, kw_only=True):
     member: Member
 
 
+class RemovalHalted(_Event, frozen=True, kw_only=True):
+    """Too many members were about to be removed at once: they stay suspect."""
+
+    removed: int
+    members: int
+    domain: str | None
+
+
+class RemovalResumed(_Event, frozen=True, kw_only=True):
+    """Removal goes on."""
+
+    removed: int
+    returned: int
+
+
+class PartitionSuspected(_Event, frozen=True, kw_only=True):
+    """The cluster has probably come apart."""
+
+    partition: Partition
+
+
+class PartitionDecided(_Event, frozen=True, kw_only=True):
+    """The view of a partition has settled, and the configured strategy has decided."""
+
+    partition: Partition
+    decision: PartitionDecision
+
+
+class PartitionHealed(_Event, frozen=True, kw_only=True):
+    """Most of the lost members are back."""
+
+    returned: tuple[Member, ...]
+    still_lost: tuple[Member, ...]
+    lasted: float
+
+
+class ViewChanged(_Event, frozen=True, kw_only=True):
+    """What a short while changed in all."""
+
+    joined: tuple[Member, ...]
+    failed: tuple[Member, ...]
+    left: tuple[Member, ...]
+    domains: tuple[str, ...]
+
+
 class NameConflict(_Event, frozen=True, kw_only=True):
     """Two running nodes claim one name; `winner`, the newer run, holds it from now on."""
 
@@ -565,6 +674,12 @@ Event: TypeAlias = (
     | MemberReadinessChanged
     | MemberDamped
     | MemberReinstated
+    | RemovalHalted
+    | RemovalResumed
+    | PartitionSuspected
+    | PartitionDecided
+    | PartitionHealed
+    | ViewChanged
     | NameConflict
     | BroadcastReceived
     | MessageReceived
@@ -615,6 +730,32 @@ def event_of(event: events.Event, now: Moment) -> Event:
             )
         case events.MemberReinstated(member):
             return MemberReinstated(time=now.wall, member=Member.of(member, now))
+        case events.RemovalHalted(removed, members, domain):
+            where = None if domain is None else str(domain)
+            return RemovalHalted(time=now.wall, removed=removed, members=members, domain=where)
+        case events.RemovalResumed(removed, returned):
+            return RemovalResumed(time=now.wall, removed=removed, returned=returned)
+        case events.PartitionSuspected(partition):
+            return PartitionSuspected(time=now.wall, partition=Partition.of(partition, now))
+        case events.PartitionDecided(partition, decision):
+            return PartitionDecided(
+                time=now.wall, partition=Partition.of(partition, now), decision=PartitionDecision.of(decision)
+            )
+        case events.PartitionHealed(returned_members, still_lost, lasted):
+            return PartitionHealed(
+                time=now.wall,
+                returned=_members(returned_members, now),
+                still_lost=_members(still_lost, now),
+                lasted=round(lasted, 3),
+            )
+        case events.ViewChanged(joined, failed, left, domains):
+            return ViewChanged(
+                time=now.wall,
+                joined=_members(joined, now),
+                failed=_members(failed, now),
+                left=_members(left, now),
+                domains=tuple(map(str, domains)),
+            )
         case events.NameConflict(winner, loser):
             return NameConflict(time=now.wall, winner=Member.of(winner, now), loser=Member.of(loser, now))
         case events.BroadcastReceived(origin, payload):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import assert_never
+from typing import Final, assert_never
 
 from shoal.agent import schema
 from shoal.events import VerdictReason
 
-__all__ = ["describe", "evidence_text", "printable", "tags_text"]
+__all__ = ["describe", "evidence_text", "partition_text", "printable", "tags_text"]
+
+_MOST_NAMES: Final = 8
 
 
 def printable(text: str) -> str:
@@ -43,6 +45,17 @@ def evidence_text(evidence: schema.Evidence) -> str:
     return printable("; ".join(parts))
 
 
+def partition_text(partition: schema.Partition) -> str:
+    """A suspected partition in one line."""
+    names = [printable(member.name) for member in partition.lost[:_MOST_NAMES]]
+    more = f" and {len(partition.lost) - len(names)} more" if len(partition.lost) > len(names) else ""
+    domains = f"; all of {printable(', '.join(partition.domains))}" if partition.domains else ""
+    return (
+        f"{len(partition.lost)} members ({partition.share:.0%}) were lost together, {partition.present} are here: "
+        f"{', '.join(names)}{more}{domains}"
+    )
+
+
 def describe(event: schema.Event) -> str:
     """What happened, in one line."""
     match event:
@@ -65,6 +78,21 @@ def describe(event: schema.Event) -> str:
             return f"{_who(member)} is damped: it came back {returns} times, accused by {by}"
         case schema.MemberReinstated(member=member):
             return f"{_who(member)} is no longer damped"
+        case schema.RemovalHalted(removed=removed, members=of, domain=domain):
+            where = f" of {printable(domain)}" if domain is not None else ""
+            return f"removal stops: {removed} of {of} members{where} were removed within seconds, and more are suspect"
+        case schema.RemovalResumed(removed=removed, returned=back):
+            return f"removal goes on: of those held back {removed} are removed now, {back} came back"
+        case schema.PartitionSuspected(partition=partition):
+            return partition_text(partition)
+        case schema.PartitionDecided(decision=decision):
+            return f"{decision.strategy} says {decision.ruling}: {printable(decision.why)}"
+        case schema.PartitionHealed(returned=returned, still_lost=still_lost, lasted=lasted):
+            rest = f", {len(still_lost)} are still lost" if still_lost else ""
+            return f"{len(returned)} lost members are back after {lasted:.1f} s{rest}"
+        case schema.ViewChanged(joined=joined, failed=failed, left=gone, domains=domains):
+            lost = f"; all of {printable(', '.join(domains))} failed" if domains else ""
+            return f"{len(joined)} joined, {len(failed)} failed, {len(gone)} left{lost}"
         case schema.NameConflict(winner=winner, loser=loser):
             name = printable(winner.name)
             return f"two nodes are named {name}: {winner.address} holds the name now, {loser.address} lost it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from shoal.agent import schema
-from shoal.agent.text import printable, tags_text
+from shoal.agent.text import partition_text, printable, tags_text
 from shoal.cli.client import AgentClient
 from shoal.cli.options import agent_option, json_option
 from shoal.cli.output import age_text, print_json, print_pairs
@@ -48,6 +48,7 @@ def _info_pairs(info: schema.Info) -> list[tuple[str, str]]:
         ("members", ", ".join(f"{count} {state}" for state, count in health.counts.items())),
         ("status", _status(health)),
         ("agreement", _agreement(health.agreement)),
+        *([] if info.partition is None else [("partition", partition_text(info.partition))]),
         ("local health", f"{health.local_health} (0 is best){f', for {now}' if now else ''}"),
         ("raised so far by", reasons or "nothing"),
         ("last probe answered", "never" if probed is None else f"{age_text(probed)} ago"),

@@ -15,7 +15,7 @@ from typing import Final
 from shoal.state.digest import ViewDigest
 from shoal.state.precedence import incarnation_of, state_of
 from shoal.state.ring import Ring
-from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness, Tags
 
 __all__ = ["MemberTable"]
 
@@ -248,6 +248,10 @@ class MemberTable:
         for slot in self._present:
             id = self.info(slot).id
             yield id, self._digest.term(id, self._beliefs[slot])
+
+    def present_tags(self) -> Iterator[Tags]:
+        """Tags of all present members."""
+        return (self.info(slot).tags for slot in self._present)
 
     def slots(self) -> Iterator[int]:
         """All rows, tombstones too."""

@@ -124,9 +124,11 @@ class Accusations:
         elif self._config.doubt_deaths and self._table.is_present(id):
             self._doubt_death(slot, incarnation, accuser, now)
         else:
-            self._news.tell(Dead(id, incarnation, accuser), Priority.HIGH)
             evidence = self._suspicions.evidence(VerdictReason.REPORTED, id, now, declared_by=accuser)
-            self._deaths.bury(slot, belief, evidence, now)
+            if self._deaths.bury(slot, belief, evidence, now):
+                self._news.tell(Dead(id, incarnation, accuser), Priority.HIGH)
+            else:
+                self._doubt_death(slot, incarnation, accuser, now)
 
     def _accused(self, id: NodeId, incarnation: int, accuser: NodeId, now: float) -> int | None:
         """The row of whom an accusation is about; None if that is us, or the accusation counts for nothing."""
@@ -234,10 +236,12 @@ class Accusations:
         reported_by = suspicion.declared_by
         reason = VerdictReason.SUSPICION_EXPIRED if reported_by is None else VerdictReason.REPORTED
         declared_by = reported_by or self._own.id
-        if reported_by is None:
-            self._news.tell(Dead(id, incarnation, declared_by), Priority.HIGH, is_common=True)
         evidence = self._suspicions.evidence(reason, id, now, declared_by=declared_by)
-        self._deaths.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now)
+        if not self._deaths.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now):
+            self._verdicts.withhold(id, HealthReason.MASS_FAILURE)
+            self._await(id, suspicion, now + self._config.probe_interval)
+        elif reported_by is None:
+            self._news.tell(Dead(id, incarnation, declared_by), Priority.HIGH, is_common=True)
 
     def _suspect_again(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
         """The stall of a suspect is over: it could not refute during it, so it is given the time now.

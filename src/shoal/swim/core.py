@@ -26,7 +26,16 @@ from typing import Any
 
 from shoal.config import ClusterConfig
 from shoal.errors import ClosedError, ConfigError, UnknownMemberError
-from shoal.events import Event, HealthReason, LeaveCompleted, MessageReceived, Verdict
+from shoal.events import (
+    Event,
+    HealthReason,
+    LeaveCompleted,
+    MessageReceived,
+    Partition,
+    PartitionDecided,
+    PartitionRuling,
+    Verdict,
+)
 from shoal.state.table import MemberTable
 from shoal.swim.agreement import Agreement
 from shoal.swim.context import Context
@@ -39,12 +48,14 @@ from shoal.swim.joining import Joining
 from shoal.swim.membership import Membership
 from shoal.swim.outbox import Outbox
 from shoal.swim.outputs import Output
+from shoal.swim.partition.watch import PartitionWatch
 from shoal.swim.probe_order import ProbeOrder
 from shoal.swim.probe_schedule import ProbeSchedule
 from shoal.swim.prober import Prober
 from shoal.swim.reconciliation import Reconciliation
 from shoal.swim.stats import Drop, Stats
 from shoal.swim.sync import Sync
+from shoal.swim.view_changes import ViewChanges
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness
 from shoal.wire.dialect import DecodeError, Dialect
 from shoal.wire.messages import Ack, Compare, Gossip, Message, Nack, Ping, PingRequest, SyncRequest, UserMessage
@@ -80,6 +91,11 @@ class Swim:
             context, self._membership, self._agreement, view, self._outbox, self._sync
         )
         self._joining = Joining(context, self._membership, self._sync)
+        self._view_changes = ViewChanges(context)
+        self._partitions = PartitionWatch(
+            context, lambda: self._membership.id, lambda: self._membership.deaths.damping.ids
+        )
+        self._events_seen = 0
         self._is_waiting_for_goodbye = False
         self._handlers: dict[type[Message], Callable[[Any, Address, float], None]] = {
             Ping: self._on_ping,
@@ -171,6 +187,7 @@ class Swim:
         """What happened, since the last call."""
         events = self._context.events[:]
         self._context.events.clear()
+        self._events_seen = 0
         return events
 
     def note_lag(self, seconds: float, reason: HealthReason, now: float) -> None:
@@ -265,6 +282,11 @@ class Swim:
         message = UserMessage(0, self._table.digest, self._membership.id, payload)
         self._outbox.post_within_limit(message, self._table.address(slot))
 
+    def rule_partition(self, ruling: PartitionRuling, why: str, now: float) -> None:
+        """Say how the lease went that a `PartitionDecided` asked for: `STAY`, or `STAND_DOWN`; `why` is for people."""
+        self._partitions.rule(ruling, why)
+        self._follow_up(now)
+
     def heartbeat(self, target: NodeId, now: float) -> Heartbeat:
         """Ping one run of a member beside the schedule.
 
@@ -320,6 +342,11 @@ class Swim:
     def missing_seeds(self) -> list[Address]:
         """Seeds at which no present member is known to be."""
         return self._joining.missing_seeds()
+
+    @property
+    def partition(self) -> Partition | None:
+        """The partition that is suspected now."""
+        return self._partitions.current
 
     @property
     def is_leaving(self) -> bool:
@@ -399,11 +426,28 @@ class Swim:
 
     def _follow_up(self, now: float) -> None:
         """After anything that may have brought news or carried our goodbye."""
+        if len(self._context.events) > self._events_seen:
+            self._look_at_events(now)
         self._prober.look_at_suspects(now)
         self._prober.look_at_disputed()
         self._gossiper.wake(now)
         if self._is_waiting_for_goodbye and self._membership.own.goodbye_is_spread:
             self._end_leave(now)
+
+    def _look_at_events(self, now: float) -> None:
+        """What the user will be told also tells of the cluster as a whole."""
+        events = self._context.events
+        while self._events_seen < len(events):
+            event = events[self._events_seen]
+            self._events_seen += 1
+            self._view_changes.see(event, now)
+            self._partitions.see(event, now)
+            if isinstance(event, PartitionDecided) and event.decision.ruling is PartitionRuling.STAND_DOWN:
+                self._stand_down(now)
+
+    def _stand_down(self, now: float) -> None:
+        if self._context.config.partition_stand_down:
+            self.leave(now)
 
     def _end_leave(self, _now: float) -> None:
         if self._is_waiting_for_goodbye:

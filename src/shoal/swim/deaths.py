@@ -11,10 +11,11 @@ from shoal.state.precedence import incarnation_of, pack
 from shoal.swim.context import Context
 from shoal.swim.damping import Damping
 from shoal.swim.own_record import OwnRecord
+from shoal.swim.removal_guard import RemovalGuard
 from shoal.swim.stalls import Stalls
 from shoal.swim.suspicions import Suspicions
 from shoal.swim.tombstones import Tombstones
-from shoal.types import MemberState, NodeId, NodeInfo
+from shoal.types import FailureDomain, MemberState, NodeId, NodeInfo
 
 __all__ = ["Deaths"]
 
@@ -34,12 +35,18 @@ class Deaths:
         self._stalls = stalls
         self.tombstones = Tombstones(context)
         self.damping = Damping(context)
+        self.guard = RemovalGuard(context)
         self.recent: dict[NodeId, float] = {}
         """When each death was learned, in that order; the gossiper takes out what is no longer recent."""
 
-    def bury(self, slot: int, belief: int, evidence: Evidence, now: float) -> None:
-        """The one way in which a member becomes dead here."""
+    def bury(self, slot: int, belief: int, evidence: Evidence, now: float) -> bool:
+        """The one way in which a member becomes dead here; False, and nothing happens, if the guard holds it back."""
         id, was_present = self._table.id(slot), self._table.state(slot).is_present
+        is_failure = was_present and evidence.reason is not VerdictReason.REPLACED
+        if is_failure and not self.guard.permits(id, FailureDomain.of(self._table.info(slot).tags), now):
+            return False
+        if was_present and not is_failure:
+            self.guard.note_returned(id)
         self.damping.note_accused(id, self._suspicions.accusers(id), now)
         self._lay_down(slot, belief, now)
         self.recent.pop(id, None)
@@ -51,11 +58,13 @@ class Deaths:
             member = self._table.member(slot)
             self._verdicts.add(Verdict(member, now, evidence))
             self._tell(MemberFailed(member, evidence))
+        return True
 
     def part(self, slot: int, belief: int, now: float) -> None:
         """The member said goodbye."""
         was_present = self._table.state(slot).is_present
         self.damping.forget(self._table.id(slot))
+        self.guard.note_returned(self._table.id(slot))
         self._lay_down(slot, belief, now)
         if was_present:
             self._tell(MemberLeft(self._table.member(slot)))
@@ -84,6 +93,7 @@ class Deaths:
             self._suspicions.accusers(self._table.id(slot)),
         )
         if was is not MemberState.ALIVE:
+            self.guard.note_returned(id)
             self.damping.note_return(id, was, accusers, now)
         if self._config.trust_contact and accusers == (self._own.id,):
             self._health.worsen(HealthReason.ACCUSATION_REFUTED)

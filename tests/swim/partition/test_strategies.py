@@ -8,15 +8,14 @@ from itertools import combinations
 
 import pytest
 
+from shoal.events import PartitionDecision, PartitionRuling
 from shoal.swim.partition.situation import Situation
 from shoal.swim.partition.strategies import (
-    Decision,
     DownAll,
     KeepMajority,
     KeepOldest,
     KeepReferee,
     Leaseholder,
-    Ruling,
     StaticQuorum,
     Strategy,
     decide,
@@ -73,15 +72,16 @@ def cut(members: tuple[NodeInfo, ...], sides: tuple[Side, ...], own: NodeId) -> 
     return Situation.of_lost(own, members, [info.id for info in members if info.id not in side])
 
 
-def rulings(strategy: Strategy, situations: list[Situation]) -> dict[NodeId, Decision]:
+def rulings(strategy: Strategy, situations: list[Situation]) -> dict[NodeId, PartitionDecision]:
     """What each member is told; of those who ask for the lease, the side that waits least and asks first gets it."""
     decisions = {situation.own: decide(strategy, situation) for situation in situations}
-    asking = [decision for decision in decisions.values() if decision.ruling is Ruling.ASK_LEASE]
+    asking = [decision for decision in decisions.values() if decision.ruling is PartitionRuling.ASK_LEASE]
     holder = min(asking, key=lambda decision: (decision.wait, decision.side)).side if asking else None
     return {
         id: decision
         for id, decision in decisions.items()
-        if decision.ruling is Ruling.STAY or (decision.ruling is Ruling.ASK_LEASE and decision.side == holder)
+        if decision.ruling is PartitionRuling.STAY
+        or (decision.ruling is PartitionRuling.ASK_LEASE and decision.side == holder)
     }
 
 
@@ -156,9 +156,9 @@ def test_the_referee_decides_and_where_it_is_gone_nobody_lives_on() -> None:
     with_it = decide(KeepReferee("n1"), Situation.of_lost(node(1).id, members, ids(0, 2, 3)))
     without_it = decide(KeepReferee("n1"), Situation.of_lost(node(0).id, members, ids(1)))
 
-    assert (with_it.ruling, with_it.survivors) == (Ruling.STAY, ids(1))
-    assert without_it.ruling is Ruling.STAND_DOWN
-    assert decide(KeepReferee("stranger"), Situation(node(0).id, members)).ruling is Ruling.STAND_DOWN
+    assert (with_it.ruling, with_it.survivors) == (PartitionRuling.STAY, ids(1))
+    assert without_it.ruling is PartitionRuling.STAND_DOWN
+    assert decide(KeepReferee("stranger"), Situation(node(0).id, members)).ruling is PartitionRuling.STAND_DOWN
 
 
 def test_only_members_of_the_role_count_and_the_others_follow_their_side() -> None:
@@ -168,14 +168,14 @@ def test_only_members_of_the_role_count_and_the_others_follow_their_side() -> No
     larger = decide(strategy, Situation.of_lost(node(1).id, members, ids(0, 2, 4)))
     smaller = decide(strategy, Situation.of_lost(node(1).id, members, ids(0, 3, 5)))
 
-    assert larger.ruling is Ruling.STAND_DOWN, "three members on this side, and none of the core"
-    assert (smaller.ruling, smaller.survivors) == (Ruling.STAY, ids(1, 2, 4))
+    assert larger.ruling is PartitionRuling.STAND_DOWN, "three members on this side, and none of the core"
+    assert (smaller.ruling, smaller.survivors) == (PartitionRuling.STAY, ids(1, 2, 4))
 
 
 def test_a_role_that_nobody_has_lets_nobody_live_on() -> None:
     decision = decide(KeepMajority(role=Tags({"role": "queen"})), Situation(node(0).id, cluster(3)))
 
-    assert decision.ruling is Ruling.STAND_DOWN
+    assert decision.ruling is PartitionRuling.STAND_DOWN
     assert "queen" in decision.why
 
 
@@ -186,8 +186,8 @@ def test_a_broken_link_costs_its_two_ends_and_keeps_the_fully_connected() -> Non
     end = decide(KeepMajority(), Situation(node(3).id, members, broken))
     other = decide(KeepMajority(), Situation(node(0).id, members, broken))
 
-    assert end.ruling is Ruling.STAND_DOWN
-    assert (other.ruling, other.survivors) == (Ruling.STAY, ids(0, 2, 4))
+    assert end.ruling is PartitionRuling.STAND_DOWN
+    assert (other.ruling, other.survivors) == (PartitionRuling.STAY, ids(0, 2, 4))
 
 
 def test_the_smaller_side_waits_before_it_asks_for_the_lease() -> None:
@@ -195,8 +195,8 @@ def test_the_smaller_side_waits_before_it_asks_for_the_lease() -> None:
     larger = decide(Leaseholder(), Situation.of_lost(node(0).id, members, ids(3, 4)))
     smaller = decide(Leaseholder(), Situation.of_lost(node(3).id, members, ids(0, 1, 2)))
 
-    assert (larger.ruling, larger.wait) == (Ruling.ASK_LEASE, 0.0)
-    assert (smaller.ruling, smaller.wait) == (Ruling.ASK_LEASE, 2.0)
+    assert (larger.ruling, larger.wait) == (PartitionRuling.ASK_LEASE, 0.0)
+    assert (smaller.ruling, smaller.wait) == (PartitionRuling.ASK_LEASE, 2.0)
     assert larger.side != smaller.side
 
 

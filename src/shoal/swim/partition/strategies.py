@@ -7,49 +7,26 @@ count for neither side.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import ClassVar, Final, Protocol
 
+from shoal.events import PartitionDecision, PartitionRuling
 from shoal.swim.partition.situation import Situation
-from shoal.types import NodeId, NodeInfo, Tags
+from shoal.types import NodeInfo, Tags
 
-__all__ = ["Decision", "DownAll", "KeepMajority", "KeepOldest", "KeepReferee"]
-__all__ += ["Leaseholder", "Ruling", "StaticQuorum", "Strategy", "decide"]
+__all__ = [
+    "DownAll",
+    "KeepMajority",
+    "KeepOldest",
+    "KeepReferee",
+    "Leaseholder",
+    "StaticQuorum",
+    "Strategy",
+    "decide",
+]
 
 MINORITY_WAIT: Final = 2.0
 """Seconds that the smaller side waits before it asks for the lease, so that the larger one gets it."""
-
-
-class Ruling(StrEnum):
-    """What a member should do."""
-
-    STAY = "stay"
-    """Live on, without the lost."""
-    STAND_DOWN = "stand-down"
-    """End: another side may live on, or none can be sure that it is the only one."""
-    ASK_LEASE = "ask-lease"
-    """Live on if the lease can be had, and end otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a strategy says to one member."""
-
-    strategy: str
-    ruling: Ruling
-    why: str
-    """One sentence with the numbers."""
-    survivors: frozenset[NodeId] = frozenset()
-    """Who lives on together with this member; empty where it does not."""
-    wait: float = 0.0
-    """Seconds to wait before the lease is asked for."""
-
-    @property
-    def side(self) -> str:
-        """A name for the survivors, the same for all who see the same ones: the owner of the lease."""
-        return hashlib.blake2b(b"".join(sorted(self.survivors)), digest_size=16).hexdigest()
 
 
 class Strategy(Protocol):
@@ -62,24 +39,26 @@ class Strategy(Protocol):
         """Only members with these tags count; all of a side follow the ruling."""
         ...
 
-    def rule(self, here: tuple[NodeInfo, ...], lost: tuple[NodeInfo, ...]) -> tuple[Ruling, str]:
+    def rule(self, here: tuple[NodeInfo, ...], lost: tuple[NodeInfo, ...]) -> tuple[PartitionRuling, str]:
         """The ruling for those `here`, who lost sight of `lost`; both hold only members that count, not all empty."""
         ...
 
 
-def decide(strategy: Strategy, situation: Situation) -> Decision:
+def decide(strategy: Strategy, situation: Situation) -> PartitionDecision:
     """What the strategy says to the member that the situation is seen by."""
     sides = situation.sides()
     if any(info.id == sides.own for info in sides.indirect):
         why = "some members on this side reach this one and others do not"
-        return Decision(strategy.name, Ruling.STAND_DOWN, why)
+        return PartitionDecision(strategy.name, PartitionRuling.STAND_DOWN, why)
     here, lost = _counted(strategy, sides.here), _counted(strategy, sides.lost)
     if not here and not lost:
-        return Decision(strategy.name, Ruling.STAND_DOWN, f"no member has the tags {dict(strategy.role)}")
+        return PartitionDecision(
+            strategy.name, PartitionRuling.STAND_DOWN, f"no member has the tags {dict(strategy.role)}"
+        )
     ruling, why = strategy.rule(here, lost)
-    wait = MINORITY_WAIT if ruling is Ruling.ASK_LEASE and not _is_larger(here, lost) else 0.0
-    survivors = frozenset() if ruling is Ruling.STAND_DOWN else frozenset(info.id for info in sides.here)
-    return Decision(strategy.name, ruling, why, survivors, wait)
+    wait = MINORITY_WAIT if ruling is PartitionRuling.ASK_LEASE and not _is_larger(here, lost) else 0.0
+    survivors = frozenset() if ruling is PartitionRuling.STAND_DOWN else frozenset(info.id for info in sides.here)
+    return PartitionDecision(strategy.name, ruling, why, survivors, wait)
 
 
 def _counted(strategy: Strategy, members: tuple[NodeInfo, ...]) -> tuple[NodeInfo, ...]:
@@ -105,12 +84,12 @@ class KeepMajority:
     name: ClassVar[str] = "keep-majority"
     role: Tags = field(default=Tags())
 
-    def rule(self, here: tuple[NodeInfo, ...], lost: tuple[NodeInfo, ...]) -> tuple[Ruling, str]:  # noqa: D102
+    def rule(self, here: tuple[NodeInfo, ...], lost: tuple[NodeInfo, ...]) -> tuple[PartitionRuling, str]:  # noqa: D102
         share = _share(here, lost)
         if not _is_larger(here, lost):
             tie = ", and the lowest address on the other" if len(here) == len(lost) else ""
-            return Ruling.STAND_DOWN, share + tie
-        return Ruling.STAY, share + (" with the lowest address" if len(here) == len(lost) else "")
+            return PartitionRuling.STAND_DOWN, share + tie
+        return PartitionRuling.STAY, share + (" with the lowest address" if len(here) == len(lost) else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +101,18 @@ class StaticQuorum:
     """At least 1."""
     role: Tags = field(default=Tags())
 
-    def rule(self, here: tuple[NodeInfo, ...], lost: tuple[NodeInfo, ...]) -> tuple[Ruling, str]:  # noqa: D102
+    def rule(self, here: tuple[NodeInfo, ...], lost: tuple[NodeInfo, ...]) -> tuple[PartitionRuling, str]:  # noqa: D102
         members = len(here) + len(lost)
         if members >= 2 * self.quorum:
-            return Ruling.STAND_DOWN, f"a quorum of {self.quorum} is too small for {members} members: two sides have it"
+            return (
+                PartitionRuling.STAND_DOWN,
+                f"a quorum of {self.quorum} is too small for {members} members: two sides have it",
+            )
         is_enough = len(here) >= self.quorum
-        return Ruling.STAY if is_enough else Ruling.STAND_DOWN, f"{_share(here, lost)}, the quorum is {self.quorum}"
+        return (
+            PartitionRuling.STAY if is_enough else PartitionRuling.STAND_DOWN,
+            f"{_share(here, lost)}, the quorum is {self.quorum}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +124,18 @@ class KeepOldest:
     """The oldest gives way if it is cut off alone from two others or more."""
     role: Tags = field(default=Tags())
 
-    def rule(self, here: tuple[NodeInfo, ...], lost: tuple[NodeInfo, ...]) -> tuple[Ruling, str]:  # noqa: D102
+    def rule(self, here: tuple[NodeInfo, ...], lost: tuple[NodeInfo, ...]) -> tuple[PartitionRuling, str]:  # noqa: D102
         oldest = min((*here, *lost), key=lambda info: info.id)
         is_here = oldest in here
         its_side, other_side = (here, lost) if is_here else (lost, here)
         if self.down_if_alone and len(its_side) == 1 and len(other_side) > 1:
-            ruling = Ruling.STAND_DOWN if is_here else Ruling.STAY
+            ruling = PartitionRuling.STAND_DOWN if is_here else PartitionRuling.STAY
             return ruling, f"{oldest.name} is the oldest, and alone"
         where = "on this side" if is_here else "on the other side"
-        return Ruling.STAY if is_here else Ruling.STAND_DOWN, f"{oldest.name} is the oldest, and {where}"
+        return (
+            PartitionRuling.STAY if is_here else PartitionRuling.STAND_DOWN,
+            f"{oldest.name} is the oldest, and {where}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +146,10 @@ class KeepReferee:
     referee: str
     role: Tags = field(default=Tags())
 
-    def rule(self, here: tuple[NodeInfo, ...], _lost: tuple[NodeInfo, ...]) -> tuple[Ruling, str]:  # noqa: D102
+    def rule(self, here: tuple[NodeInfo, ...], _lost: tuple[NodeInfo, ...]) -> tuple[PartitionRuling, str]:  # noqa: D102
         if any(info.name == self.referee for info in here):
-            return Ruling.STAY, f"{self.referee} is on this side"
-        return Ruling.STAND_DOWN, f"{self.referee} is not on this side"
+            return PartitionRuling.STAY, f"{self.referee} is on this side"
+        return PartitionRuling.STAND_DOWN, f"{self.referee} is not on this side"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +159,8 @@ class DownAll:
     name: ClassVar[str] = "down-all"
     role: Tags = field(default=Tags())
 
-    def rule(self, here: tuple[NodeInfo, ...], lost: tuple[NodeInfo, ...]) -> tuple[Ruling, str]:  # noqa: D102
-        return Ruling.STAND_DOWN, f"{_share(here, lost)}, and all are to end"
+    def rule(self, here: tuple[NodeInfo, ...], lost: tuple[NodeInfo, ...]) -> tuple[PartitionRuling, str]:  # noqa: D102
+        return PartitionRuling.STAND_DOWN, f"{_share(here, lost)}, and all are to end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +170,7 @@ class Leaseholder:
     name: ClassVar[str] = "lease"
     role: Tags = field(default=Tags())
 
-    def rule(self, here: tuple[NodeInfo, ...], lost: tuple[NodeInfo, ...]) -> tuple[Ruling, str]:  # noqa: D102
+    def rule(self, here: tuple[NodeInfo, ...], lost: tuple[NodeInfo, ...]) -> tuple[PartitionRuling, str]:  # noqa: D102
         if not here:
-            return Ruling.STAND_DOWN, "no member that counts is on this side"
-        return Ruling.ASK_LEASE, _share(here, lost)
+            return PartitionRuling.STAND_DOWN, "no member that counts is on this side"
+        return PartitionRuling.ASK_LEASE, _share(here, lost)
