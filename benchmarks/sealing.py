@@ -1,8 +1,8 @@
 """What sealing a message costs: `python -m benchmarks.sealing [--json]`.
 
-Microseconds to seal and to open messages of the size of an ack and of a full datagram with each suite, to drop what is
-forged, replayed or sealed with a foreign key, and to open the first message of a sender, whose sub-key has to be derived.
-CPU time, the best of many repeats.
+Microseconds to seal and to open messages of the size of an ack and of a full datagram with each suite; to open the
+first message of a sender, whose sub-key has to be derived; and to drop what is forged, replayed or sealed with a
+foreign key. CPU time, the best of many repeats.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from itertools import count
 
 from shoal.keys import ClusterKey
-from shoal.wire.envelope import OVERHEAD, Channel, OpenError, Opener, Sealer
+from shoal.wire.envelope import OVERHEAD, Channel, Opener, OpenError, Sealer
 from shoal.wire.keyring import Keyring
 from shoal.wire.seals import Suite
 

@@ -55,6 +55,7 @@ class SealedTransport:
 
     __slots__ = (
         "_clock",
+        "_datagrams",
         "_hand_over",
         "_heard_at",
         "_inner",
@@ -86,6 +87,7 @@ class SealedTransport:
             channel: Sealer(keyring, config.cluster, _suite_for(channel, self._suite), channel, new_salt)
             for channel in Channel
         }
+        self._datagrams = self._sealers[Channel.DATAGRAM]
         self._hand_over = HandOver(keyring, self.ask_keys)
         self._receiver: Receiver
         self._heard_at = self._clock.now()
@@ -112,7 +114,10 @@ class SealedTransport:
 
     def send(self, data: bytes, address: Address) -> None:
         """As `Transport.send`."""
-        self._inner.send(self._seal(Channel.DATAGRAM, data), address)
+        now = self._clock.now()
+        if now - self._heard_at > self._patience:
+            now = self._look_at_the_clock()
+        self._inner.send(self._datagrams.seal(data, int(now)), address)
 
     async def exchange(self, address: Address, data: bytes, timeout: float) -> bytes:
         """As `Transport.exchange`. Also raises `ReceiveError` for a reply that does not open."""

@@ -12,10 +12,12 @@ _LEAST_STEP: Final = 1.0
 """Seconds by which the wall clock must be off before it is looked at anew."""
 
 
+_BOOT_TIME: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
+"""Counts while the machine sleeps too; only Linux has it."""
+
+
 def _uptime() -> float:
-    """Seconds that count while the machine sleeps too, where the system tells."""
-    boot_time = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
+    return time.monotonic() if _BOOT_TIME is None else time.clock_gettime(_BOOT_TIME)
 
 
 class SteadyClock:

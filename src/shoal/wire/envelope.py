@@ -27,6 +27,7 @@ _LINE = 1 + KeyId.SIZE + SALT_SIZE
 _NONCE = struct.Struct(">III")
 _TAIL = struct.Struct(">II")
 _HEADER = _LINE + _TAIL.size
+_ZEROS = bytes(4)
 
 OVERHEAD = _HEADER + TAG_SIZE
 """Bytes that sealing adds to a message."""
@@ -72,23 +73,15 @@ class OpenError(Exception):
 class Opened:
     """What is known of the sender of opened messages: which key it holds, and which of its messages have come."""
 
-    __slots__ = ("_lag", "key_id", "salt", "window")
+    __slots__ = ("key_id", "lag", "salt", "window")
 
     def __init__(self, key_id: KeyId, salt: bytes) -> None:
         self.key_id = key_id
         self.salt = salt
         """Which run of a sender; 16 random bytes that tell nothing else."""
         self.window = ReplayWindow()
-        self._lag = 0.0
-
-    def is_stale(self, seconds: int, now: float, max_age: float) -> bool:
-        """Whether a message sealed at `seconds` comes later or earlier than the sender's messages usually do."""
-        return abs(now - seconds - self._lag) > max_age
-
-    def take(self, count: int, seconds: int, now: float) -> None:
-        """Note a message that proved genuine."""
-        if self.window.take(count):
-            self._lag = now - seconds
+        self.lag = 0.0
+        """Seconds from the sealing of its newest message, by the sender's clock, to its coming, by ours."""
 
 
 def channel_of(data: bytes) -> Channel | None:
@@ -159,7 +152,7 @@ class _Line:
 
     def __init__(self, key: ClusterKey, suite: Suite, channel: Channel, salt: bytes, binding: bytes) -> None:
         self.key = key
-        self.head = bytes((_SEALED | channel << 4 | suite,)) + key.id + salt
+        self.head = bytes((_kind(channel, suite),)) + key.id + salt
         self.seal = make_seal(suite, key, salt, binding)
         self.count = 0
 
@@ -171,17 +164,19 @@ class Opener:
     many at most, and of the last so many that sent anything, all.
     """
 
-    __slots__ = ("_bindings", "_keyring", "_max_age", "_seals", "_senders")
+    __slots__ = ("_bindings", "_keyring", "_kinds", "_max_age", "_seals", "_senders")
 
     def __init__(self, keyring: Keyring, cluster: str, *, max_age: float, max_senders: int) -> None:
         self._keyring = keyring
         self._max_age = max_age
         self._bindings = {
-            _SEALED | channel << 4 | suite: (suite, _binding(cluster, suite, channel))
-            for channel in Channel
-            for suite in Suite
+            _kind(channel, suite): _binding(cluster, suite, channel) for channel in Channel for suite in Suite
         }
+        #: By channel: an enum's hash would cost more than all else about it.
+        self._kinds = [frozenset(_kind(channel, suite) for suite in Suite) for channel in Channel]
+        #: None of a key that is not in the ring any more.
         self._seals: Generations[Seal] = Generations(_SEALS_KEPT)
+        keyring.subscribe(lambda _keys: self._seals.clear())
         self._senders: Generations[Opened] = Generations(max_senders)
 
     def open(self, data: bytes, channel: Channel, now: float, *, bound: bytes = b"") -> tuple[bytes, Opened]:
@@ -192,46 +187,50 @@ class Opener:
         later ones must not come that much later, or earlier, after their sealing than the newest before them. A message
         that is bound to something needs neither, for it opens only as the answer to that.
         """
-        line = data[:_LINE]
-        known = self._bindings.get(data[0]) if len(data) >= OVERHEAD else None
-        if known is None or data[0] >> 4 & 0x7 != channel:
+        if len(data) < OVERHEAD or data[0] not in self._kinds[channel]:
             raise OpenError(SealFlaw.NOT_SEALED)
-        key_id = data[1 : 1 + KeyId.SIZE]
-        key = self._keyring.get(key_id)
-        if key is None:
+        line = data[:_LINE]
+        seal = self._seals.get(line)
+        key = None
+        if seal is None and (key := self._keyring.get(line[1 : 1 + KeyId.SIZE])) is None:
             raise OpenError(SealFlaw.UNKNOWN_KEY)
         seconds, count = _TAIL.unpack_from(data, _LINE)
         sender = None if bound else self._senders.get(line)
         is_new = sender is None
         if sender is None:
-            sender = Opened(key.id, line[1 + KeyId.SIZE :])
+            sender = Opened(KeyId(line[1 : 1 + KeyId.SIZE]), line[1 + KeyId.SIZE :])
+        window = sender.window
         if not bound:
-            if not sender.window.admits(count):
+            if count <= window.highest and not window.admits(count):
                 raise OpenError(SealFlaw.REPLAYED)
-            if sender.is_stale(seconds, now, self._max_age):
+            if abs(now - seconds - sender.lag) > self._max_age:
                 raise OpenError(SealFlaw.STALE)
-        suite, binding = known
-        seal = self._seals.get(line)
-        is_derived = seal is None
+        binding = self._bindings[data[0]]
         if seal is None:
-            seal = make_seal(suite, key, line[1 + KeyId.SIZE :], binding)
+            assert key is not None
+            seal = make_seal(Suite(data[0] & 0xF), key, sender.salt, binding)
         try:
-            message = seal.decrypt(b"\0\0\0\0" + data[_LINE:_HEADER], data[_HEADER:], binding + bound)
+            message = seal.decrypt(_ZEROS + data[_LINE:_HEADER], data[_HEADER:], binding + bound)
         except InvalidTag:
             raise OpenError(SealFlaw.BAD_TAG) from None
         # Only what proved genuine gets into tables: nobody without a key can push out what is there.
-        if is_derived:
+        if key is not None:
             self._seals.put(line, seal)
         if not bound:
             if is_new:
                 self._senders.put(line, sender)
-            sender.take(count, seconds, now)
+            if window.take(count):
+                sender.lag = now - seconds
         return message, sender
 
     @property
     def senders(self) -> int:
         """How many senders are remembered."""
         return len(self._senders)
+
+
+def _kind(channel: Channel, suite: Suite) -> int:
+    return _SEALED | channel << 4 | suite
 
 
 def _binding(cluster: str, suite: Suite, channel: Channel) -> bytes:

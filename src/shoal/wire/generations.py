@@ -38,5 +38,10 @@ class Generations(Generic[_Value]):
             self._young = {}
         self._young[key] = value
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._young = {}
+        self._old = {}
+
     def __len__(self) -> int:
         return len(self._young) + len(self._old)

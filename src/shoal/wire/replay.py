@@ -12,30 +12,26 @@ _MASK = (1 << WINDOW) - 1
 class ReplayWindow:
     """The highest number so far, and a bit for each of the `WINDOW` numbers up to it (as in RFC 4303 §3.4.3)."""
 
-    __slots__ = ("_highest", "_seen")
+    __slots__ = ("_seen", "highest")
 
     def __init__(self) -> None:
-        self._highest = -1
-        self._seen = 0
-
-    @property
-    def highest(self) -> int:
+        self.highest = -1
         """The highest number that was taken; -1 before the first."""
-        return self._highest
+        self._seen = 0
 
     def admits(self, number: int) -> bool:
         """Whether `number` has not come before, as far as this can be known. Asking changes nothing."""
-        behind = self._highest - number
+        behind = self.highest - number
         if behind < 0:
             return True
         return behind < WINDOW and not self._seen >> behind & 1
 
     def take(self, number: int) -> bool:
         """Note a number that was admitted, and whose message proved genuine; whether it is the highest now."""
-        ahead = number - self._highest
+        ahead = number - self.highest
         if ahead <= 0:
             self._seen |= 1 << -ahead
             return False
         self._seen = (self._seen << ahead | 1) & _MASK if ahead < WINDOW else 1
-        self._highest = number
+        self.highest = number
         return True
