@@ -74,6 +74,11 @@ class Swim:
         """
         context = Context(config, dialect, random)
         self._context = context
+        self._stats = context.stats
+        self._dialect = context.dialect
+        self._contact = context.contact
+        self._queue = context.queue
+        self._events = context.events
         self._table = context.table
         self._timers = context.timers
         order = ProbeOrder(context.table, random)
@@ -81,6 +86,8 @@ class Swim:
         self._outbox = Outbox(context)
         self._exchanges = Exchanges(context, self._outbox)
         self._membership = Membership(context, info, order, now)
+        self._new_suspects = self._membership.accusations.new_suspects
+        self._disputed = self._membership.disputed
         self._prober = Prober(context, self._membership, schedule, self._outbox, self._exchanges)
         self._heartbeats = Heartbeats(context, self._membership, self._outbox, self._prober.next_seq)
         self._gossiper = Gossiper(context, self._membership, self._outbox)
@@ -110,11 +117,11 @@ class Swim:
 
     def receive(self, data: bytes, source: Address, now: float) -> None:
         """A datagram arrived from `source`."""
-        stats = self.stats
+        stats = self._stats
         stats.datagrams_in += 1
         stats.bytes_in += len(data)
         try:
-            message, updates = self._context.dialect.decode(data)
+            message, updates = self._dialect.decode(data)
         except DecodeError as error:
             stats.drop(error.flaw)
             return
@@ -125,7 +132,7 @@ class Swim:
         if message.sender == self._membership.id:
             stats.drop(Drop.FROM_OURSELVES)
             return
-        self._context.contact.note(now)
+        self._contact.note(now)
         # News first: a ping that tells us of a suspicion gets an ack that refutes it.
         for update in updates:
             self._membership.apply(update, now)
@@ -426,11 +433,14 @@ class Swim:
 
     def _follow_up(self, now: float) -> None:
         """After anything that may have brought news or carried our goodbye."""
-        if len(self._context.events) > self._events_seen:
+        if len(self._events) > self._events_seen:
             self._look_at_events(now)
-        self._prober.look_at_suspects(now)
-        self._prober.look_at_disputed()
-        self._gossiper.wake(now)
+        if self._new_suspects:
+            self._prober.look_at_suspects(now)
+        if self._disputed:
+            self._prober.look_at_disputed()
+        if self._queue.waiting:
+            self._gossiper.wake(now)
         if self._is_waiting_for_goodbye and self._membership.own.goodbye_is_spread:
             self._end_leave(now)
 

@@ -48,33 +48,34 @@ class _Item:
 class GossipQueue:
     """A bounded queue of encoded updates; one per key, and a newer one replaces the older."""
 
-    __slots__ = ("_items", "_levels", "_limit", "_stats")
+    __slots__ = ("_levels", "_limit", "_stats", "waiting")
 
     def __init__(self, limit: int, stats: Stats) -> None:
         self._limit = limit
         self._stats = stats
-        self._items: dict[Hashable, _Item] = {}
+        self.waiting: dict[Hashable, _Item] = {}
+        """By key, for whoever asks whether there is any news; only this class changes it."""
         #: By priority, then by times sent; a dict serves as an ordered set.
         self._levels: tuple[list[dict[Hashable, _Item]], ...] = tuple([] for _ in Priority)
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.waiting)
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._items
+        return key in self.waiting
 
     def push(self, key: Hashable, data: bytes, priority: Priority, gist: Hashable = None, sent: int = 0) -> None:
         """Queue an update as if it were sent so often already; it supersedes what is queued under the same key."""
         self.discard(key)
         item = _Item(key, gist, data, priority, sent)
-        self._items[key] = item
+        self.waiting[key] = item
         self._place(item)
-        if len(self._items) > self._limit:
+        if len(self.waiting) > self._limit:
             self._drop_least_urgent()
 
     def discard(self, key: Hashable) -> None:
         """Forget what is queued under a key, if anything."""
-        item = self._items.pop(key, None)
+        item = self.waiting.pop(key, None)
         if item is not None:
             del self._levels[item.priority][item.sent][key]
 
@@ -91,7 +92,7 @@ class GossipQueue:
         once it was sent `limit` times.
         """
         picked: list[_Item] = []
-        if self._items:
+        if self.waiting:
             self._choose(picked, room, overhead)
             for item in picked:
                 self._count_sent(item, copies, limit)
@@ -115,7 +116,7 @@ class GossipQueue:
         del self._levels[item.priority][item.sent][item.key]
         item.sent += copies
         if item.sent >= limit:
-            del self._items[item.key]
+            del self.waiting[item.key]
         else:
             self._place(item)
 

@@ -33,7 +33,7 @@ class Gossiper:
 
     def wake(self, now: float) -> None:
         """Call after anything that may have brought news; arms the next round."""
-        if not self._is_armed and self._queue and self._config.gossip_fanout and self._has_audience(now):
+        if not self._is_armed and self._queue.waiting and self._config.gossip_fanout and self._has_audience(now):
             self._is_armed = True
             self._timers.at(max(now, self._earliest), self._round)
 

@@ -35,7 +35,7 @@ class Outbox:
 
     def post(self, message: Message, address: Address) -> None:
         """Send a message bare."""
-        self._put(self._dialect.encode(message), (address,))
+        self._put(self._dialect.encode(message), address)
 
     def post_packet(self, packet: bytes, address: Address) -> None:
         """Send a packet that is complete as it is."""
@@ -46,19 +46,21 @@ class Outbox:
         packet = self._dialect.encode(message)
         if len(packet) > self._config.max_datagram:
             raise MessageTooLargeError("message", len(packet), self._config.max_datagram, "max_datagram")
-        self._put(packet, (address,))
+        self._put(packet, address)
 
     def post_with_news(self, message: Message, address: Address, first: bytes | None = None) -> None:
         """Send a message, with news in the room that it leaves; `first` is an update to go ahead of all others."""
         packet = self._dialect.encode(message)
-        if first is not None or self._queue:
+        if first is not None or self._queue.waiting:
             packet = self._fill(packet, first, copies=1)
-        self._put(packet, (address,))
+        self._put(packet, address)
 
     def post_news(self, message: Message, addresses: Iterable[Address]) -> None:
         """Send one packet of news to several members, encoded once."""
         addresses = tuple(addresses)
-        self._put(self._fill(self._dialect.encode(message), None, len(addresses)), addresses)
+        packet = self._fill(self._dialect.encode(message), None, len(addresses))
+        for address in addresses:
+            self._put(packet, address)
 
     def put(self, output: Output) -> None:
         """Hand over an output that is ready as it is."""
@@ -81,8 +83,8 @@ class Outbox:
         self._stats.updates_out += len(updates) * copies
         return dialect.attach(packet, updates) if updates else packet
 
-    def _put(self, packet: bytes, addresses: tuple[Address, ...]) -> None:
-        self._stats.datagrams_out += len(addresses)
-        self._stats.bytes_out += len(packet) * len(addresses)
-        for address in addresses:
-            self._outputs.append(Datagram(packet, address))
+    def _put(self, packet: bytes, address: Address) -> None:
+        stats = self._stats
+        stats.datagrams_out += 1
+        stats.bytes_out += len(packet)
+        self._outputs.append(Datagram(packet, address))

@@ -241,6 +241,8 @@ class Prober:
 
     def _conclude_due(self, now: float) -> None:
         """Pass the verdicts that are due now, so that the next ping can carry them and knows our local health."""
+        if not self._probes:
+            return
         for probe in [probe for probe in self._probes.values() if probe.asked and probe.deadline <= now]:
             probe.timer.cancel()
             self._conclude(probe, now)
@@ -329,12 +331,12 @@ class Prober:
         if ping.target != self._membership.id:
             self._stats.drop(Drop.WRONG_TARGET)
             return
-        ack = Ack(ping.seq, self._table.digest, self._membership.id)
+        ack = Ack(ping.seq, self._table.digest, ping.target)
         if self._table.slot_of(ping.sender) is None:
             # Bare, so that nobody makes us send much to a forged address.
             self._outbox.post(ack, source)
         else:
-            self._outbox.post_with_news(ack, source, self._membership.accusations.verdict_about(ping.sender))
+            self._outbox.post_with_news(ack, source, self._verdict_about(ping.sender))
 
     def on_stream_ping(self, ping: Ping) -> bytes | None:
         """The reply to a ping over a stream; None if another run is meant."""
@@ -373,7 +375,11 @@ class Prober:
 
     def _ping(self, target: NodeId, address: Address, seq: int) -> None:
         ping = Ping(seq, self._table.digest, self._membership.id, target)
-        self._outbox.post_with_news(ping, address, self._membership.accusations.verdict_about(target))
+        self._outbox.post_with_news(ping, address, self._verdict_about(target))
+
+    def _verdict_about(self, id: NodeId) -> bytes | None:
+        # Asked for every ping and ack, nearly always about somebody alive.
+        return None if self._table.is_alive(id) else self._membership.accusations.verdict_about(id)
 
     def _address_of(self, id: NodeId) -> Address:
         slot = self._table.slot_of(id)

@@ -128,7 +128,7 @@ class NativeDialect:
     def encode(self, message: Message) -> bytes:
         """The packet or stream message without updates."""
         prefix = self._prefixes[type(message)]
-        if isinstance(message, Ping):  # by far the most frequent
+        if isinstance(message, Ping):  # by far the most frequent, with their answers
             return _TARGETED.pack(prefix, message.seq, message.digest, message.sender, message.target)
         header = _HEADER.pack(prefix, message.seq, message.digest, message.sender)
         match message:
