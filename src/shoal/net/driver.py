@@ -72,6 +72,7 @@ class Driver:
     """
 
     __slots__ = (
+        "_armed_for",
         "_core",
         "_exchanges",
         "_faults",
@@ -112,6 +113,7 @@ class Driver:
         self._stopped = False
         self._timer_slack = timer_slack
         self._wakeup: Wakeup | None = None
+        self._armed_for: float | None = None
         self._not_before = -inf
         self._latest = -inf
 
@@ -218,7 +220,8 @@ class Driver:
         except Exception as error:
             self._core_fault("draining", error)
             outputs, events, deadline = [], [], self._latest + FAULT_PAUSE
-        self._arm(deadline)  # first, so that nothing that follows can keep the node from waking up again
+        if deadline != self._armed_for:
+            self._arm(deadline)  # first, so that nothing that follows can keep the node from waking up again
         if outputs:
             self._carry_out(outputs)
         if events:
@@ -245,6 +248,7 @@ class Driver:
     def _arm(self, deadline: float | None) -> None:
         """Wake up at `deadline`, give or take the slack of timers."""
         assert self._wakeup is not None
+        self._armed_for = deadline
         if deadline is None:
             self._wakeup.cancel()
         else:
@@ -252,6 +256,7 @@ class Driver:
 
     def _wake(self, at: float) -> None:
         assert self._loop is not None
+        self._armed_for = None
         real = self._loop.time()
         # Within the slack it counts as on time, so that what follows from it falls on shared moments too, and nothing
         # is rounded up twice. That goes for a loop whose clock is coarse and fires early, too.

@@ -120,8 +120,10 @@ class DatagramSocket:
             self._receive_failed(error)
 
     def _received(self, batch: list[tuple[bytes, Address]]) -> None:
-        self._stats.datagrams_in += len(batch)
-        self._stats.bytes_in += sum(len(data) for data, _ in batch)
+        stats = self._stats
+        stats.datagrams_in += len(batch)
+        for data, _ in batch:
+            stats.bytes_in += len(data)
         self._deliver(batch)
 
     def _receive_failed(self, error: OSError) -> None:
