@@ -81,7 +81,7 @@ class GossipQueue:
 
     def heard(self, key: Hashable, gist: Hashable, limit: int) -> None:
         """Somebody told us what we are telling: that counts as if we had sent it once more."""
-        item = self._items.get(key)
+        item = self.waiting.get(key)
         if item is not None and item.gist == gist:
             self._count_sent(item, 1, limit)
 

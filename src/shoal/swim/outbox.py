@@ -39,7 +39,7 @@ class Outbox:
 
     def post_packet(self, packet: bytes, address: Address) -> None:
         """Send a packet that is complete as it is."""
-        self._put(packet, (address,))
+        self._put(packet, address)
 
     def post_within_limit(self, message: Message, address: Address) -> None:
         """Send a message of a user bare; raises `MessageTooLargeError` when it does not fit in a datagram."""
