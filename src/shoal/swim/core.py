@@ -192,9 +192,10 @@ class Swim:
 
     def events(self) -> list[Event]:
         """What happened, since the last call."""
-        events = self._context.events[:]
-        self._context.events.clear()
-        self._events_seen = 0
+        events = self._events[:]
+        if events:
+            self._events.clear()
+            self._events_seen = 0
         return events
 
     def note_lag(self, seconds: float, reason: HealthReason, now: float) -> None:
@@ -429,7 +430,7 @@ class Swim:
         """Its updates were all there was to it."""
 
     def _on_user_message(self, message: UserMessage, _source: Address, _now: float) -> None:
-        self._context.events.append(MessageReceived(message.sender, message.payload))
+        self._events.append(MessageReceived(message.sender, message.payload))
 
     def _follow_up(self, now: float) -> None:
         """After anything that may have brought news or carried our goodbye."""
@@ -446,7 +447,7 @@ class Swim:
 
     def _look_at_events(self, now: float) -> None:
         """What the user will be told also tells of the cluster as a whole."""
-        events = self._context.events
+        events = self._events
         while self._events_seen < len(events):
             event = events[self._events_seen]
             self._events_seen += 1
@@ -462,7 +463,7 @@ class Swim:
     def _end_leave(self, _now: float) -> None:
         if self._is_waiting_for_goodbye:
             self._is_waiting_for_goodbye = False
-            self._context.events.append(LeaveCompleted())
+            self._events.append(LeaveCompleted())
 
     def _refuse_when_leaving(self, what: str) -> None:
         if self._membership.own.is_leaving:
