@@ -15,6 +15,7 @@ def plan(**changes: Any) -> Plan:
         "processes": 2,
         "kill": 1,
         "rate": 100.0,
+        "formed": False,
         "seeds": 2,
         "hold": 1.0,
         "settle": 0.5,

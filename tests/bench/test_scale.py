@@ -56,6 +56,17 @@ def test_nodes_with_a_key_form_a_cluster_too() -> None:
 
 
 @pytest.mark.timeout(120)
+def test_nodes_that_know_each_other_from_the_start_need_no_joins() -> None:
+    formed = plan(nodes=6, kill=1, formed=True)
+
+    report = Report.of(formed, measure(formed, unseen))
+
+    assert report.formed
+    assert report.known_by_all == 1
+    assert report.views_at_end == 1
+
+
+@pytest.mark.timeout(120)
 def test_a_cluster_that_does_not_form_in_time_is_a_failure_that_says_how_far_it_came() -> None:
     # The last node is due after the deadline.
     slow = plan(nodes=4, seeds=1, kill=0, rate=0.1, form_timeout=1.0)

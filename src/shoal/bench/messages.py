@@ -5,9 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shoal.types import Address
+from shoal.types import Address, Member
 
-__all__ = ["Answer", "Collect", "Done", "Failed", "Kill", "Look", "Open", "Opened", "Reading", "Request", "Sightings"]
+__all__ = [
+    "Adopt",
+    "Answer",
+    "Collect",
+    "Done",
+    "Failed",
+    "Kill",
+    "Look",
+    "Open",
+    "Opened",
+    "Prepare",
+    "Prepared",
+    "Reading",
+    "Request",
+    "Sightings",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +35,21 @@ class Open:
     """Each node joins through one of them; without any it is the first."""
     wait: bool = False
     """Answer when all are up, with where they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Open the sockets of these nodes, which do nothing before `Adopt`; answered by `Prepared`."""
+
+    numbers: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Let every prepared node know these members, and start it."""
+
+    members: bytes
+    """See `shoal.sim.formation`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +72,7 @@ class Collect:
     """What was seen of the killed nodes? Answered by `Sightings`."""
 
 
-Request = Open | Look | Kill | Collect
+Request = Open | Prepare | Adopt | Look | Kill | Collect
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +87,13 @@ class Opened:
     """The nodes are up."""
 
     addresses: Sequence[Address]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The nodes as they see themselves."""
+
+    members: Sequence[Member]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +154,4 @@ class Sightings:
     """The different ones among the survivors' views."""
 
 
-Answer = Done | Opened | Failed | Reading | Sightings
+Answer = Done | Opened | Prepared | Failed | Reading | Sightings

@@ -33,7 +33,7 @@ _LEAST_LAG: Final = 0.05
 
 
 class BenchNode:
-    """Made and started by `open`."""
+    """Made by `open`."""
 
     __slots__ = ("_on_late", "core", "driver", "number", "transport")
 
@@ -52,7 +52,7 @@ class BenchNode:
         on_events: Callable[[int, Sequence[Event]], None],
         on_late: Callable[[float], None],
     ) -> BenchNode:
-        """Bind and begin to probe. Raises `BindError`."""
+        """Bind; nothing is read or sent before `start`. Raises `BindError`."""
         sockets = SocketTransport(config)
         transport: Transport = sockets
         if config.keys:
@@ -72,8 +72,11 @@ class BenchNode:
             max_streams_out=config.max_streams_out,
             timer_slack=min(config.timer_slack, config.probe_timeout / 10),
         )
-        await node.driver.start()
         return node
+
+    async def start(self) -> None:
+        """Begin to probe and to answer."""
+        await self.driver.start()
 
     @property
     def address(self) -> Address:

@@ -33,6 +33,8 @@ class Plan:
     """How many nodes end without goodbye, all at once."""
     rate: float
     """Nodes that start in a second."""
+    formed: bool
+    """Let all nodes know each other from the start, instead of letting them join."""
     seeds: int
     """Nodes that are up before the others, each of which joins through one of them."""
     hold: float

@@ -27,8 +27,10 @@ class Report:
     nodes: int
     processes: int
     killed: int
+    formed: bool
+    """The nodes knew each other from the start: `formation_s` is what it took to start them."""
     rate: float
-    """Nodes that started in a second."""
+    """Nodes that started in a second, where they joined."""
     cores: int
     python: str
     event_loop: str
@@ -95,6 +97,7 @@ class Report:
             nodes=plan.nodes,
             processes=plan.processes,
             killed=plan.kill,
+            formed=plan.formed,
             rate=plan.rate,
             cores=cores,
             python=platform.python_version(),
@@ -135,7 +138,7 @@ class Report:
         yield (
             "formation",
             f"{self.formation_s:.2f} s, {self.formation_cpu_s:.1f} s of CPU, {self.formation_bytes / 1e6:,.1f} MB "
-            f"sent, {self.rate:g} joins a second",
+            f"sent, {'all known from the start' if self.formed else f'{self.rate:g} joins a second'}",
         )
         yield (
             "rest",

@@ -10,8 +10,9 @@ from typing import Final
 
 from shoal.bench import limits
 from shoal.bench.fleet import Fleet
-from shoal.bench.messages import Collect, Done, Kill, Look, Open, Opened, Reading, Sightings
+from shoal.bench.messages import Adopt, Collect, Done, Kill, Look, Open, Opened, Prepare, Prepared, Reading, Sightings
 from shoal.bench.plan import BenchError, Plan
+from shoal.sim.formation import pack_members
 from shoal.types import Address
 
 __all__ = ["Measured", "Moment", "Progress", "measure"]
@@ -84,7 +85,10 @@ class _Run:
         self._began = time.monotonic()
         deadline = self._began + plan.form_timeout
         moments: list[Moment] = []
-        self._open_others(self._open_seeds())
+        if plan.formed:
+            self._adopt()
+        else:
+            self._open_others(self._open_seeds())
         with _gauge(self._progress("forming", plan.nodes)) as show:
             while True:
                 moments.append(self._look())
@@ -132,6 +136,12 @@ class _Run:
                 if not moment.total.unwell or time.monotonic() > deadline:
                     return moment
                 self._fleet.rest(_HOLD_STEP)
+
+    def _adopt(self) -> None:
+        plan = self._plan
+        prepared = self._fleet.ask(Prepared, lambda worker: Prepare(plan.share_of(worker)))
+        members = pack_members(plan.config.cluster, (member for each in prepared for member in each.members))
+        self._fleet.ask(Done, lambda _worker: Adopt(members))
 
     def _kill(self) -> tuple[float, Moment]:
         plan = self._plan

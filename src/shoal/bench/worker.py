@@ -16,6 +16,7 @@ from typing import Any, assert_never
 
 from shoal.bench.limits import allow_files, files_needed
 from shoal.bench.messages import (
+    Adopt,
     Answer,
     Collect,
     Done,
@@ -24,6 +25,8 @@ from shoal.bench.messages import (
     Look,
     Open,
     Opened,
+    Prepare,
+    Prepared,
     Reading,
     Request,
     Sightings,
@@ -35,6 +38,7 @@ from shoal.errors import ShoalError
 from shoal.events import Event
 from shoal.net.loops import run
 from shoal.net.transport import TransportStats
+from shoal.sim.formation import formed_view
 from shoal.types import Address, MemberState
 
 if sys.platform != "win32":
@@ -83,6 +87,10 @@ class _Worker:
         match request:
             case Open():
                 return await self._open(request)
+            case Prepare(numbers):
+                return await self._prepare(numbers)
+            case Adopt(members):
+                return await self._adopt(members)
             case Look(expected):
                 return self._look(expected) if self._failure is None else Failed(self._failure)
             case Kill(numbers):
@@ -106,12 +114,30 @@ class _Worker:
         try:
             for number, due in schedule:
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
-                node = await BenchNode.open(number, self._config, self._note, self._note_lag)
-                self._nodes[number] = node
+                node = self._nodes[number] = await self._make(number)
+                await node.start()
                 if seeds:
                     node.join(seeds[number % len(seeds)])
         except ShoalError as error:
             self._failure = f"a node could not be started: {error}"
+
+    async def _make(self, number: int) -> BenchNode:
+        return await BenchNode.open(number, self._config, self._note, self._note_lag)
+
+    async def _prepare(self, numbers: Sequence[int]) -> Answer:
+        try:
+            for number in numbers:
+                self._nodes[number] = await self._make(number)
+        except ShoalError as error:
+            return Failed(f"a node could not be started: {error}")
+        return Prepared([node.core.local for node in self._nodes.values()])
+
+    async def _adopt(self, members: bytes) -> Answer:
+        view = formed_view(self._config.cluster, members, time.monotonic())
+        for node in self._nodes.values():
+            node.core.adopt(view)
+            await node.start()
+        return Done(time.monotonic())
 
     def _note(self, _observer: int, events: Sequence[Event]) -> None:
         self._observed.note(events)

@@ -36,6 +36,7 @@ def bench() -> None:
 @click.option(
     "--rate", type=click.FloatRange(0.1), default=200.0, show_default=True, help="Nodes to start in a second."
 )
+@click.option("--formed", is_flag=True, help="Let all nodes know each other from the start, instead of joining.")
 @click.option(
     "--seeds", type=click.IntRange(1, 256), default=8, show_default=True, help="Nodes that others join through."
 )
@@ -88,6 +89,7 @@ def scale(
     processes: int | None,
     kill: int | None,
     rate: float,
+    formed: bool,
     seeds: int,
     settle: float,
     settle_timeout: float,
@@ -111,6 +113,7 @@ def scale(
         processes=min(nodes, os.cpu_count() or 1) if processes is None else processes,
         kill=max(1, min(10, nodes // 10)) if kill is None else kill,
         rate=rate,
+        formed=formed,
         seeds=seeds,
         settle=settle,
         settle_timeout=settle_timeout,
