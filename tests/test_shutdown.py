@@ -37,7 +37,7 @@ def _drop(nodes: list[Any]) -> None:
     gc.collect()
 
 
-ALL_DONE = dict.fromkeys(map(str, ShutdownPhase), DONE)
+ALL_DONE = dict.fromkeys(map(str, ShutdownPhase), DONE) | {"state": SKIPPED}
 
 
 async def _pair(lan: Lan) -> tuple[Cluster, Cluster]:
@@ -51,7 +51,7 @@ async def _pair(lan: Lan) -> tuple[Cluster, Cluster]:
 
 class TestPhases:
     def test_they_are_those_of_the_guide_in_that_order(self) -> None:
-        assert [*ShutdownPhase] == ["leave", "protocol", "companions", "connections", "table", "events"]
+        assert [*ShutdownPhase] == ["leave", "protocol", "companions", "state", "connections", "table", "events"]
 
     @in_memory
     async def test_a_block_that_ends_reports_them_all(self, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,6 +16,8 @@ from shoal.errors import __all__ as _errors
 from shoal.events import *  # noqa: F403
 from shoal.events import __all__ as _events
 from shoal.keys import ClusterKey, KeyId
+from shoal.persistence import StateStore as _StateStore
+from shoal.persistence import register_store as _register_store
 from shoal.rotation import KeyReport, MemberKeys
 from shoal.subscription import Subscription
 from shoal.swim.heartbeats import Heartbeat
@@ -47,5 +49,14 @@ __all__ = [  # noqa: PLE0604
 ]
 
 __version__ = _version("shoal")
+
+
+def _directory_store(path: str) -> _StateStore:
+    from shoal.store.directory_store import DirectoryStore  # noqa: PLC0415 - loads SQLite, which few need
+
+    return DirectoryStore(path)
+
+
+_register_store(_directory_store)
 
 logging.getLogger("shoal").addHandler(logging.NullHandler())

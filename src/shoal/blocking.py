@@ -18,6 +18,7 @@ from shoal.events import Event, Partition, PartitionRuling, Verdict
 from shoal.keys import ClusterKey, KeyId
 from shoal.net.loops import loop_factory
 from shoal.net.transport import Transport
+from shoal.persistence import StateStore
 from shoal.rotation import KeyReport
 from shoal.shutdown import ShutdownReport
 from shoal.subscription import Subscription
@@ -175,10 +176,11 @@ class Cluster:
         *,
         transport: Transport | None = None,
         save_keys: Callable[[tuple[ClusterKey, ...]], None] | None = None,
+        store: StateStore | None = None,
         **changes: Any,
     ) -> None:
         """As `shoal.Cluster`; no thread is started before `start`."""
-        self._cluster = face.Cluster(config, transport=transport, save_keys=save_keys, **changes)
+        self._cluster = face.Cluster(config, transport=transport, save_keys=save_keys, store=store, **changes)
         self._thread: _LoopThread | None = None
         self._lock = threading.Lock()
         self._is_closed = False

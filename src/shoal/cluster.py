@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, M
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from math import inf
 from random import Random
 from types import AsyncGeneratorType, TracebackType
@@ -40,6 +41,7 @@ from shoal.net.loops import OwnLoop
 from shoal.net.sealed import SealedTransport
 from shoal.net.sockets import SocketTransport
 from shoal.net.transport import Transport
+from shoal.persistence import Keeper, StateStore, open_store
 from shoal.rotation import KeyReport, KeyRotation
 from shoal.shutdown import Companion, Outcome, Shutdown, ShutdownPhase, ShutdownReport
 from shoal.subscription import Subscription, Subscriptions
@@ -121,6 +123,8 @@ class _Running:
     pulse: _Pulse
     keys: KeyRotation | None
     """None without keys."""
+    keeper: Keeper | None
+    """None where nothing is kept."""
 
     @property
     def local(self) -> Member:
@@ -176,14 +180,22 @@ class _Running:
 
     def abandon(self) -> None:
         """End without a word, because nobody holds this node any more; may be called from any thread."""
-        with suppress(RuntimeError):  # The loop is closed, and the sockets go with the objects that hold them.
+        try:
             self.loop.call_soon_threadsafe(self._end_soon)
+        except RuntimeError:  # The loop is closed, and the sockets go with the objects that hold them.
+            if self.keeper is not None:
+                self.keeper.store.close()
 
     def _end_soon(self) -> None:
-        self.pulse.stop()
-        task = self.loop.create_task(self.driver.stop(), name="shoal end of an abandoned node")
+        task = self.loop.create_task(self._end(), name="shoal end of an abandoned node")
         _ENDING.add(task)
         task.add_done_callback(_ENDING.discard)
+
+    async def _end(self) -> None:
+        await self.stop_protocol()
+        await self.driver.stop()
+        if self.keeper is not None:
+            await _let_go(self.keeper, None)
 
     def last_words(self) -> _Last:
         """All of that as it is now, to be read when the rest is gone."""
@@ -344,6 +356,7 @@ class Cluster:
         *,
         transport: Transport | None = None,
         save_keys: Callable[[tuple[ClusterKey, ...]], None] | None = None,
+        store: StateStore | None = None,
         **changes: Any,
     ) -> None:
         """Prepare a member; nothing is opened before `start`.
@@ -351,7 +364,8 @@ class Cluster:
         `changes` are fields of `ClusterConfig`, laid over `config` (default: the LAN profile); addresses may be texts.
         `transport` takes the place of UDP and TCP, for example one of a `shoal.net.memory.MemoryNetwork`. `save_keys`
         is called on the event loop with all keys, the one that seals first, whenever they were changed in the running
-        cluster. Raises `ConfigError`.
+        cluster. `store` takes the place of the one on `state_dir`; without either nothing is kept. Raises
+        `ConfigError`.
         """
         config = (config or ClusterConfig.lan()).replace(**changes)
         self._name = config.name if config.name is not None else _default_name()
@@ -359,8 +373,9 @@ class Cluster:
         self._transport = transport
         keys = configured_keys(self._config)
         self._keyring = Keyring(keys) if keys else None
-        if self._keyring is not None and save_keys is not None:
-            self._keyring.subscribe(save_keys)
+        self._save_keys = save_keys
+        store = store or open_store(self._config)
+        self._keeper = None if store is None else Keeper(store, self._config, is_named=config.name is not None)
         self._phase = _Phase.NEW
         self._running: _Running | None = None
         self._view: _Running | _Last | None = None
@@ -722,19 +737,25 @@ class Cluster:
 
     async def _open(self, transport: Transport) -> _Running:
         loop = asyncio.get_running_loop()
+        if self._keeper is not None:
+            await self._recall(self._keeper)
+        keeper = self._keeper
         config, sealed = self._config, None
         if self._keyring is not None:
+            if self._save_keys is not None:
+                self._keyring.subscribe(self._save_keys)
             transport = sealed = SealedTransport(transport, self._keyring, config)
             config = config.replace(max_datagram=config.max_datagram - OVERHEAD, keys=(), key_file=None)
         await transport.bind()
         try:
             if sealed is None and self._transport is None:
                 check_exposure(config, transport.address)
+            mint = NodeId.mint if keeper is None else keeper.mint
             info = NodeInfo(
                 name=self._name,
-                id=NodeId.mint(time.time_ns() // 1_000_000, Random(secrets.randbits(128))),
+                id=mint(time.time_ns() // 1_000_000, Random(secrets.randbits(128))),
                 address=advertised_address(self._config, transport.address),
-                tags=Tags(self._config.tags),
+                tags=Tags(self._config.tags) if keeper is None else keeper.tags,
             )
             dialect = NativeDialect(self._config.cluster)
             core = Swim(config, info, dialect, Random(secrets.randbits(128)), loop.time())
@@ -744,6 +765,13 @@ class Cluster:
             def on_events(events: Sequence[Event]) -> None:
                 complaints.look_at(events)
                 subscriptions.push(events)
+                if keeper is not None:
+                    keeper.note(events)
+
+            def on_wake(late: float) -> None:
+                pulse.beat(driver, late)
+                if keeper is not None:
+                    keeper.look(core, loop.time())
 
             def members() -> tuple[Member, ...]:
                 with driver.lock:
@@ -754,14 +782,17 @@ class Cluster:
                 core,
                 transport,
                 on_events=on_events,
-                on_wake=lambda late: pulse.beat(driver, late),
+                on_wake=on_wake,
                 max_streams_out=self._config.max_streams_out,
                 timer_slack=min(self._config.timer_slack, self._config.probe_timeout / 10),
             )
             keys = None
             if sealed is not None:
                 keys = KeyRotation(sealed, members, lambda: core.local.id, self._config.stream_timeout)
-            self._running = self._view = _Running(core, driver, transport, loop, pulse, keys)
+            self._running = self._view = _Running(core, driver, transport, loop, pulse, keys, keeper)
+            if keeper is not None:
+                keeper.save(core)
+                await _saved(keeper)  # Before anybody hears of this run, so that the next one's id is above its.
             pulse.start()
             await driver.start()
             waiting = _close_with_the_loop(ref(self))
@@ -773,11 +804,25 @@ class Cluster:
             raise
         return self._running
 
+    async def _recall(self, keeper: Keeper) -> None:
+        """Begin where the last run ended."""
+        await asyncio.get_running_loop().run_in_executor(None, keeper.open)
+        if keeper.name is not None:
+            self._name = keeper.name
+            self._config = self._config.replace(name=self._name)
+        if self._keyring is not None:
+            configured = configured_keys(self._config)
+            self._keyring = Keyring(keeper.keys(configured))
+            ids = [bytes(key.id) for key in configured]
+            self._keyring.subscribe(lambda keys: keeper.store.save_keys(keys, ids))
+
     async def _contact_seeds(self, running: _Running) -> None:
-        if not self._config.seeds:
+        peers = () if self._keeper is None else self._keeper.peers
+        if not (self._config.seeds or peers):
             return
         with self.events() as events, suppress(TimeoutError):
             running.driver.call(running.core.join, self._config.seeds)
+            running.driver.call(running.core.acquaint, peers)
             async with asyncio.timeout(self._config.join_timeout):
                 while running.core.is_joining and not running.core.joined and await anext(events, None) is not None:
                     pass
@@ -787,6 +832,9 @@ class Cluster:
         if running is not None:
             await shutdown.run(ShutdownPhase.PROTOCOL, running.stop_protocol, _PHASE_TIME)
             await shutdown.run(ShutdownPhase.COMPANIONS, self._stop_companions, _PHASE_TIME)
+        if self._keeper is not None:
+            await shutdown.run(ShutdownPhase.STATE, partial(_let_go, self._keeper, running), _PHASE_TIME)
+        if running is not None:
             await shutdown.run(ShutdownPhase.CONNECTIONS, running.driver.stop, _PHASE_TIME)
             self._view, self._running = running.last_words(), None
             shutdown.note(ShutdownPhase.TABLE, Outcome.DONE)
@@ -863,6 +911,20 @@ class Cluster:
         if member is None:
             raise UnknownMemberError(f"no member is named {which!r}")
         return member.id
+
+
+async def _saved(keeper: Keeper) -> bool:
+    """Whether all that was given to the store is safe, as far as that can be told within a moment."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PHASE_TIME):
+            return await asyncio.wrap_future(keeper.store.flush())
+    return False
+
+
+async def _let_go(keeper: Keeper, running: _Running | None) -> None:
+    if running is not None:
+        keeper.save(running.core)
+    await asyncio.get_running_loop().run_in_executor(None, keeper.store.close)
 
 
 async def _close_with_the_loop(cluster: ref[Cluster]) -> AsyncGenerator[None]:

@@ -113,6 +113,10 @@ class ClusterConfig:
     """Members to join through. Unreachable ones are tried again for ever; this node itself may be among them."""
     tags: Tags = Tags()
     """What this node says of itself at the start; see `max_tag_bytes`."""
+    state_dir: str | None = None
+    """Directory in which this node keeps who it was, whom it knew, its tags, its keyring and the last events, so that a
+    restarted one finds back without a seed. It is made if it is not there, and is for one node. Default: nothing is
+    kept."""
     interface: str | None = None
     """Name of the one network interface to use (Linux only). Default: whatever the routes say."""
     reuse_address: bool = False
@@ -507,6 +511,8 @@ def _read(field: str, value: object, types: Mapping[str, Any]) -> Any:
             return parse_keys(_read_keys(value))
         if field == "encryption":
             return _read_encryption(value)
+        if field == "state_dir" and isinstance(value, Path):
+            return str(value)
         if field in ("tags", "partition_role"):
             return Tags(msgspec.convert(_read_tags(value), dict[str, str]))
         return msgspec.convert(value, wanted, strict=not isinstance(value, str))

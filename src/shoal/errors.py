@@ -10,6 +10,7 @@
     ├── UnknownMemberError     no such member in this node's view
     ├── MessageTooLargeError   a payload, tag set or reply above its limit
     ├── KeyringError           a change of keys that was refused
+    ├── StateInUseError        another process holds the state directory
     ├── ShoalTimeoutError      also a TimeoutError
     ├── MissingExtraError      an optional dependency is not installed
     └── TransportError
@@ -41,6 +42,7 @@ __all__ = [
     "SendError",
     "ShoalError",
     "ShoalTimeoutError",
+    "StateInUseError",
     "TransportError",
     "UnknownMemberError",
 ]
@@ -98,6 +100,10 @@ class MessageTooLargeError(ShoalError, ValueError):
 
 class KeyringError(ShoalError, RuntimeError):
     """Keys cannot be changed this way; nothing was changed where it was refused."""
+
+
+class StateInUseError(ShoalError, RuntimeError):
+    """Another process keeps its state in this directory; the message names it."""
 
 
 class ShoalTimeoutError(ShoalError, TimeoutError):

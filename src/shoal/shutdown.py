@@ -24,6 +24,8 @@ class ShutdownPhase(StrEnum):
     """No probe, no gossip and no answer any more."""
     COMPANIONS = "companions"
     """What watches members through this node ends."""
+    STATE = "state"
+    """What is to be kept is saved; only with a store."""
     CONNECTIONS = "connections"
     """Exchanges under way end, and all sockets are closed."""
     TABLE = "table"

@@ -1,6 +1,7 @@
 """An agent's life as a process: how it starts, or does not, and how it ends."""
 
 import socket
+import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -198,3 +199,47 @@ def test_an_event_stream_that_nobody_reads_does_not_hold_up_the_end(agents: Agen
         assert a.wait() == 0
     steps = ["agent_leaving", "leave_completed", "agent_stopped"]
     assert [line["event"] for line in a.log if line["event"] in steps] == steps
+
+
+# Restarts
+
+
+def test_after_a_power_cut_the_cluster_forms_again_by_itself(agents: Agents, tmp_path: Path) -> None:
+    names = ["a", "b", "c", "d", "e"]
+    first = agents.start("--name", "a", "--state-dir", str(tmp_path / "a"), SHOAL_REJOIN_INTERVAL="0.2")
+    seed = first.gossip
+    started = {"a": first} | {
+        name: agents.start("--name", name, "--state-dir", str(tmp_path / name), "--join", seed) for name in names[1:]
+    }
+    ports = {name: agent.gossip for name, agent in started.items()}
+    for agent in started.values():
+        wait_until(lambda agent=agent: len(agent.client.members(("alive",))) == 5, "all see all")  # type: ignore[misc]
+    ids = {member.name: member.id for member in first.client.members()}
+    wait_until(lambda: all(_peers_in(tmp_path / name) == 4 for name in names), "all have saved whom they know")
+
+    for agent in started.values():
+        agent.kill()
+    again = [
+        agents.start("--state-dir", str(tmp_path / name), "--bind", ports[name], SHOAL_REJOIN_INTERVAL="0.2")
+        for name in names
+    ]
+
+    for agent in again:
+        wait_until(lambda agent=agent: len(agent.client.members(("alive",))) == 5, "all see all again")  # type: ignore[misc]
+    members = {member.name: member for member in again[0].client.members()}
+    assert members.keys() == set(names)
+    assert all(members[name].id > ids[name] for name in names)
+
+
+def test_an_agent_without_a_usable_directory_says_so_in_one_line(agents: Agents, tmp_path: Path) -> None:
+    a = agents.start("--name", "a", "--state-dir", str(tmp_path))
+    a.wait_for_log("agent_started")
+
+    assert f"is in use by process {a.process.pid}, node a" in why_it_did_not_start("--state-dir", str(tmp_path))
+    assert "cannot be used" in why_it_did_not_start("--state-dir", __file__)
+
+
+def _peers_in(directory: Path) -> int:
+    with closing(sqlite3.connect(f"file:{directory / 'state.db'}?mode=ro", uri=True)) as database:
+        (count,) = database.execute("SELECT count(*) FROM peers").fetchone()
+    return int(count)

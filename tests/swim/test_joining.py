@@ -214,3 +214,57 @@ def test_a_leaving_node_looks_for_nobody() -> None:
     solo.quiet()
     solo.sleep(600.0)
     assert solo.streams() == []
+
+
+# Acquaintances
+
+
+def test_where_members_were_once_is_contacted_and_believed_of_nobody() -> None:
+    solo = Solo()
+    solo.start()
+    solo.core.acquaint([address_of(1), address_of(2)], solo.now)
+    solo.collect()
+    assert {exchange.address for exchange in solo.streams()} == {address_of(1), address_of(2)}
+    assert len(solo.core.members()) == 1
+    assert solo.core.missing_seeds == []
+
+
+def test_a_lonely_node_goes_on_trying_them_and_complains_of_none() -> None:
+    solo = Solo()
+    solo.start()
+    solo.core.acquaint([address_of(1)], solo.now)
+    solo.collect()
+    for _ in range(6):
+        for exchange in solo.streams():
+            assert exchange.address == address_of(1)
+            solo.fail(exchange)
+        solo.sleep(60.0)
+    assert solo.streams()
+    assert solo.events(SeedUnreachable) == []
+
+
+def test_a_node_with_company_tries_each_missing_one_once_more() -> None:
+    solo = Solo()
+    solo.start()
+    solo.meet(1)
+    solo.core.acquaint([address_of(number) for number in (1, 2, 3, 4, 5, 6)], solo.now)
+    solo.collect()
+    tried = [exchange.address for exchange in solo.streams()]
+    assert address_of(1) not in tried
+    solo.sleep(0.0)
+    for turn in range(20):
+        solo.meet(10 + turn)  # keeps it company: the others fall silent
+        for exchange in solo.streams():
+            solo.fail(exchange)
+        solo.sleep(10.0)
+    solo.quiet()
+    solo.meet(99)
+    solo.sleep(30.0)
+    assert not {exchange.address for exchange in solo.streams()} & {address_of(number) for number in (2, 3, 4, 5, 6)}
+
+
+def test_who_was_a_member_at_our_own_address_is_ourselves() -> None:
+    solo = Solo()
+    solo.core.acquaint([solo.info.address], solo.now)
+    solo.collect()
+    assert solo.streams() == []

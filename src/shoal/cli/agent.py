@@ -33,6 +33,7 @@ def _values(choices: type[StrEnum]) -> list[str]:
 @click.option("--key-file", metavar="FILE", help="Keys of the cluster, as `shoal keygen` makes them: seal everything.")
 @click.option("--insecure", is_flag=True, help="Let a node without keys use an address that other machines can reach.")
 @click.option("--profile", type=click.Choice(_values(Profile)), help="Set of timings to start from.  [default: lan]")
+@click.option("--state-dir", metavar="DIR", help="Keep name, peers, tags, keys and events here, for the next start.")
 @click.option("--config", "path", type=Path, metavar="FILE", help="TOML file with settings.")
 @click.option(
     "--http",

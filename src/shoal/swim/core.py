@@ -227,6 +227,14 @@ class Swim:
         self._membership.own.is_settled = True
         self._joining.has_joined = len(view) > 1
 
+    def acquaint(self, addresses: Iterable[Address], now: float) -> None:
+        """Contact where members were once; they are tried until there is company, and then once more each.
+
+        Raises `ClosedError` after `leave`.
+        """
+        self._refuse_when_leaving("join")
+        self._joining.acquaint(addresses, now)
+
     def leave(self, now: float) -> None:
         """Say goodbye; wait until `has_left` before going away. Calling it again changes nothing."""
         if self._membership.own.is_leaving:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from shoal.events import JoinCompleted, SeedUnreachable
@@ -23,6 +24,8 @@ __all__ = ["Joining"]
 _CONTACTS_AT_ONCE: Final = 3
 """How many seeds or former members a lonely node tries in one round: enough that one dead seed costs no time, few
 enough that a thousand joiners do not fetch a thousand views each from every seed."""
+_MAX_ACQUAINTANCES: Final = 1024
+"""Bound for addresses that are remembered from an earlier run."""
 _MAX_SEEDS: Final = 256
 """Bound for seeds that are added one by one while the node runs; the oldest go first."""
 
@@ -40,6 +43,8 @@ class Joining:
         self._sync = sync
         #: Each seed with the member that answered there last, this node itself perhaps.
         self._seeds: dict[Address, NodeId | None] = {}
+        #: Where members were in an earlier run.
+        self._acquaintances: dict[Address, None] = {}
         #: Who is being contacted right now.
         self._contacting: set[Address] = set()
         self._pause = self._config.rejoin_interval
@@ -64,16 +69,25 @@ class Joining:
                 del self._seeds[next(iter(self._seeds))]
         self._contact(self.missing_seeds(), now)
 
+    def acquaint(self, addresses: Iterable[Address], now: float) -> None:
+        """Contact where members were once. That they are there is not believed, nor told to anybody."""
+        self._acquaintances |= dict.fromkeys(islice(addresses, _MAX_ACQUAINTANCES))
+        self._contact(self._missing_acquaintances(), now)
+
+    def _missing_acquaintances(self) -> list[Address]:
+        return [address for address in self._acquaintances if self._table.slot_at(address) is None]
+
     def _round(self, now: float) -> None:
         alone = self._table.present_count <= 1
         if alone:
-            self._contact(self.missing_seeds() + self._dead_addresses(), now)
+            self._contact(self.missing_seeds() + self._dead_addresses() + self._missing_acquaintances(), now)
             pause = self._pause
             self._pause = min(self._pause * 2, self._config.rejoin_interval_max)
         else:
             self._pause = self._config.rejoin_interval
             self._contact(self.missing_seeds(), now, at_most=1)
             self._contact(self._dead_addresses(), now, at_most=1)
+            self._visit_acquaintance(now)
             pause = self._config.reconnect_interval
         self._timer = self._timers.at(now + pause * self._random.uniform(0.75, 1.25), self._round)
 
@@ -91,6 +105,12 @@ class Joining:
             )
             if opened:
                 self._contacting.add(address)
+
+    def _visit_acquaintance(self, now: float) -> None:
+        """Another part of a cluster that was restarted as a whole may be there; who is not there comes by itself."""
+        missing = self._missing_acquaintances()
+        self._acquaintances = dict.fromkeys(missing[1:])
+        self._contact(missing[:1], now)
 
     @property
     def is_busy(self) -> bool:
@@ -110,7 +130,7 @@ class Joining:
             self._seeds[address] = who
         if who != self._membership.id:
             self.note_company()
-        else:
+        elif address in self._seeds:
             self._tell(SeedUnreachable(address, "it is this node itself"))
 
     def _on_failure(self, address: Address, reason: str, _now: float) -> None:

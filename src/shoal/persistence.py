@@ -1,0 +1,225 @@
+"""What a node keeps over its end, and the face of whatever keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import islice
+from random import Random
+from typing import Final, Protocol
+
+from shoal.config import ClusterConfig
+from shoal.errors import ConfigError
+from shoal.events import (
+    Event,
+    MemberFailed,
+    MemberJoined,
+    MemberLeft,
+    MemberReadinessChanged,
+    MemberRecovered,
+    MemberSuspected,
+    MemberUpdated,
+)
+from shoal.keys import ClusterKey
+from shoal.swim.core import Swim
+from shoal.types import Address, MemberState, NodeId, Tags
+
+__all__ = ["MAX_PEERS", "Keeper", "OwnState", "SavedEvent", "SavedState", "StateStore", "open_store", "register_store"]
+
+MAX_PEERS: Final = 512
+"""Peers that are saved: one that answers is enough, and some of them will be gone."""
+_PAUSE: Final = 1.0
+"""Seconds between two looks at the members, per thousand of them, and at least."""
+
+_MemberEvent = (
+    MemberJoined
+    | MemberSuspected
+    | MemberRecovered
+    | MemberFailed
+    | MemberLeft
+    | MemberUpdated
+    | MemberReadinessChanged
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnState:
+    """Who a node was."""
+
+    cluster: str
+    name: str
+    id: NodeId
+    tags: Tags
+    """What it published last."""
+    configured: Tags
+    """What it was started with."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedEvent:
+    """Something that happened to a member."""
+
+    at: float
+    """Seconds since 1970."""
+    kind: str
+    """The name of the event's class, such as `MemberFailed`."""
+    member: str
+    id: NodeId
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """All that was kept."""
+
+    own: OwnState | None = None
+    peers: Mapping[str, Address] = field(default_factory=dict)
+    """Where members were, by name."""
+    keys: tuple[ClusterKey, ...] = ()
+    """As the keyring was last changed, the one that seals first."""
+    configured_keys: tuple[bytes, ...] = ()
+    """Ids of those that it was started with."""
+    events: tuple[SavedEvent, ...] = field(default=(), repr=False)
+    """The last ones, the oldest first."""
+
+
+class StateStore(Protocol):
+    """Keeps the state of one node. All but `open` and `close` return at once, from whichever thread."""
+
+    def open(self) -> SavedState:
+        """Take hold of what is there; may block for a moment. Raises `StateInUseError` or `ConfigError`."""
+        ...
+
+    def save_own(self, own: OwnState) -> None:
+        """Keep who this node is."""
+        ...
+
+    def save_peers(self, peers: Mapping[str, Address]) -> None:
+        """Keep these peers, by name, in the place of the last."""
+        ...
+
+    def save_keys(self, keys: Sequence[ClusterKey], configured: Sequence[bytes]) -> None:
+        """Keep the keyring."""
+        ...
+
+    def add_events(self, events: Sequence[tuple[str, str, NodeId, Address]]) -> None:
+        """Keep what happened just now: kind, name, id and address of the member."""
+        ...
+
+    def flush(self) -> Future[bool]:
+        """Its result comes when all that was given before is safe from a crash: True, or False if it cannot be."""
+        ...
+
+    def close(self) -> None:
+        """Save what is left, for a moment at most, and let go; may be called again."""
+        ...
+
+
+_make_store: Callable[[str], StateStore] | None = None
+
+
+def register_store(make: Callable[[str], StateStore]) -> None:
+    """Say what keeps the state in a directory, `state_dir`; the package does that when it is imported."""
+    global _make_store  # noqa: PLW0603 - one of two floors that must not know each other hands the other in
+    _make_store = make
+
+
+def open_store(config: ClusterConfig) -> StateStore | None:
+    """What keeps the state of a node so configured, not opened yet; None if nothing is to be kept."""
+    if config.state_dir is None:
+        return None
+    assert _make_store is not None, "importing shoal registers one"
+    return _make_store(config.state_dir)
+
+
+class Keeper:
+    """Between one node and its store: says what a start makes of what was kept, and keeps what changes."""
+
+    def __init__(self, store: StateStore, config: ClusterConfig, *, is_named: bool) -> None:
+        self.store = store
+        self._config = config
+        self._is_named = is_named
+        self._saved = SavedState()
+        self._generation = -1
+        self._own: OwnState | None = None
+        self._next_look = 0.0
+
+    def open(self) -> None:
+        """Read what is there; blocks for a moment. Raises `StateInUseError` and `ConfigError`."""
+        self._saved = self.store.open()
+        own = self._saved.own
+        if own is not None and own.cluster != self._config.cluster:
+            self.store.close()
+            raise ConfigError(
+                "state_dir",
+                self._config.state_dir,
+                f"it has the state of a node of cluster {own.cluster!r}, not {self._config.cluster!r}; take another"
+                " directory, or remove this one",
+            )
+
+    @property
+    def name(self) -> str | None:
+        """Who this node was, if it was not told who it is."""
+        own = self._saved.own
+        return None if own is None or self._is_named else own.name
+
+    @property
+    def tags(self) -> Tags:
+        """What it says of itself: what it said last, unless it is told something else than at its last start."""
+        own = self._saved.own
+        return own.tags if own is not None and own.configured == self._config.tags else Tags(self._config.tags)
+
+    @property
+    def peers(self) -> tuple[Address, ...]:
+        """Where its peers were."""
+        return tuple(self._saved.peers.values())
+
+    def keys(self, configured: Sequence[ClusterKey]) -> tuple[ClusterKey, ...]:
+        """Its keyring: as it was last changed, unless other keys are given than at its last start."""
+        ids = tuple(bytes(key.id) for key in configured)
+        known = self._saved.keys if ids and ids == self._saved.configured_keys else ()
+        return known or tuple(configured)
+
+    def mint(self, unix_ms: int, random: Random) -> NodeId:
+        """An id above that of every run of this node that was kept, whatever the clock says."""
+        id, own = NodeId.mint(unix_ms, random), self._saved.own
+        return id if own is None or own.id < id else NodeId.mint_after(own.id, random)
+
+    def look(self, core: Swim, now: float) -> None:
+        """Keep what has changed, if it is time to look; called on the event loop's thread, and often."""
+        if core.generation != self._generation and now >= self._next_look:
+            self.save(core)
+            self._next_look = now + max(_PAUSE, _PAUSE * len(core.members()) / 1000)
+
+    def save(self, core: Swim) -> None:
+        """Keep who this node is and whom it knows."""
+        self._generation = core.generation
+        local = core.local
+        own = OwnState(self._config.cluster, local.name, local.id, local.tags, Tags(self._config.tags))
+        if own != self._own:
+            self._own = own
+            self.store.save_own(own)
+        peers = dict(_peers(core))
+        if not core.joined:  # Who is not found yet may be found by the next run.
+            earlier = ((name, address) for name, address in self._saved.peers.items() if name not in peers)
+            peers.update(islice(earlier, MAX_PEERS - len(peers)))
+        self.store.save_peers(peers)
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Keep what happened to members; called on the event loop's thread."""
+        about = [
+            (type(event).__name__, event.member.name, event.member.id, event.member.address)
+            for event in events
+            if isinstance(event, _MemberEvent)
+        ]
+        if about:
+            self.store.add_events(about)
+
+
+def _peers(core: Swim) -> Iterator[tuple[str, Address]]:
+    """The present first, then the dead, who may come back; not those who left."""
+    local = core.local
+    others = [m for m in core.members() if m.id != local.id and m.state is not MemberState.LEFT]
+    others.sort(key=lambda member: not member.state.is_present)
+    yield from ((member.name, member.address) for member in others[:MAX_PEERS])

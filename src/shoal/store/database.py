@@ -1,0 +1,174 @@
+"""The SQLite file in which the state of one node lies; one thread at a time may use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from shoal.errors import ConfigError
+from shoal.keys import ClusterKey
+from shoal.persistence import OwnState, SavedEvent, SavedState
+from shoal.types import Address, NodeId, Tags
+
+__all__ = ["MAX_EVENTS", "MIGRATIONS", "Database", "UnreadableError"]
+
+MAX_EVENTS: Final = 1000
+"""Events that are kept; the oldest go first."""
+_MAX_PAGES: Final = 4096
+"""Pages of the file: 16 MiB, several times what it ever holds."""
+_MAX_JOURNAL: Final = 1 << 20
+_PATIENCE: Final = 2.0
+"""Seconds to wait for somebody else who looks into the file, such as `sqlite3`."""
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    """
+    CREATE TABLE own (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        cluster TEXT NOT NULL, name TEXT NOT NULL, id BLOB NOT NULL, tags TEXT NOT NULL, configured TEXT NOT NULL
+    );
+    CREATE TABLE peers (name TEXT PRIMARY KEY, host TEXT NOT NULL, port INTEGER NOT NULL);
+    CREATE TABLE keys (place INTEGER PRIMARY KEY, secret BLOB NOT NULL);
+    CREATE TABLE configured_keys (place INTEGER PRIMARY KEY, id BLOB NOT NULL);
+    CREATE TABLE events (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        at REAL NOT NULL, kind TEXT NOT NULL, member TEXT NOT NULL, id BLOB NOT NULL, host TEXT NOT NULL,
+        port INTEGER NOT NULL
+    );
+    """,
+)
+"""What leads from each version of the file to the next; the first makes it."""
+
+
+class UnreadableError(Exception):
+    """The file is no database of ours, is damaged, or was written by a later version."""
+
+
+class Database:
+    """One open file. Methods that write raise `OSError` when they cannot; then nothing was changed."""
+
+    def __init__(self, path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> None:
+        """Open or make it. Raises `UnreadableError` for one that is of no use, and `OSError` for a full disk."""
+        # Made here, because SQLite would let others read it; it holds keys. Its journals get the same rights.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.chmod(path, 0o600)
+        self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        self._peers: dict[str, Address] = {}
+        try:
+            self._prepare(migrations)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def read(self) -> SavedState:
+        """All that is there. Raises `UnreadableError`."""
+        try:
+            state = self._read()
+        except (sqlite3.Error, ValueError, TypeError, ConfigError) as error:
+            raise UnreadableError(str(error)) from error
+        return state
+
+    def write_own(self, own: OwnState) -> None:
+        """Who the node is; to be called in `transaction`, as all that writes."""
+        row = (own.cluster, own.name, bytes(own.id), json.dumps(own.tags), json.dumps(own.configured))
+        self._connection.execute("REPLACE INTO own VALUES (1, ?, ?, ?, ?, ?)", row)
+
+    def write_peers(self, peers: Mapping[str, Address]) -> None:
+        """Whom it knows, in the place of the last; only what differs is written."""
+        execute = self._connection.executemany
+        execute("DELETE FROM peers WHERE name = ?", [(name,) for name in self._peers.keys() - peers.keys()])
+        changed = [(name, *address) for name, address in peers.items() if self._peers.get(name) != address]
+        execute("REPLACE INTO peers VALUES (?, ?, ?)", changed)
+        self._peers = dict(peers)
+
+    def write_keys(self, keys: Sequence[ClusterKey], configured: Sequence[bytes]) -> None:
+        """Its keyring."""
+        self._connection.execute("DELETE FROM keys")
+        self._connection.execute("DELETE FROM configured_keys")
+        self._connection.executemany("INSERT INTO keys VALUES (?, ?)", enumerate(key.secret for key in keys))
+        self._connection.executemany("INSERT INTO configured_keys VALUES (?, ?)", enumerate(map(bytes, configured)))
+
+    def write_events(self, events: Iterable[SavedEvent]) -> None:
+        """What happened; beyond `MAX_EVENTS` the oldest are forgotten."""
+        rows = [(event.at, event.kind, event.member, bytes(event.id), *event.address) for event in events]
+        self._connection.executemany(
+            "INSERT INTO events (at, kind, member, id, host, port) VALUES (?, ?, ?, ?, ?, ?)", rows
+        )
+        self._connection.execute(
+            "DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - ?", (MAX_EVENTS,)
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, and on the disk at its end."""
+        peers = self._peers
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._peers = peers
+            with suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+            if _is_damage(error):
+                raise UnreadableError(str(error)) from error
+            raise OSError(str(error)) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        with suppress(sqlite3.Error):
+            self._connection.close()
+
+    def _prepare(self, migrations: Sequence[str]) -> None:
+        execute = self._connection.execute
+        try:
+            execute("PRAGMA secure_delete = ON")
+            execute(f"PRAGMA max_page_count = {_MAX_PAGES}")
+            execute("PRAGMA journal_mode = WAL")
+            execute("PRAGMA synchronous = FULL")
+            execute(f"PRAGMA journal_size_limit = {_MAX_JOURNAL}")
+            (verdict,) = execute("PRAGMA quick_check(1)").fetchone()
+            (version,) = execute("PRAGMA user_version").fetchone()
+            if verdict != "ok":
+                raise UnreadableError(verdict)
+            if version > len(migrations):
+                raise UnreadableError(f"it is of version {version}, and this program knows {len(migrations)}")
+            for number, script in enumerate(migrations[version:], version + 1):
+                self._connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+        except sqlite3.Error as error:
+            if _is_damage(error):
+                raise UnreadableError(str(error)) from error
+            raise OSError(str(error)) from error
+
+    def _read(self) -> SavedState:
+        execute = self._connection.execute
+        own = execute("SELECT cluster, name, id, tags, configured FROM own").fetchone()
+        self._peers = {name: Address(host, port) for name, host, port in execute("SELECT name, host, port FROM peers")}
+        events = execute("SELECT at, kind, member, id, host, port FROM events ORDER BY number").fetchall()
+        return SavedState(
+            own=None if own is None else _own_of(*own),
+            peers={name: Address.parse(str(address)) for name, address in self._peers.items()},
+            keys=tuple(ClusterKey(secret) for (secret,) in execute("SELECT secret FROM keys ORDER BY place")),
+            configured_keys=tuple(id for (id,) in execute("SELECT id FROM configured_keys ORDER BY place")),
+            events=tuple(
+                SavedEvent(at, kind, member, NodeId(id), Address(host, port))
+                for at, kind, member, id, host, port in events
+            ),
+        )
+
+
+def _own_of(cluster: str, name: str, id: bytes, tags: str, configured: str) -> OwnState:
+    if len(id) != NodeId.SIZE:
+        raise ValueError(f"the id of the last run has {len(id)} bytes")
+    return OwnState(cluster, name, NodeId(id), Tags(json.loads(tags)), Tags(json.loads(configured)))
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is wrong, and not the disk or somebody who holds it."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

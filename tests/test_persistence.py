@@ -1,0 +1,172 @@
+"""A node that keeps its state: who it is after a restart, and how it finds back."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from shoal import Cluster, ClusterKey, MemberState, blocking
+from shoal.errors import ConfigError, StateInUseError
+from shoal.events import MemberFailed, MemberJoined, SeedUnreachable, VerdictReason
+from shoal.persistence import Keeper, OwnState, SavedState
+from shoal.shutdown import Outcome, ShutdownPhase
+from shoal.store.directory_store import DirectoryStore
+from shoal.types import Address, NodeId, Tags
+from tests.clusters import FAST, in_real_time, until
+
+
+def _node(directory: Path, **changes: Any) -> Cluster:
+    return Cluster(FAST, state_dir=directory, **changes)
+
+
+def _saved(directory: Path) -> SavedState:
+    store = DirectoryStore(directory)
+    try:
+        return store.open()
+    finally:
+        store.close()
+
+
+@in_real_time
+async def test_a_restarted_node_finds_back_without_a_seed_and_replaces_its_old_run(tmp_path: Path) -> None:
+    async with Cluster(FAST, name="a") as a:
+        b = _node(tmp_path, seeds=[a.local.address], tags={"zone": "x"})
+        await b.start()
+        await b.wait_for_members(2)
+        await b.update_tags({"rack": "7"})
+        old = b.local
+        report = await b.close()
+        assert report[ShutdownPhase.STATE].outcome is Outcome.DONE
+        with a.events() as events:
+            async with _node(tmp_path, tags={"zone": "x"}) as again:
+                await again.wait_for_members(2)
+                assert (again.local.name, again.config.name) == (old.name, old.name)
+                assert again.local.tags == {"zone": "x", "rack": "7"}
+                assert again.local.id > old.id
+                await until(lambda: a.member(again.local.id) is not None)
+                while not isinstance(event := await anext(events), MemberJoined):
+                    if isinstance(event, MemberFailed):
+                        assert event.evidence.reason is VerdictReason.REPLACED
+                assert event.member.id == again.local.id
+
+
+@in_real_time
+async def test_what_was_known_yesterday_is_tried_and_told_to_nobody(tmp_path: Path) -> None:
+    async with Cluster(FAST, name="a") as a, Cluster(FAST, name="gone", seeds=[a.local.address]) as gone:
+        async with _node(tmp_path, name="b", seeds=[a.local.address]) as b:
+            await b.wait_for_members(3)
+            missing = gone.local
+        await gone.leave()
+        await gone.close()
+    async with Cluster(FAST, name="c") as c:
+        store = DirectoryStore(tmp_path)
+        store.open()
+        store.save_peers({"gone": missing.address, "c": c.local.address})
+        store.close()
+        async with _node(tmp_path) as b:
+            with b.events() as events:
+                await b.wait_for_members(2)
+                assert {member.name for member in b.all_members()} == {"b", "c"}
+                assert {member.name for member in c.all_members()} == {"b", "c"}
+                assert not any(isinstance(event, SeedUnreachable) for event in iter(events.take, None))
+
+
+@in_real_time
+async def test_a_node_that_is_killed_before_it_found_anybody_still_knows_whom_it_knew(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.open()
+    store.save_peers({"b": Address("127.0.0.1", 1)})
+    store.close()
+    async with _node(tmp_path, name="a", join_timeout=0.1):
+        pass
+    assert _saved(tmp_path).peers == {"b": Address("127.0.0.1", 1)}
+
+
+@in_real_time
+async def test_an_id_is_above_the_last_one_whatever_the_clock_says(tmp_path: Path) -> None:
+    future = NodeId.mint(time.time_ns() // 1_000_000 + 86_400_000, Random(1))
+    store = DirectoryStore(tmp_path)
+    store.open()
+    store.save_own(OwnState("shoal", "a", future, Tags(), Tags()))
+    store.close()
+    async with _node(tmp_path) as a:
+        assert a.local.id > future
+        mine = a.local.id
+    own = _saved(tmp_path).own
+    assert own is not None
+    assert own.id == mine
+
+
+@in_real_time
+async def test_tags_that_are_configured_anew_outrank_those_that_were_published(tmp_path: Path) -> None:
+    async with _node(tmp_path, tags={"zone": "x"}) as a:
+        await a.set_tags({"zone": "y"})
+    async with _node(tmp_path, tags={"zone": "x"}) as a:
+        assert a.local.tags == {"zone": "y"}
+    async with _node(tmp_path, tags={"zone": "z"}) as a:
+        assert a.local.tags == {"zone": "z"}
+
+
+@in_real_time
+async def test_a_keyring_is_kept_as_it_was_last_changed_unless_other_keys_are_given(tmp_path: Path) -> None:
+    old, new, other = (ClusterKey(bytes([number]) * 32) for number in (1, 2, 3))
+    async with _node(tmp_path, keys=[old]) as a:
+        await a.install_key(new)
+        await a.use_key(new.id)
+        await a.remove_key(old.id)
+    async with _node(tmp_path, keys=[old]) as a:
+        assert [key.id for key in a._keyring._keys] == [new.id]  # type: ignore[union-attr]
+    async with _node(tmp_path, keys=[other]) as a:
+        assert [key.id for key in a._keyring._keys] == [other.id]  # type: ignore[union-attr]
+
+
+@in_real_time
+async def test_a_second_node_on_one_directory_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    async with _node(tmp_path, name="a") as a:
+        second = _node(tmp_path, name="b")
+        with pytest.raises(StateInUseError, match="node a"):
+            await second.start()
+        assert second.is_closed
+        assert a.health().counts[MemberState.ALIVE] == 1
+
+
+@in_real_time
+async def test_the_directory_of_another_cluster_is_refused(tmp_path: Path) -> None:
+    async with _node(tmp_path, cluster="blue"):
+        pass
+    with pytest.raises(ConfigError, match="a node of cluster 'blue', not 'shoal'"):
+        await _node(tmp_path).start()
+    async with _node(tmp_path, cluster="blue"):
+        pass
+
+
+@in_real_time
+async def test_events_are_kept(tmp_path: Path) -> None:
+    async with Cluster(FAST, name="a") as a, _node(tmp_path, name="b", seeds=[a.local.address]) as b:
+        await b.wait_for_members(2)
+    first = _saved(tmp_path).events[0]
+    assert (first.kind, first.member) == ("MemberJoined", "a")
+
+
+def test_a_thread_keeps_its_state_too(tmp_path: Path) -> None:
+    with blocking.Cluster(FAST, state_dir=str(tmp_path), name="a") as a:
+        first = a.local
+    with blocking.Cluster(FAST, store=DirectoryStore(tmp_path)) as a:
+        assert (a.local.name, a.local.id > first.id) == ("a", True)
+
+
+def test_a_given_name_outranks_the_saved_one(tmp_path: Path) -> None:
+    with blocking.Cluster(FAST, state_dir=tmp_path, name="a"):
+        pass
+    with blocking.Cluster(FAST, state_dir=tmp_path, name="b") as b:
+        assert b.local.name == "b"
+
+
+def test_a_keeper_without_anything_kept_changes_nothing(tmp_path: Path) -> None:
+    keeper = Keeper(DirectoryStore(tmp_path), FAST, is_named=False)
+    assert (keeper.name, keeper.tags, keeper.peers) == (None, Tags(), ())
+    assert keeper.keys([]) == ()
