@@ -32,14 +32,36 @@ def _fail_all(solo: Solo, seconds: float) -> list[tuple[float, Address]]:
         solo.sleep_until(max(deadline, solo.now))
 
 
-def test_seeds_are_contacted_at_once_three_at_a_time() -> None:
-    solo = Solo()
+def test_three_seeds_are_contacted_one_probe_timeout_after_the_other() -> None:
+    solo = Solo(probe_timeout=0.5)
     solo.join(*SEEDS)
-    contacted = {exchange.address for exchange in solo.streams()}
-    assert len(contacted) == 3
-    assert contacted < set(SEEDS)
-    assert solo.core.is_joining
+    contacted = []
+    for _ in range(5):
+        contacted.append({exchange.address for exchange in solo.streams()})
+        assert solo.core.is_joining
+        solo.sleep(0.51)
+    assert [len(addresses) for addresses in contacted] == [1, 1, 1, 0, 0]
+    assert len(set.union(*contacted)) == 3
+    assert set.union(*contacted) < set(SEEDS)
     assert solo.core.missing_seeds == SEEDS
+
+
+def test_once_a_seed_has_answered_no_other_is_contacted() -> None:
+    solo = Solo(probe_timeout=0.5)
+    solo.join(*SEEDS)
+    [exchange] = solo.streams()
+    _answer(solo, exchange)
+    solo.sleep(5.0)
+    assert solo.streams() == []
+
+
+def test_a_seed_that_fails_hands_on_to_the_next_at_once() -> None:
+    solo = Solo(stream_attempts=1)
+    solo.join(*SEEDS)
+    [first] = solo.streams()
+    solo.fail(first)
+    [second] = solo.streams()
+    assert second.address != first.address
 
 
 def test_the_first_answer_completes_the_join() -> None:

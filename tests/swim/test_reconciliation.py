@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -90,12 +91,24 @@ def test_only_a_member_that_is_present_is_compared_with() -> None:
 
 def test_comparisons_that_bring_no_agreement_lead_to_a_stream() -> None:
     solo = _peer(probe_interval=1.0, sync_interval=60.0)
-    for _ in range(6):
+    for _ in range(4):
         _differ(solo, 5)
-        solo.sleep(1.1)
+        solo.sleep(8.1)
     [exchange] = solo.streams()
     assert exchange.address == address_of(1)
-    assert len(_comparisons(solo)) == 5
+    assert len(_comparisons(solo)) == 3
+
+
+def test_comparisons_that_bring_no_agreement_are_made_less_and_less_often() -> None:
+    solo = _peer(probe_interval=1.0, sync_interval=10.0)
+    at = []
+    while solo.now < 100.0:
+        _differ(solo, 5)
+        at += [solo.now] * (len(_comparisons(solo)) + len(solo.streams()))
+        solo.sleep(0.25)
+    pauses = [later - earlier for earlier, later in pairwise(at)]
+    assert pauses[:3] == [1.0, 2.0, 4.0]
+    assert set(pauses[6:]) == {10.0}
 
 
 def test_an_equal_digest_shows_that_comparisons_do_help() -> None:

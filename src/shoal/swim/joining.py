@@ -21,9 +21,9 @@ from shoal.types import Address, MemberState, NodeId
 
 __all__ = ["Joining"]
 
-_CONTACTS_AT_ONCE: Final = 3
-"""How many seeds or former members a lonely node tries in one round: enough that one dead seed costs no time, few
-enough that a thousand joiners do not fetch a thousand views each from every seed."""
+_CONTACTS_IN_A_ROUND: Final = 3
+"""How many seeds or former members a lonely node tries in one round, each a probe timeout after the one before or once
+that has failed: a dead seed costs little time, and a thousand joiners fetch their view from one seed each."""
 _MAX_ACQUAINTANCES: Final = 1024
 """Bound for addresses that are remembered from an earlier run."""
 _MAX_SEEDS: Final = 256
@@ -47,6 +47,9 @@ class Joining:
         self._acquaintances: dict[Address, None] = {}
         #: Who is being contacted right now.
         self._contacting: set[Address] = set()
+        #: Whom a node without company contacts next, if nobody has answered by then.
+        self._turn: list[Address] = []
+        self._turn_timer: Timer | None = None
         self._pause = self._config.rejoin_interval
         self._timer: Timer | None = None
         self.has_joined = False
@@ -58,8 +61,10 @@ class Joining:
 
     def stop(self) -> None:
         """Look no further."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._turn.clear()
+        for timer in (self._timer, self._turn_timer):
+            if timer is not None:
+                timer.cancel()
 
     def join(self, seeds: Iterable[Address], now: float) -> None:
         """Remember further seeds and contact them at once."""
@@ -67,12 +72,12 @@ class Joining:
             self._seeds.setdefault(seed, None)
             if len(self._seeds) > _MAX_SEEDS:
                 del self._seeds[next(iter(self._seeds))]
-        self._contact(self.missing_seeds(), now)
+        self._contact_in_turn(self.missing_seeds(), now)
 
     def acquaint(self, addresses: Iterable[Address], now: float) -> None:
         """Contact where members were once. That they are there is not believed, nor told to anybody."""
         self._acquaintances |= dict.fromkeys(islice(addresses, _MAX_ACQUAINTANCES))
-        self._contact(self._missing_acquaintances(), now)
+        self._contact_in_turn(self._missing_acquaintances(), now)
 
     def _missing_acquaintances(self) -> list[Address]:
         return [address for address in self._acquaintances if self._table.slot_at(address) is None]
@@ -80,45 +85,65 @@ class Joining:
     def _round(self, now: float) -> None:
         alone = self._table.present_count <= 1
         if alone:
-            self._contact(self.missing_seeds() + self._dead_addresses() + self._missing_acquaintances(), now)
+            self._contact_in_turn(self.missing_seeds() + self._dead_addresses() + self._missing_acquaintances(), now)
             pause = self._pause
             self._pause = min(self._pause * 2, self._config.rejoin_interval_max)
         else:
             self._pause = self._config.rejoin_interval
-            self._contact(self.missing_seeds(), now, at_most=1)
-            self._contact(self._dead_addresses(), now, at_most=1)
+            self._contact_one(self.missing_seeds(), now)
+            self._contact_one(self._dead_addresses(), now)
             self._visit_acquaintance(now)
             pause = self._config.reconnect_interval
         self._timer = self._timers.at(now + pause * self._random.uniform(0.75, 1.25), self._round)
 
-    def _contact(self, addresses: list[Address], now: float, at_most: int = _CONTACTS_AT_ONCE) -> None:
+    def _contact_in_turn(self, addresses: list[Address], now: float) -> None:
+        candidates = [address for address in self._contactable(addresses) if address not in self._turn]
+        self._turn += self._random.sample(candidates, min(_CONTACTS_IN_A_ROUND, len(candidates)))
+        if self._turn_timer is None:
+            self._contact_next(now)
+
+    def _contact_next(self, now: float) -> None:
+        if self._turn_timer is not None:
+            self._turn_timer.cancel()
+            self._turn_timer = None
+        if self._turn:
+            self._contact(self._turn.pop(0), now)
+            self._turn_timer = self._timers.at(now + self._config.probe_timeout, self._contact_next)
+
+    def _contact_one(self, addresses: list[Address], now: float) -> None:
+        if candidates := self._contactable(addresses):
+            self._contact(self._random.choice(candidates), now)
+
+    def _contactable(self, addresses: list[Address]) -> list[Address]:
         # A seed may be a dead member too.
-        candidates = [address for address in dict.fromkeys(addresses) if address not in self._contacting]
-        for address in self._random.sample(candidates, min(at_most, len(candidates))):
-            opened = self._sync.start(
-                address,
-                now,
-                partial(self._on_synced, address),
-                partial(self._on_failure, address),
-                # Rounds come again by themselves, so only the first contact of all is worth repeating at once.
-                attempts=None if not self.has_joined else 1,
-            )
-            if opened:
-                self._contacting.add(address)
+        return [address for address in dict.fromkeys(addresses) if address not in self._contacting]
+
+    def _contact(self, address: Address, now: float) -> None:
+        opened = self._sync.start(
+            address,
+            now,
+            partial(self._on_synced, address),
+            partial(self._on_failure, address),
+            # Rounds come again by themselves, so only the first contact of all is worth repeating at once.
+            attempts=None if not self.has_joined else 1,
+        )
+        if opened:
+            self._contacting.add(address)
 
     def _visit_acquaintance(self, now: float) -> None:
         """Another part of a cluster that was restarted as a whole may be there; who is not there comes by itself."""
         missing = self._missing_acquaintances()
         self._acquaintances = dict.fromkeys(missing[1:])
-        self._contact(missing[:1], now)
+        self._contact_one(missing[:1], now)
 
     @property
     def is_busy(self) -> bool:
         """Whether a contact is under way or waits for its next try."""
-        return bool(self._contacting)
+        return bool(self._contacting or self._turn)
 
     def note_company(self) -> None:
         """Another member has exchanged views with us."""
+        self._turn.clear()
         if not self.has_joined:
             self.has_joined = True
             self._membership.own.is_settled = True
@@ -133,11 +158,12 @@ class Joining:
         elif address in self._seeds:
             self._tell(SeedUnreachable(address, "it is this node itself"))
 
-    def _on_failure(self, address: Address, reason: str, _now: float) -> None:
+    def _on_failure(self, address: Address, reason: str, now: float) -> None:
         self._contacting.discard(address)
         if address in self._seeds:
             self._seeds[address] = None
             self._tell(SeedUnreachable(address, reason))
+        self._contact_next(now)
 
     def missing_seeds(self) -> list[Address]:
         """Seeds at which no present member is known to be."""

@@ -86,7 +86,8 @@ class Reconciliation:
             self._fruitless = 0
         elif agreement.is_wanting and now >= self._earliest and self._table.is_present(sender):
             agreement.begin_anew()
-            self._earliest = now + self._config.probe_interval
+            # While a cluster forms, comparisons bring no agreement, however often they are made.
+            self._earliest = now + min(self._config.probe_interval * 2**self._fruitless, self._config.sync_interval)
             self._begin(sender, now)
 
     def receive(self, message: Compare, updates: Sequence[Update], size: int, now: float) -> None:
