@@ -222,9 +222,11 @@ def _lifeguard_interval(
     return (*setting.quiesce(), *cycle * math.ceil(seconds / (blocked + normal)))
 
 
-def _join_storm(setting: Setting) -> tuple[Step, ...]:
-    first, *_ = setting.names
-    return (steps.Start(first), steps.Wait(10.0), steps.StartAll(), steps.Agree(setting.bound, stay=5.0))
+def _join_storm(setting: Setting, *, seconds: float = 10.0) -> tuple[Step, ...]:
+    first, *others = setting.names
+    gap = seconds / len(others)
+    joins = [(number * gap, steps.Start(name)) for number, name in enumerate(others, start=1)]
+    return (steps.Start(first), steps.Wait(10.0), *_in_time(joins), steps.Agree(setting.bound, stay=5.0))
 
 
 def _rolling_restart(
@@ -272,7 +274,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         Preset("slow-nodes", "some nodes need long for each packet", 32, _slow_nodes),
         Preset("lifeguard-threshold", "some nodes' I/O blocks once (Lifeguard)", 128, _lifeguard_threshold),
         Preset("lifeguard-interval", "some nodes' I/O blocks again and again (Lifeguard)", 128, _lifeguard_interval),
-        Preset("join-storm", "all join at once through one seed", 32, _join_storm, formed=False),
+        Preset("join-storm", "all join within seconds through one seed", 32, _join_storm, formed=False),
         Preset("rolling-restart", "all nodes drain, leave and come back, batch by batch", 32, _rolling_restart),
         Preset("rack-loss", "many machines vanish at once", 32, _rack_loss),
         Preset("gc-pauses", "processes stop for seconds, and go on", 32, _gc_pauses),
