@@ -90,6 +90,16 @@ def test_an_update_goes_once_it_was_sent_to_as_many_as_the_limit() -> None:
     assert len(queue) == 0
 
 
+@pytest.mark.parametrize(("priority", "sends"), [(HIGH, 12), (NORMAL, 6), (LOW, 12)])
+def test_in_a_long_queue_joins_go_sooner_for_comparisons_bring_them_too(priority: Priority, sends: int) -> None:
+    queue = _queue(map(str, range(40)), priority)
+    for _ in range(sends - 1):
+        _pick(queue, 40, limit=12)
+    assert len(queue) == 40
+    _pick(queue, 1, limit=12)
+    assert len(queue) == 39
+
+
 def test_a_limit_that_shrinks_ends_what_was_sent_often_enough() -> None:
     queue = _queue("a")
     for _ in range(5):

@@ -246,6 +246,7 @@ def test_where_members_were_once_is_contacted_and_believed_of_nobody() -> None:
     solo.start()
     solo.core.acquaint([address_of(1), address_of(2)], solo.now)
     solo.collect()
+    solo.sleep(1.0)
     assert {exchange.address for exchange in solo.streams()} == {address_of(1), address_of(2)}
     assert len(solo.core.members()) == 1
     assert solo.core.missing_seeds == []
