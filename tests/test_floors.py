@@ -24,7 +24,7 @@ class Floor(NamedTuple):
 
 
 FLOORS = (
-    Floor(frozenset({"types", "errors", "events", "config", "keys"}), acquainted=True),
+    Floor(frozenset({"types", "errors", "events", "config", "keys", "records"}), acquainted=True),
     Floor(frozenset({"wire", "state"})),
     Floor(frozenset({"swim"})),
     Floor(frozenset({"net", "sim"})),

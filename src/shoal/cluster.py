@@ -760,6 +760,7 @@ class Cluster:
             dialect = NativeDialect(self._config.cluster)
             core = Swim(config, info, dialect, Random(secrets.randbits(128)), loop.time())
             complaints, subscriptions = _Complaints(core), self._subscriptions
+            core.is_heard = lambda: keeper is not None or len(subscriptions) > 0
 
             # The loop holds these, so they must not hold this object, or nobody would notice that it was dropped.
             def on_events(events: Sequence[Event]) -> None:

@@ -7,44 +7,61 @@ from shoal.state.ring import Ring
 from shoal.types import NodeId
 from tests.strategies import node_ids
 
+many_ids = st.lists(node_ids, unique_by=lambda id: id[8:], min_size=1)
+
+
+def _position(id: bytes) -> bytes:
+    return id[8:]
+
 
 def _ring(ids: list[NodeId]) -> Ring:
-    ring = Ring()
-    for id in ids:
-        ring.add(id)
+    """Each id in the slot of its place in the list."""
+    ring = Ring([*ids])
+    for slot in range(len(ids)):
+        ring.add(slot)
     return ring
 
 
-@given(st.lists(node_ids, unique_by=lambda id: id[8:], min_size=1))
+@given(many_ids)
 def test_the_order_does_not_depend_on_who_came_first(ids: list[NodeId]) -> None:
-    one, other = _ring(sorted(ids)), _ring(sorted(ids, reverse=True))
-    assert [one.successor(id, 1) for id in ids] == [other.successor(id, 1) for id in ids]
+    ordered = sorted(ids, key=_position)
+    for some in (ids, ids[::-1]):
+        assert [some[slot] for slot in _ring(some)] == ordered
 
 
-@given(st.lists(node_ids, unique_by=lambda id: id[8:], min_size=1))
+@given(many_ids, st.integers(0, 5))
+def test_many_at_once_come_to_stand_as_one_by_one(ids: list[NodeId], before: int) -> None:
+    ring = Ring([*ids])
+    ring.extend(range(min(before, len(ids))))
+    ring.extend(range(min(before, len(ids)), len(ids)))
+    assert list(ring) == list(_ring(ids))
+
+
+@given(many_ids)
 def test_walking_the_ring_meets_everybody_once_and_comes_home(ids: list[NodeId]) -> None:
     ring = _ring(ids)
-    start = ids[0]
-    walk = [ring.successor(start, places) for places in range(len(ids))]
-    assert sorted(walk) == sorted(ids)
-    assert ring.successor(start, len(ids)) == start
-    assert [ring.places_between(start, id) for id in walk] == list(range(len(ids)))
+    walk = [ring.successor(0, places) for places in range(len(ids))]
+    assert sorted(walk) == list(range(len(ids)))
+    assert ring.successor(0, len(ids)) == 0
+    assert [ring.places_between(0, slot) for slot in walk] == list(range(len(ids)))
 
 
 @given(st.lists(node_ids, unique_by=lambda id: id[8:], min_size=2), st.data())
 def test_who_goes_leaves_the_others_where_they_were(ids: list[NodeId], data: st.DataObject) -> None:
     ring = _ring(ids)
     gone = data.draw(st.sampled_from(ids))
-    ring.remove(gone)
-    rest = sorted((id for id in ids if id != gone), key=lambda id: id[8:])
+    ring.place(data.draw(st.integers(0, len(ids) - 1)))  # what was looked up before must not mislead
+    ring.remove(ids.index(gone))
+    rest = sorted((id for id in ids if id != gone), key=_position)
     assert len(ring) == len(rest)
     for id in rest:
-        place = bisect_left([other[8:] for other in rest], id[8:])
-        assert ring.successor(id, 1) == rest[(place + 1) % len(rest)]
+        place = bisect_left([_position(other) for other in rest], _position(id))
+        assert ids[ring.successor(ids.index(id), 1)] == rest[(place + 1) % len(rest)]
 
 
-def test_two_ids_of_one_position_are_told_apart() -> None:
+def test_two_ids_with_one_random_half_are_told_apart() -> None:
     one, other = NodeId(bytes(8) + b"12345678"), NodeId(bytes(7) + b"\x01" + b"12345678")
     ring = _ring([one, other])
-    ring.remove(one)
-    assert ring.successor(other, 1) == other
+    assert {ring.place(0), ring.place(1)} == {0, 1}
+    ring.remove(0)
+    assert ring.successor(1, 1) == 1

@@ -1,3 +1,4 @@
+from array import array
 from collections import Counter
 from dataclasses import replace
 from random import Random
@@ -5,14 +6,26 @@ from random import Random
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 
 from shoal.state.digest import ViewDigest
 from shoal.state.precedence import pack
+from shoal.state.snapshot import Snapshot
 from shoal.state.table import MemberTable
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Tags
+from shoal.wire.native import NativeDialect
 
 KEY = b"shoal"
+RECORDS = NativeDialect("shoal").records
 
 
 def _info(number: int, name: str | None = None, port: int | None = None) -> NodeInfo:
@@ -21,7 +34,7 @@ def _info(number: int, name: str | None = None, port: int | None = None) -> Node
 
 
 def _filled(count: int) -> MemberTable:
-    table = MemberTable(KEY)
+    table = MemberTable(KEY, RECORDS)
     for number in range(count):
         table.add(_info(number), pack(0, MemberState.ALIVE), 0.0)
     return table
@@ -48,7 +61,7 @@ class TableModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = MemberTable(KEY)
+        self.table = MemberTable(KEY, RECORDS)
         self.rows: dict[int, Row] = {}
         self.made = 0
         self.now = 0.0
@@ -74,13 +87,48 @@ class TableModel(RuleBasedStateMachine):
         row.state, row.incarnation = state, incarnation
         self.table.set_belief(slot, pack(incarnation, state), self.now)
 
-    @rule(slot=slots, tag=st.text(max_size=3), moves=st.booleans())
+    @rule(slot=slots, tag=st.sampled_from(["", "a", "b"]), moves=st.booleans())
     def set_info(self, slot: int, tag: str, moves: bool) -> None:
         row = self.rows[slot]
         self.made += 1
         address = Address("10.0.0.1", 1000 + self.made) if moves else row.info.address
-        row.info = replace(row.info, address=address, tags=Tags(tag=tag))
+        row.info = replace(row.info, address=address, tags=Tags(tag=tag, other="x") if moves else Tags(tag=tag))
         self.table.set_info(slot, row.info)
+
+    @rule(target=slots, count=st.integers(30, 40), incarnation=st.integers(0, 3), room=st.integers(0, 50))
+    def take_in_strangers(self, count: int, incarnation: int, room: int) -> MultipleResults[int]:
+        self.now += 1
+        infos = [_info(self.made + 1 + number) for number in range(count)]
+        self.made += count
+        known = self.table.snapshot(self.now)
+        snapshot = Snapshot(
+            known.beliefs + array("Q", [pack(incarnation, MemberState.ALIVE)] * count),
+            known.ages + array("d", [1.0] * count),
+            known.records + list(map(RECORDS.pack, infos)),
+        )
+        comparison = self.table.compare(snapshot, room=room)
+        assert comparison.equal == len(self.rows)
+        slots = self.table.add_all(comparison.new, self.now)
+        assert len(slots) == (min(count, room) if count >= 32 else 0)
+        assert not self.rows.keys() & set(slots)
+        for slot, info in zip(slots, infos, strict=False):
+            self.rows[slot] = Row(info, incarnation, MemberState.ALIVE, self.now)
+        return multiple(*slots)
+
+    @rule()
+    def copy_rows(self) -> None:
+        copy = MemberTable(KEY, RECORDS)
+        copy.add(_info(10**6, port=1), pack(0, MemberState.ALIVE), 0.0)
+        copy.copy_rows(self.table)
+        copy.generation = self.table.generation + 1
+        self.table = copy
+
+    @rule(value=st.sampled_from(["", "a", "b"]), second=st.booleans())
+    def ask_for_tags(self, value: str, second: bool) -> None:
+        wanted = {"tag": value} | ({"other": "x"} if second else {})
+        expected = [row.member() for _, row in sorted(self.rows.items())]
+        present = tuple(member for member in expected if member.state.is_present and member.has_tags(wanted))
+        assert self.table.members_with(wanted) == present
 
     @rule(slot=consumes(slots))
     def remove(self, slot: int) -> None:
@@ -103,13 +151,23 @@ class TableModel(RuleBasedStateMachine):
         for slot, row in self.rows.items():
             info = row.info
             assert self.table.info(slot) == info
+            assert (self.table.id(slot), self.table.name(slot), self.table.address(slot)) == (
+                info.id,
+                info.name,
+                info.address,
+            )
             assert self.table.belief(slot) == pack(row.incarnation, row.state)
             assert self.table.state(slot) is row.state
             assert self.table.since(slot) == row.since
             assert self.table.slot_of(info.id) == self.table.slot_named(info.name) == slot
             assert self.table.slot_at(info.address) == (slot if row.state.is_present else None)
-            assert self.table.is_present(info.id) is row.state.is_present
-            assert self.table.is_alive(info.id) is (row.state is MemberState.ALIVE)
+            assert self.table.is_present(info.id) is self.table.is_present_at(slot) is row.state.is_present
+            assert (
+                self.table.is_alive(info.id)
+                is self.table.is_steady(info.id)
+                is self.table.is_steady_at(slot)
+                is (row.state is MemberState.ALIVE)
+            )
 
     @invariant()
     def what_is_gone_is_not_found(self) -> None:
@@ -128,20 +186,18 @@ class TableModel(RuleBasedStateMachine):
             digest.add(row.info.id, pack(row.incarnation, row.state))
         assert self.table.digest == digest.value
         assert self.table.present_count == len(present)
-        assert sorted(self.table.present_ids()) == sorted(row.info.id for row in present)
-        ring = self.table.ring
-        assert len(ring) == len(present)
         ordered = sorted((row.info.id for row in present), key=lambda id: id[8:])
-        assert all(ring.successor(ordered[0], place) == id for place, id in enumerate(ordered))
+        assert [self.table.id(slot) for slot in self.table.ring] == ordered
+        terms = dict(self.table.terms())
+        assert terms.keys() == {row.info.id for row in present}
+        assert sum(terms.values()) % 2**64 == digest.value
         counts = Counter(row.state for row in self.rows.values())
         assert [self.table.count(state) for state in MemberState] == [counts[state] for state in MemberState]
 
     @invariant()
     def members_are_a_snapshot_that_changes_with_the_generation(self) -> None:
         members = self.table.members()
-        assert sorted(members, key=lambda member: member.id) == sorted(
-            (row.member() for row in self.rows.values()), key=lambda member: member.id
-        )
+        assert members == tuple(row.member() for _, row in sorted(self.rows.items()))
         assert self.table.members() is members
         assert self.table.generation >= self.generation
         if members != self.snapshot:
@@ -184,7 +240,7 @@ def test_a_member_is_a_value_that_later_changes_do_not_touch() -> None:
     slot = table.slot_named("n0")
     assert slot is not None
     before = table.member(slot)
-    assert table.member(slot) is before
+    assert table.member(slot) == before
     table.set_belief(slot, pack(1, MemberState.SUSPECT), 5.0)
     assert (before.state, before.since) == (MemberState.ALIVE, 0.0)
     assert (table.member(slot).state, table.member(slot).since) == (MemberState.SUSPECT, 5.0)
@@ -202,15 +258,15 @@ def test_a_slot_is_used_again() -> None:
     assert table.add(_info(9), pack(0, MemberState.ALIVE), 0.0) == 1
 
 
-def test_members_come_in_the_order_in_which_they_were_added() -> None:
+def test_members_come_in_the_order_of_their_slots() -> None:
     table = _filled(3)
     table.remove(0)
     table.add(_info(9), pack(0, MemberState.ALIVE), 0.0)
-    assert [member.name for member in table.members()] == ["n1", "n2", "n9"]
+    assert [member.name for member in table.members()] == ["n9", "n1", "n2"]
 
 
 def test_an_address_passes_to_whoever_is_present_there() -> None:
-    table = MemberTable(KEY)
+    table = MemberTable(KEY, RECORDS)
     old = table.add(_info(1, port=5), pack(0, MemberState.ALIVE), 0.0)
     table.set_belief(old, pack(0, MemberState.DEAD), 1.0)
     new = table.add(_info(2, port=5), pack(0, MemberState.ALIVE), 2.0)

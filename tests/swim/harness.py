@@ -25,6 +25,7 @@ E = TypeVar("E")
 M = TypeVar("M")
 
 DIALECT = NativeDialect("shoal")
+RECORDS = DIALECT.records
 OUR_SETTINGS: dict[str, Any] = ClusterConfig().as_dict()
 BASE_MS = 1_700_000_000_000
 

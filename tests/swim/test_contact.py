@@ -5,11 +5,11 @@ from shoal.state.precedence import pack
 from shoal.state.table import MemberTable
 from shoal.swim.contact import Contact
 from shoal.types import MemberState
-from tests.swim.harness import info_of
+from tests.swim.harness import RECORDS, info_of
 
 
 def _contact(members: int, patience: float = 30.0) -> Contact:
-    table = MemberTable(b"shoal")
+    table = MemberTable(b"shoal", RECORDS)
     for number in range(members):
         table.add(info_of(number), pack(0, MemberState.ALIVE), 0.0)
     return Contact(ClusterConfig(withhold_verdicts=patience), table)

@@ -9,27 +9,22 @@ from hypothesis import strategies as st
 from shoal.state.precedence import pack
 from shoal.state.table import MemberTable
 from shoal.swim.probe_order import ProbeOrder
-from shoal.types import MemberState, NodeId
-from tests.swim.harness import info_of, node_id
+from shoal.types import MemberState
+from tests.swim.harness import RECORDS, info_of
 
-OWN = node_id(0)
+OWN = 0
 
 
 def _table(numbers: Iterable[int]) -> MemberTable:
-    table = MemberTable(b"shoal")
+    """Each node in the slot of its number."""
+    table = MemberTable(b"shoal", RECORDS)
     for number in numbers:
         table.add(info_of(number), pack(0, MemberState.ALIVE), 0.0)
     return table
 
 
-def _bury(table: MemberTable, number: int, state: MemberState = MemberState.DEAD) -> None:
-    slot = table.slot_of(node_id(number))
-    assert slot is not None
-    table.set_belief(slot, pack(0, state), 0.0)
-
-
-def _numbers(ids: Iterable[NodeId | None]) -> list[int]:
-    return [id.unix_ms - node_id(0).unix_ms for id in ids if id is not None]
+def _numbers(slots: Iterable[int | None]) -> list[int]:
+    return [slot for slot in slots if slot is not None]
 
 
 @pytest.mark.parametrize("members", [2, 3, 10, 50])
@@ -65,9 +60,8 @@ def test_suspects_are_probed_and_the_dead_and_the_left_are_not() -> None:
     table = _table(range(5))
     order = ProbeOrder(table, Random(1))
     order.next(OWN)
-    _bury(table, 1, MemberState.SUSPECT)
-    _bury(table, 2, MemberState.DEAD)
-    _bury(table, 3, MemberState.LEFT)
+    for slot, state in enumerate((MemberState.SUSPECT, MemberState.DEAD, MemberState.LEFT), start=1):
+        table.set_belief(slot, pack(0, state), 0.0)
     for _ in range(4):
         order.next(OWN)
     assert set(_numbers(order.next(OWN) for _ in range(10))) == {1, 4}
@@ -78,12 +72,12 @@ def test_a_new_member_is_probed_in_this_pass_or_the_next_and_nobody_twice_for_it
     table = _table(range(10))
     order = ProbeOrder(table, random)
     before = _numbers(order.next(OWN) for _ in range(turns))
-    table.add(info_of(77), pack(0, MemberState.ALIVE), 0.0)
-    order.insert(node_id(77))
+    new = table.add(info_of(77), pack(0, MemberState.ALIVE), 0.0)
+    order.insert(new)
     rest = _numbers(order.next(OWN) for _ in range(9 - turns))
-    if 77 in rest:
+    if new in rest:
         rest += _numbers([order.next(OWN)])
-    assert sorted({*before, *rest} - {77}) == list(range(1, 10))
+    assert sorted({*before, *rest} - {new}) == list(range(1, 10))
     assert len(before + rest) == len(set(before + rest))
 
 
@@ -93,10 +87,10 @@ def test_a_new_member_comes_in_at_any_place() -> None:
         table = _table(range(5))
         order = ProbeOrder(table, Random(seed))
         order.next(OWN)
-        table.add(info_of(77), pack(0, MemberState.ALIVE), 0.0)
-        order.insert(node_id(77))
+        new = table.add(info_of(77), pack(0, MemberState.ALIVE), 0.0)
+        order.insert(new)
         found = _numbers(order.next(OWN) for _ in range(9))
-        places[found.index(77)] += 1
+        places[found.index(new)] += 1
     assert min(places[place] for place in range(4)) > 20
 
 
@@ -105,7 +99,7 @@ def test_members_that_come_and_go_do_not_make_the_pass_longer_and_longer() -> No
     order = ProbeOrder(table, Random(1))
     for number in range(100, 2000):
         slot = table.add(info_of(number), pack(0, MemberState.ALIVE), 0.0)
-        order.insert(node_id(number))
+        order.insert(slot)
         table.remove(slot)
     assert len(order._order) < 50
     assert sorted(_numbers(order.next(OWN) for _ in range(4))) == [1, 1, 2, 2]

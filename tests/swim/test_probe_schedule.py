@@ -8,13 +8,13 @@ from shoal.state.table import MemberTable
 from shoal.swim.probe_order import ProbeOrder
 from shoal.swim.probe_schedule import ProbeSchedule
 from shoal.types import MemberState, NodeId
-from tests.swim.harness import info_of, node_id
+from tests.swim.harness import RECORDS, info_of, node_id
 
 OWN = node_id(0)
 
 
 def _table(members: int) -> MemberTable:
-    table = MemberTable(b"shoal")
+    table = MemberTable(b"shoal", RECORDS)
     for number in range(members):
         table.add(info_of(number), pack(0, MemberState.ALIVE), 0.0)
     return table
@@ -22,6 +22,13 @@ def _table(members: int) -> MemberTable:
 
 def _schedule(table: MemberTable, neighbours: int) -> ProbeSchedule:
     return ProbeSchedule(table, ProbeOrder(table, Random(1)), neighbours)
+
+
+def _after(table: MemberTable, places: int) -> NodeId:
+    """Who stands so many places after us on the ring."""
+    own = table.slot_of(OWN)
+    assert own is not None
+    return table.id(table.ring.successor(own, places))
 
 
 def _believe(table: MemberTable, id: NodeId, state: MemberState) -> None:
@@ -34,7 +41,8 @@ def test_without_neighbours_it_is_the_shuffled_order() -> None:
     table = _table(20)
     order = ProbeOrder(table, Random(1))
     schedule = _schedule(table, 0)
-    assert [schedule.next(OWN) for _ in range(40)] == [order.next(OWN) for _ in range(40)]
+    slots = [order.next(table.slot_of(OWN)) for _ in range(40)]
+    assert [schedule.next(OWN) for _ in range(40)] == [table.id(slot) for slot in slots if slot is not None]
 
 
 @pytest.mark.parametrize("neighbours", [1, 2, 3])
@@ -42,7 +50,7 @@ def test_each_neighbour_is_probed_once_a_turn(neighbours: int) -> None:
     table = _table(50)
     schedule = _schedule(table, neighbours)
     turns = [[schedule.next(OWN) for _ in range(neighbours + 1)] for _ in range(10)]
-    expected = [table.ring.successor(OWN, places) for places in range(1, neighbours + 1)]
+    expected = [_after(table, places) for places in range(1, neighbours + 1)]
     assert all(turn[:neighbours] == expected for turn in turns)
 
 
@@ -59,7 +67,7 @@ def test_everybody_has_one_neighbour_that_probes_it() -> None:
 
 def test_a_suspect_is_passed_over_and_its_watch_taken_over() -> None:
     table = _table(20)
-    first, second = table.ring.successor(OWN, 1), table.ring.successor(OWN, 2)
+    first, second = _after(table, 1), _after(table, 2)
     _believe(table, first, MemberState.SUSPECT)
     assert _schedule(table, 1).next(OWN) == second
 
@@ -84,18 +92,18 @@ def test_a_node_that_is_in_nobody_s_view_probes_in_shuffled_order() -> None:
 
 def test_whom_a_suspect_watched_is_inherited_by_the_member_before_it() -> None:
     table = _table(20)
-    first, second, third = (table.ring.successor(OWN, places) for places in (1, 2, 3))
+    first, second, third = (_after(table, places) for places in (1, 2, 3))
     schedule = _schedule(table, 1)
     _believe(table, first, MemberState.SUSPECT)
     assert schedule.inherited(first, OWN) == second
     _believe(table, third, MemberState.SUSPECT)
     assert schedule.inherited(third, OWN) is None
     _believe(table, second, MemberState.SUSPECT)
-    assert schedule.inherited(second, OWN) == table.ring.successor(OWN, 4)
+    assert schedule.inherited(second, OWN) == _after(table, 4)
 
 
 def test_without_neighbours_nothing_is_inherited() -> None:
     table = _table(5)
-    first = table.ring.successor(OWN, 1)
+    first = _after(table, 1)
     _believe(table, first, MemberState.SUSPECT)
     assert _schedule(table, 0).inherited(first, OWN) is None

@@ -247,7 +247,7 @@ def test_noise_over_a_stream_is_counted() -> None:
 
 
 def test_a_stream_ping_is_tried_once() -> None:
-    solo = Probing()
+    solo = Probing(rejoin_interval=60.0, rejoin_interval_max=60.0)
     solo.fail(_stream(solo))
     solo.at(10.0)
     assert all(exchange.data[1] == 1 for exchange in solo.streams())

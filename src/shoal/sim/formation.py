@@ -29,9 +29,10 @@ def pack_members(cluster: str, members: Iterable[Member]) -> bytes:
 @lru_cache(maxsize=1)
 def formed_view(cluster: str, members: bytes, since: float) -> MemberTable:
     """The table that holds these members; for the same arguments the same one, to be copied, not changed."""
-    message, _ = NativeDialect(cluster).decode(members)
+    dialect = NativeDialect(cluster)
+    message, _ = dialect.decode(members)
     assert isinstance(message, SyncRequest)
-    table = MemberTable(digest_key=cluster.encode())
+    table = MemberTable(cluster.encode(), dialect.records)
     for record in message.records:
         table.add(record.info, pack(record.incarnation, record.state), since)
     return table

@@ -20,7 +20,7 @@ _HALF = 32
 
 
 class RangeIndex:
-    """The present members of one moment; 24 bytes each. A *span* is a range of positions in it."""
+    """The present members of one moment; 80 bytes each. A *span* is a range of positions in it."""
 
     __slots__ = ("_ids", "_terms", "total")
 

@@ -1,62 +1,77 @@
 """The member table: one row per known name, in columns.
 
 A row is addressed by its *slot*, a small integer that is valid until the row is removed; whoever keeps a reference for
-longer keeps the `NodeId`. Rows of present members (alive or suspect) are also listed densely, so that a random one is
-found in O(1), and counted into the digest.
+longer keeps the `NodeId`. What a member published is stored as the record that its dialect writes, and read where it
+lies: `Member` and `NodeInfo` values are made when somebody asks for them. Present members (alive or suspect) also
+stand on a ring, from which a random one is drawn in O(1), and are counted into the digest.
+
+For each member there are 8 bytes of belief, 8 of time, 8 for the reference to its record, 4 on the ring and 6 to 12 in
+each of three indexes; the record itself, with id, address, name and tags, may be shared with other tables.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from operator import itemgetter
 from random import Random
 from typing import Final
 
+from shoal.records import RecordCodec
+from shoal.state.comparison import Comparison, NewRows, compare
 from shoal.state.digest import ViewDigest
+from shoal.state.index import SlotIndex
 from shoal.state.precedence import incarnation_of, state_of
+from shoal.state.record_pool import RecordPool
 from shoal.state.ring import Ring
+from shoal.state.snapshot import Snapshot
+from shoal.state.tag_index import TagIndex
+from shoal.state.values import Values
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness, Tags
 
 __all__ = ["MemberTable"]
 
-_ABSENT: Final = -1
 _ALIVE: Final = int(MemberState.ALIVE)
 _LAST_PRESENT: Final = int(MemberState.SUSPECT)
 _STATE_MASK: Final = 3
+_FREE: Final = b""
+"""The record of a slot without a row."""
+_GONE: Final = int(MemberState.LEFT)
+"""Its belief, so that it is taken for nobody's."""
+
+_id_of: Final = itemgetter(slice(NodeId.SIZE))
+_pool: Final = RecordPool()
 
 
 class MemberTable:
-    """Rows of `(info, belief, since)` with indexes by id, name and address.
+    """Rows of `(record, belief, since)` with indexes by id, name and address.
 
     It stores what it is told; which belief wins is decided before (`shoal.state.precedence`).
     """
 
-    def __init__(self, digest_key: bytes) -> None:
-        self._infos: list[NodeInfo | None] = []
+    def __init__(self, digest_key: bytes, codec: RecordCodec) -> None:
+        self._codec = codec
+        self._records: list[bytes] = []
         self._beliefs = array("Q")
         self._since = array("d")
-        #: Index into `_present`, or _ABSENT.
-        self._positions = array("q")
-        #: Slots of present rows, in no particular order.
-        self._present: list[int] = []
         self._free: list[int] = []
+        self._by_id = SlotIndex(self._records, _id_of)
+        self._by_name = SlotIndex(self._records, codec.name_key)
+        #: Present rows only: the dead do not hold an address.
+        self._by_address = SlotIndex(self._records, codec.address_key)
+        self.ring = Ring(self._records)
+        """Slots of present members in the order in which they watch each other."""
+        self._digest = ViewDigest(digest_key)
+        self._counts = [0] * len(MemberState)
         #: Slots of members in a declared stall: few, if any.
         self._stalled: set[int] = set()
         #: Slots of members that are not relied on: few, if any.
         self._damped: set[int] = set()
-        self._by_id: dict[NodeId, int] = {}
-        self._by_name: dict[str, int] = {}
-        #: Present rows only: the dead do not hold an address.
-        self._by_address: dict[Address, int] = {}
-        self._digest = ViewDigest(digest_key)
-        self.ring = Ring()
-        """Present members in the order in which they watch each other."""
-        self._counts = [0] * len(MemberState)
-        self._values: dict[int, Member] = {}
-        self._snapshot: tuple[Member, ...] = ()
-        self._snapshot_generation = 0
+        self._values = Values(self._make)
+        self._tags = TagIndex(self._records, codec.tags)
         self.generation = 0
         """Rises with every change that a reader can see."""
+        _pool.enter()
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -69,41 +84,51 @@ class MemberTable:
     @property
     def present_count(self) -> int:
         """How many members are alive or suspect, this node included."""
-        return len(self._present)
+        return len(self.ring)
+
+    @property
+    def size(self) -> int:
+        """Bytes that the columns, the ring and the indexes take, without the records and what is made of them."""
+        columns = len(self._records) * (8 + self._beliefs.itemsize + self._since.itemsize)
+        return columns + self.ring.size + self._by_id.size + self._by_name.size + self._by_address.size
+
+    # One row
 
     def slot_of(self, id: NodeId) -> int | None:
         """The row of a run."""
-        return self._by_id.get(id)
+        return self._by_id.find(id)
 
     def slot_named(self, name: str) -> int | None:
         """The row of a name, whichever run holds it."""
-        return self._by_name.get(name)
+        return self._by_name.find(name.encode())
 
     def slot_at(self, address: Address) -> int | None:
         """The row of the present member at an address."""
-        return self._by_address.get(address)
+        return self._by_address.find(self._codec.key_of_address(address))
+
+    def record(self, slot: int) -> bytes:
+        """What the member published of itself, as its dialect writes it; empty if there is no row."""
+        return self._records[slot]
 
     def info(self, slot: int) -> NodeInfo:
-        """What the member published of itself."""
-        info = self._infos[slot]
-        assert info is not None, f"slot {slot} is free"
-        return info
+        """The same as a value: `id`, `name` and `address` are cheaper."""
+        return self._codec.unpack(self._records[slot])
 
     def id(self, slot: int) -> NodeId:
         """Which run the row is about."""
-        return self.info(slot).id
+        return NodeId(_id_of(self._records[slot]))
 
     def name(self, slot: int) -> str:
         """The name alone."""
-        return self.info(slot).name
+        return self._codec.name(self._records[slot])
 
     def address(self, slot: int) -> Address:
         """The address alone."""
-        return self.info(slot).address
+        return self._codec.address(self._records[slot])
 
     def name_of(self, id: NodeId) -> str:
         """The name of a run, or its id where that is all we have."""
-        slot = self.slot_of(id)
+        slot = self._by_id.find(id)
         return str(id) if slot is None else self.name(slot)
 
     def belief(self, slot: int) -> int:
@@ -118,24 +143,41 @@ class MemberTable:
         """When the row came to its state, in monotonic seconds."""
         return self._since[slot]
 
+    def is_present_at(self, slot: int) -> bool:
+        """Whether the slot has a row, of a member that is alive or suspect."""
+        return self._beliefs[slot] & _STATE_MASK <= _LAST_PRESENT
+
     def is_present(self, id: NodeId) -> bool:
         """Whether that run is known and alive or suspect."""
-        slot = self._by_id.get(id)
-        return slot is not None and self._positions[slot] != _ABSENT
+        slot = self._by_id.find(id)
+        return slot is not None and self._beliefs[slot] & _STATE_MASK <= _LAST_PRESENT
 
     def is_alive(self, id: NodeId) -> bool:
         """Whether that run is known and alive, not suspect."""
-        slot = self._by_id.get(id)
+        slot = self._by_id.find(id)
         return slot is not None and self._beliefs[slot] & _STATE_MASK == _ALIVE
+
+    def is_steady(self, id: NodeId) -> bool:
+        """Whether that run is known and alive, and not damped."""
+        slot = self._by_id.find(id)
+        return slot is not None and self.is_steady_at(slot)
+
+    def is_steady_at(self, slot: int) -> bool:
+        """Whether the slot has a row, of a member that is alive and not damped."""
+        return self._beliefs[slot] & _STATE_MASK == _ALIVE and slot not in self._damped
+
+    # Changes
 
     def add(self, info: NodeInfo, belief: int, now: float) -> int:
         """Make a row; neither the id nor the name may have one. Returns its slot."""
-        assert info.id not in self._by_id
-        assert info.name not in self._by_name
+        record = self._pack(info)
+        name_key = self._codec.name_key(record)
+        assert self._by_id.find(info.id) is None
+        assert self._by_name.find(name_key) is None
         slot = self._take_slot()
-        self._infos[slot] = info
-        self._by_id[info.id] = slot
-        self._by_name[info.name] = slot
+        self._records[slot] = record
+        self._by_id.add(info.id, slot)
+        self._by_name.add(name_key, slot)
         self._beliefs[slot] = belief
         self._since[slot] = now
         self._count_in(slot)
@@ -144,29 +186,48 @@ class MemberTable:
         self._changed(slot)
         return slot
 
+    def add_all(self, rows: NewRows, now: float) -> range:
+        """Make rows of members that `compare` found to be new. Returns their slots."""
+        slots = range(len(self._records), len(self._records) + len(rows))
+        self._records += _pool.share(rows.records)
+        self._beliefs.extend(rows.beliefs)
+        self._since.extend(array("d", [now]) * len(rows))
+        self._by_id.extend(rows.ids, slots)
+        self._by_name.extend(rows.names, slots)
+        self._by_address.extend(rows.addresses, slots)
+        self.ring.extend(slots)
+        self._digest.extend(rows.ids, rows.beliefs)
+        self._counts[MemberState.ALIVE] += len(rows)
+        self._tags.note_more(slots)
+        self._values.note_more()
+        self.generation += 1
+        return slots
+
     def copy_rows(self, other: MemberTable) -> None:
         """Hold exactly what `other` holds, which costs far less than adding its rows one by one."""
-        self._infos = other._infos.copy()
+        self._records[:] = other._records
         self._beliefs, self._since = other._beliefs[:], other._since[:]
-        self._positions, self._present = other._positions[:], other._present.copy()
         self._free, self._stalled = other._free.copy(), other._stalled.copy()
-        self._by_id, self._by_name = other._by_id.copy(), other._by_name.copy()
-        self._by_address = other._by_address.copy()
-        self._digest.value = other._digest.value
+        self._damped = other._damped.copy()
+        self._by_id.copy_rows(other._by_id)
+        self._by_name.copy_rows(other._by_name)
+        self._by_address.copy_rows(other._by_address)
         self.ring.copy_places(other.ring)
+        self._digest.value = other._digest.value
         self._counts = other._counts.copy()
-        self._values.clear()
+        self._values.forget()
+        self._tags.forget()
         self.generation += 1
 
     def set_belief(self, slot: int, belief: int, now: float) -> None:
         """Store another belief; `since` moves when the state does."""
-        was_present, state = self._positions[slot] != _ABSENT, self._beliefs[slot] & _STATE_MASK
+        state = self._beliefs[slot] & _STATE_MASK
         if belief & _STATE_MASK != state:
             self._since[slot] = now
         self._count_out(slot)
         self._beliefs[slot] = belief
         self._count_in(slot)
-        is_present = belief & _STATE_MASK <= _LAST_PRESENT
+        was_present, is_present = state <= _LAST_PRESENT, belief & _STATE_MASK <= _LAST_PRESENT
         if is_present and not was_present:
             self._enter(slot)
         elif was_present and not is_present:
@@ -175,12 +236,15 @@ class MemberTable:
 
     def set_info(self, slot: int, info: NodeInfo) -> None:
         """Store what the same run publishes now; its id and name stay."""
-        old = self.info(slot)
-        assert (info.id, info.name) == (old.id, old.name)
-        self._release_address(slot)
-        self._infos[slot] = info
-        if self._positions[slot] != _ABSENT:
-            self._by_address[info.address] = slot
+        record = self._pack(info)
+        assert record[: NodeId.SIZE] == self._records[slot][: NodeId.SIZE]
+        assert self._codec.name_key(record) == self._codec.name_key(self._records[slot])
+        is_present = self._beliefs[slot] & _STATE_MASK <= _LAST_PRESENT
+        if is_present:
+            self._by_address.remove(slot)
+        self._records[slot] = record
+        if is_present:
+            self._by_address.add(self._codec.address_key(record), slot)
         self._changed(slot)
 
     def set_stalled(self, slot: int, is_stalled: bool) -> None:
@@ -199,138 +263,146 @@ class MemberTable:
             self._damped.discard(slot)
         self._changed(slot)
 
-    def is_steady(self, id: NodeId) -> bool:
-        """Whether that run is known and alive, and not damped."""
-        slot = self._by_id.get(id)
-        return slot is not None and self._beliefs[slot] & _STATE_MASK == _ALIVE and slot not in self._damped
-
     def remove(self, slot: int) -> None:
         """Forget a row."""
-        info = self.info(slot)
         self._count_out(slot)
-        if self._positions[slot] != _ABSENT:
+        if self._beliefs[slot] & _STATE_MASK <= _LAST_PRESENT:
             self._exit(slot)
-        self._infos[slot] = None
+        self._by_id.remove(slot)
+        self._by_name.remove(slot)
         self._stalled.discard(slot)
         self._damped.discard(slot)
-        del self._by_id[info.id]
-        del self._by_name[info.name]
+        self._records[slot] = _FREE
+        self._beliefs[slot] = _GONE
         self._free.append(slot)
         self._changed(slot)
 
-    def sample(self, random: Random, count: int, skip: Container[NodeId]) -> list[int]:
-        """Up to `count` distinct slots of present members, uniformly, without those in `skip` (a handful of ids)."""
-        present = self._present
-        if len(present) <= 4 * count + 16:
-            candidates = [slot for slot in present if self.info(slot).id not in skip]
-            return random.sample(candidates, min(count, len(candidates)))
-        # With so many more members than are wanted or skipped, drawing again is cheaper than listing them.
-        picked: dict[int, None] = {}
-        while len(picked) < count:
-            slot = present[int(random.random() * len(present))]
-            if slot not in picked and self.info(slot).id not in skip:
-                picked[slot] = None
-        return list(picked)
-
-    def present_ids(self) -> list[NodeId]:
-        """Ids of all present members."""
-        return [self.info(slot).id for slot in self._present]
-
-    def term(self, id: NodeId) -> int | None:
-        """What a run counts for in the digest; None if it is not present."""
-        slot = self._by_id.get(id)
-        if slot is None or self._positions[slot] == _ABSENT:
-            return None
-        return self._digest.term(id, self._beliefs[slot])
-
-    def terms(self) -> Iterator[tuple[NodeId, int]]:
-        """Ids of all present members, each with its term in the digest."""
-        for slot in self._present:
-            id = self.info(slot).id
-            yield id, self._digest.term(id, self._beliefs[slot])
-
-    def present_tags(self) -> Iterator[Tags]:
-        """Tags of all present members."""
-        return (self.info(slot).tags for slot in self._present)
+    # Many rows
 
     def slots(self) -> Iterator[int]:
         """All rows, tombstones too."""
-        return iter(self._by_id.values())
+        return (slot for slot, record in enumerate(self._records) if record)
 
     def count(self, state: MemberState) -> int:
         """How many rows are in a state."""
         return self._counts[state]
 
+    def sample(self, random: Random, count: int, skip: Container[bytes]) -> list[int]:
+        """Up to `count` distinct slots of present members, uniformly, without those in `skip` (a handful of ids)."""
+        ring, records, present = self.ring, self._records, len(self.ring)
+        if present <= 4 * count + 16:
+            candidates = [slot for slot in ring if _id_of(records[slot]) not in skip]
+            return random.sample(candidates, min(count, len(candidates)))
+        # With so many more members than are wanted or skipped, drawing again is cheaper than listing them.
+        picked: dict[int, None] = {}
+        while len(picked) < count:
+            slot = ring[int(random.random() * present)]
+            if slot not in picked and _id_of(records[slot]) not in skip:
+                picked[slot] = None
+        return list(picked)
+
+    def places_between(self, start: NodeId, end: NodeId) -> int:
+        """How many places on the ring `end` stands after `start`; both are present."""
+        first, second = self._by_id.find(start), self._by_id.find(end)
+        assert first is not None, f"{start} is unknown"
+        assert second is not None, f"{end} is unknown"
+        return self.ring.places_between(first, second)
+
+    def term(self, id: NodeId) -> int | None:
+        """What a run counts for in the digest; None if it is not present."""
+        slot = self._by_id.find(id)
+        return self._digest.term(id, self._beliefs[slot]) if slot is not None and self.is_present_at(slot) else None
+
+    def terms(self) -> Iterator[tuple[NodeId, int]]:
+        """Ids of all present members, each with its term in the digest; in no particular order."""
+        ids = [_id_of(self._records[slot]) for slot in self.ring]
+        terms = self._digest.terms(ids, [self._beliefs[slot] for slot in self.ring])
+        return zip(map(NodeId, ids), terms, strict=True)
+
+    def present_tags(self) -> Iterator[Tags]:
+        """Tags of all present members."""
+        return (self._codec.tags(self._records[slot]) for slot in self.ring)
+
+    def compare(self, snapshot: Snapshot, *, room: int, not_new: Collection[bytes] = ()) -> Comparison:
+        """Which rows of a snapshot are held here already, and which may come in by `add_all`: at most `room`."""
+        return compare(snapshot, self._records, self._beliefs, self._codec, room=room, not_new=not_new)
+
+    def snapshot(self, now: float, slots: Sequence[int] | None = None) -> Snapshot:
+        """These rows in columns, or all rows, tombstones too."""
+        chosen = list(self.slots()) if slots is None else slots
+        beliefs, since, records = self._beliefs, self._since, self._records
+        return Snapshot(
+            array("Q", [beliefs[slot] for slot in chosen]),
+            array("d", [max(0.0, now - since[slot]) for slot in chosen]),
+            [records[slot] for slot in chosen],
+        )
+
+    # Values for users
+
     def member(self, slot: int) -> Member:
-        """The row as a value for users."""
-        value = self._values.get(slot)
-        if value is None:
-            info, belief = self.info(slot), self._beliefs[slot]
-            value = Member(
-                name=info.name,
-                id=info.id,
-                address=info.address,
-                state=state_of(belief),
-                incarnation=incarnation_of(belief),
-                tags=info.tags,
-                since=self._since[slot],
-                readiness=Readiness.STALLED if slot in self._stalled else info.readiness,
-                damped=slot in self._damped,
-            )
-            self._values[slot] = value
-        return value
+        """The row as a value."""
+        return self._values.one(slot)
 
     def members(self) -> tuple[Member, ...]:
-        """All rows as values, in the order in which they came."""
-        if self._snapshot_generation != self.generation:
-            self._snapshot = tuple(map(self.member, self._by_id.values()))
-            self._snapshot_generation = self.generation
-        return self._snapshot
+        """All rows as values, in the order of their slots."""
+        return self._values.all(self.slots())
+
+    def members_with(self, tags: Mapping[str, str]) -> tuple[Member, ...]:
+        """Rows of present members that have all these tags, at least one, in the order of their slots."""
+        slots = self._tags.find(tags, self.slots)
+        return self._values.some([slot for slot in slots if self._beliefs[slot] & _STATE_MASK <= _LAST_PRESENT])
+
+    # Inside
+
+    def _make(self, slot: int) -> Member:
+        info, belief = self.info(slot), self._beliefs[slot]
+        return Member(
+            name=info.name,
+            id=info.id,
+            address=info.address,
+            state=state_of(belief),
+            incarnation=incarnation_of(belief),
+            tags=info.tags,
+            since=self._since[slot],
+            readiness=Readiness.STALLED if slot in self._stalled else info.readiness,
+            damped=slot in self._damped,
+        )
+
+    def _pack(self, info: NodeInfo) -> bytes:
+        [record] = _pool.share([self._codec.pack(info)])
+        return record
 
     def _take_slot(self) -> int:
         if self._free:
             return self._free.pop()
-        self._infos.append(None)
+        self._records.append(_FREE)
         self._beliefs.append(0)
         self._since.append(0.0)
-        self._positions.append(_ABSENT)
-        return len(self._infos) - 1
+        return len(self._records) - 1
 
     def _count_in(self, slot: int) -> None:
         belief = self._beliefs[slot]
         self._counts[belief & _STATE_MASK] += 1
         if belief & _STATE_MASK <= _LAST_PRESENT:
-            self._digest.add(self.info(slot).id, belief)
+            self._digest.add(_id_of(self._records[slot]), belief)
 
     def _count_out(self, slot: int) -> None:
         belief = self._beliefs[slot]
         self._counts[belief & _STATE_MASK] -= 1
         if belief & _STATE_MASK <= _LAST_PRESENT:
-            self._digest.remove(self.info(slot).id, belief)
+            self._digest.remove(_id_of(self._records[slot]), belief)
 
     def _enter(self, slot: int) -> None:
         """The member of the row became present."""
-        info = self.info(slot)
-        self._positions[slot] = len(self._present)
-        self._present.append(slot)
-        self._by_address[info.address] = slot
-        self.ring.add(info.id)
+        self._by_address.add(self._codec.address_key(self._records[slot]), slot)
+        self.ring.add(slot)
 
     def _exit(self, slot: int) -> None:
         """It is present no more."""
-        position, last = self._positions[slot], self._present.pop()
-        if last != slot:
-            self._present[position] = last
-            self._positions[last] = position
-        self._positions[slot] = _ABSENT
-        self._release_address(slot)
-        self.ring.remove(self.info(slot).id)
-
-    def _release_address(self, slot: int) -> None:
-        address = self.info(slot).address
-        if self._by_address.get(address) == slot:
-            del self._by_address[address]
+        self._by_address.remove(slot)
+        self.ring.remove(slot)
 
     def _changed(self, slot: int) -> None:
-        self._values.pop(slot, None)
+        self._values.note(slot)
+        self._tags.note(slot)
         self.generation += 1

@@ -162,7 +162,7 @@ class Accusations:
         if was is MemberState.SUSPECT:
             self._tell(MemberRecovered(member))
         elif not was.is_present:
-            self._order.insert(id)
+            self._order.insert(slot)
             self._tell(MemberJoined(member))
         reason = VerdictReason.PROBE_FAILED if probe is not None else VerdictReason.REPORTED
         evidence = self._suspicions.evidence(reason, id, now)

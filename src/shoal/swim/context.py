@@ -11,6 +11,7 @@ from shoal.state.table import MemberTable
 from shoal.swim.contact import Contact
 from shoal.swim.gossip_queue import GossipQueue
 from shoal.swim.health import LocalHealth
+from shoal.swim.mass_join import MassJoin
 from shoal.swim.stats import Stats
 from shoal.swim.timers import Timers
 from shoal.swim.verdicts import Verdicts
@@ -33,11 +34,11 @@ class Context:
     stats: Stats = field(default_factory=Stats)
     timers: Timers = field(default_factory=Timers)
     verdicts: Verdicts = field(default_factory=Verdicts)
-    events: list[Event] = field(default_factory=list)
+    events: list[Event | MassJoin] = field(default_factory=list)
     """What happened since the driver last asked."""
 
     def __post_init__(self) -> None:
-        self.table = MemberTable(digest_key=self.config.cluster.encode())
+        self.table = MemberTable(self.config.cluster.encode(), self.dialect.records)
         self.queue = GossipQueue(self.config.gossip_queue_limit, self.stats)
         self.health = LocalHealth(self.config)
         self.contact = Contact(self.config, self.table)

@@ -45,6 +45,7 @@ from shoal.swim.health import LocalHealth
 from shoal.swim.heartbeats import Heartbeat, Heartbeats
 from shoal.swim.indexed_view import IndexedView
 from shoal.swim.joining import Joining
+from shoal.swim.mass_join import MassJoin
 from shoal.swim.membership import Membership
 from shoal.swim.outbox import Outbox
 from shoal.swim.outputs import Output
@@ -104,6 +105,9 @@ class Swim:
         )
         self._events_seen = 0
         self._is_waiting_for_goodbye = False
+        self.is_heard: Callable[[], bool] = lambda: True
+        """Says whether anybody listens to events. To tell of 10,000 members that came in with a peer's view takes
+        longer than to take them in, and is left out where nobody does."""
         self._handlers: dict[type[Message], Callable[[Any, Address, float], None]] = {
             Ping: self._on_ping,
             Ack: self._on_ack,
@@ -192,10 +196,11 @@ class Swim:
 
     def events(self) -> list[Event]:
         """What happened, since the last call."""
-        events = self._events[:]
-        if events:
-            self._events.clear()
-            self._events_seen = 0
+        if not self._events:
+            return []
+        events = [event for event in self._events if not isinstance(event, MassJoin)]
+        self._events.clear()
+        self._events_seen = 0
         return events
 
     def note_lag(self, seconds: float, reason: HealthReason, now: float) -> None:
@@ -458,6 +463,10 @@ class Swim:
         events = self._events
         while self._events_seen < len(events):
             event = events[self._events_seen]
+            if isinstance(event, MassJoin):
+                is_wanted = self.is_heard() or self._partitions.awaits_returns
+                events[self._events_seen : self._events_seen + 1] = event if is_wanted else ()
+                continue
             self._events_seen += 1
             self._view_changes.see(event, now)
             self._partitions.see(event, now)

@@ -9,16 +9,20 @@ die (`deaths`).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from typing import Final
 
 from shoal.events import MemberJoined, MemberReadinessChanged, MemberRecovered, MemberUpdated, NameConflict
+from shoal.state.comparison import NewRows
 from shoal.state.precedence import incarnation_of, pack, state_of, supersedes
+from shoal.state.snapshot import Snapshot
 from shoal.swim.accusations import Accusations
 from shoal.swim.broadcasts import Broadcasts
 from shoal.swim.claims import Claims
 from shoal.swim.context import Context
 from shoal.swim.deaths import Deaths
 from shoal.swim.gossip_queue import Priority
+from shoal.swim.mass_join import MassJoin
 from shoal.swim.news import News
 from shoal.swim.own_record import OwnRecord
 from shoal.swim.probe_order import ProbeOrder
@@ -40,6 +44,9 @@ class Membership:
     def __init__(self, context: Context, info: NodeInfo, order: ProbeOrder, now: float) -> None:
         self._table = context.table
         self._stats = context.stats
+        self._records = context.dialect.records
+        self._max_members = context.config.max_members
+        self._events = context.events
         self._tell = context.events.append
         self._order = order
         self._news = News(context, info.id)
@@ -110,6 +117,33 @@ class Membership:
         else:
             self._apply_left(info.id, incarnation, now)
 
+    def merge(self, snapshot: Snapshot, sender: NodeId, now: float, *, news_age: float = inf) -> list[int]:
+        """Take in a peer's view, or a part of it: 10,000 rows in some 20 milliseconds.
+
+        Rows that are held here just so change nothing. Members unknown here that are alive, and whose name and address
+        nobody else has, come in all at once. Every other row goes through `apply_record`; returns which these were.
+        Members unknown here are gossiped if they joined no longer than `news_age` seconds ago.
+        """
+        room = max(0, self._max_members - len(self._table))
+        rows = self._table.compare(snapshot, room=room, not_new=(self.id,))
+        if rows.equal:
+            self._stats.drop(Drop.STALE, rows.equal)
+        if rows.new:
+            self._welcome_all(rows.new, snapshot, now, news_age)
+        for number in rows.other:
+            belief, age = snapshot.beliefs[number], snapshot.ages[number]
+            info = self._records.unpack(snapshot.records[number])
+            record = SyncRecord(info, state_of(belief), incarnation_of(belief), age)
+            self.apply_record(record, sender, now, is_news=age <= news_age)
+        return rows.other
+
+    def _welcome_all(self, rows: NewRows, snapshot: Snapshot, now: float, news_age: float) -> None:
+        self._order.extend(self._table.add_all(rows, now))
+        for number, record, belief in zip(rows.numbers, rows.records, rows.beliefs, strict=True):
+            if snapshot.ages[number] <= news_age:
+                self._news.tell_alive(record, incarnation_of(belief), Priority.NORMAL)
+        self._events.append(MassJoin(rows, now, self._records))
+
     def records(self, slots: Iterable[int], now: float) -> list[SyncRecord]:
         """Rows of this node's view for a peer."""
         table = self._table
@@ -177,7 +211,7 @@ class Membership:
         claims.clear_address(info.address, info.id, now)
         older = claims.clear_name(info.name, now)
         slot = self._table.add(info, pack(incarnation, MemberState.ALIVE), now)
-        self._order.insert(info.id)
+        self._order.insert(slot)
         if is_news:
             self._news.tell(Alive(info, incarnation), Priority.NORMAL)
         member = self._table.member(slot)
@@ -200,7 +234,7 @@ class Membership:
         if was is MemberState.SUSPECT:
             self._tell(MemberRecovered(member))
         elif not was.is_present:
-            self._order.insert(info.id)
+            self._order.insert(slot)
             self._tell(MemberJoined(member))
         if was.is_present and known.tags != info.tags:
             self._tell(MemberUpdated(member, known.tags))
@@ -276,7 +310,7 @@ class Membership:
         loser = self.own.member
         self.own.yield_name()
         winner = self._table.add(info, pack(incarnation, MemberState.ALIVE), now)
-        self._order.insert(info.id)
+        self._order.insert(winner)
         self._news.tell(Alive(info, incarnation), Priority.NORMAL)
         self._tell(NameConflict(winner=self._table.member(winner), loser=loser))
         self._tell(MemberJoined(self._table.member(winner)))

@@ -36,11 +36,17 @@ class News:
 
         What `is_common` is what many members find out at the same time, and is told half as often.
         """
-        key = _key(update)
-        data = self._dialect.encode_update(update)
+        told = self._limit() // 2 if is_common and self._config.gossip_feedback else 0
+        self._push(_key(update), self._dialect.encode_update(update), priority, _gist(update), told)
+
+    def tell_alive(self, record: bytes, incarnation: int, priority: Priority) -> None:
+        """The same for an `Alive`, from the record of its info."""
+        id, data = NodeId(record[: NodeId.SIZE]), self._dialect.encode_alive(record, incarnation)
+        self._push(id, data, priority, (Alive, incarnation), 0)
+
+    def _push(self, key: Hashable, data: bytes, priority: Priority, gist: Hashable, told: int) -> None:
         if len(data) <= self._room:
-            told = self._limit() // 2 if is_common and self._config.gossip_feedback else 0
-            self._queue.push(key, data, priority, _gist(update), told)
+            self._queue.push(key, data, priority, gist, told)
         else:  # A peer with larger datagrams sent it; waiting here, it would only be in the way of other news.
             self._queue.discard(key)
             self._stats.drop(Drop.OVERSIZED)

@@ -1,24 +1,25 @@
 """Whom to probe next: shuffled round-robin (SWIM §4.3).
 
 Every member is probed once in each pass, so the gap between two probes of one member by one prober is at most 2n - 1
-probe intervals. A new member comes in at a random place.
+probe intervals. A new member comes into the current pass at a random place of what is left of it.
 """
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterable
 from random import Random
 
 from shoal.state.table import MemberTable
-from shoal.types import NodeId
 
 __all__ = ["ProbeOrder"]
 
 
 class ProbeOrder:
-    """The order of the current pass. Who died meanwhile is skipped when its turn comes.
+    """The order of the current pass, drawn as it goes: each step swaps a random one of those left to the front.
 
-    Each turn is drawn from those that had none yet (Fisher and Yates, one step a probe): no node ever stops to shuffle
-    all members, and whoever comes in meanwhile stands at a random place by being added at the end.
+    So a pass begins at no cost, and a new member just joins those left. Who died meanwhile is skipped when its turn
+    comes.
     """
 
     __slots__ = ("_next", "_order", "_random", "_table")
@@ -26,35 +27,37 @@ class ProbeOrder:
     def __init__(self, table: MemberTable, random: Random) -> None:
         self._table = table
         self._random = random
-        #: In front of `_next` those that had their turn, behind it the others in no order.
-        self._order: list[NodeId] = []
+        self._order = array("i")
         self._next = 0
 
-    def insert(self, id: NodeId) -> None:
+    def insert(self, slot: int) -> None:
         """Bring a new member into the current pass."""
+        self.extend((slot,))
+
+    def extend(self, slots: Iterable[int]) -> None:
+        """Bring many."""
+        self._order.extend(slots)
         if len(self._order) > 2 * self._table.present_count + 16:
             # Members that come and go faster than a pass takes must not make it longer and longer.
             self._begin()
-        else:
-            self._order.append(id)
 
-    def next(self, own_id: NodeId) -> NodeId | None:
-        """The next member that is present and is not this node; None if there is none."""
+    def next(self, own_slot: int | None) -> int | None:
+        """The slot of the next member that is present and is not this node; None if there is none."""
         for _ in range(2):
             while self._next < len(self._order):
-                id = self._draw()
-                if id != own_id and self._table.is_present(id):
-                    return id
+                slot = self._draw()
+                if slot != own_slot and self._table.is_present_at(slot):
+                    return slot
             self._begin()
         return None
 
-    def _draw(self) -> NodeId:
-        order, turn = self._order, self._next
-        drawn = turn + int(self._random.random() * (len(order) - turn))
-        order[turn], order[drawn] = order[drawn], order[turn]
-        self._next = turn + 1
-        return order[turn]
+    def _draw(self) -> int:
+        order, place = self._order, self._next
+        other = place + int(self._random.random() * (len(order) - place))
+        order[place], order[other] = order[other], order[place]
+        self._next += 1
+        return order[place]
 
     def _begin(self) -> None:
-        self._order = self._table.present_ids()
+        self._order = array("i", self._table.ring)
         self._next = 0

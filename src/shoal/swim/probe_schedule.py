@@ -38,27 +38,34 @@ class ProbeSchedule:
 
     def next(self, own_id: NodeId) -> NodeId | None:
         """The next member to probe; None if nobody else is present."""
+        own_slot = self._table.slot_of(own_id)
         self._turn = (self._turn + 1) % (self._neighbours + 1)
-        neighbour = self._neighbour(own_id, self._turn) if self._turn else None
-        return neighbour or self._order.next(own_id)
+        slot = self._neighbour(own_slot, self._turn) if self._turn else None
+        if slot is None:
+            slot = self._order.next(own_slot)
+        return None if slot is None else self._table.id(slot)
 
     def inherited(self, suspect: NodeId, own_id: NodeId) -> NodeId | None:
         """Whom we watch from now on, because `suspect`, which stands between, is alive no more; None if nobody."""
-        if not self._neighbours or not self._table.is_present(suspect):
+        table = self._table
+        if not self._neighbours or not table.is_present(suspect):
             return None
-        heir = self._neighbour(own_id, 1)
-        ring = self._table.ring
-        if heir is None or ring.places_between(own_id, suspect) > ring.places_between(own_id, heir):
+        own_slot = table.slot_of(own_id)
+        heir = self._neighbour(own_slot, 1)
+        if own_slot is None or heir is None:
             return None
-        return heir
+        if table.places_between(own_id, suspect) > table.ring.places_between(own_slot, heir):
+            return None
+        return table.id(heir)
 
-    def _neighbour(self, own_id: NodeId, number: int) -> NodeId | None:
+    def _neighbour(self, own_slot: int | None, number: int) -> int | None:
         """The `number`-th live and steady member after us on the ring."""
-        if not self._table.is_present(own_id):
+        table = self._table
+        if own_slot is None or not table.is_present_at(own_slot):
             return None
-        for places in range(1, min(_LONGEST_WALK, self._table.present_count)):
-            id = self._table.ring.successor(own_id, places)
-            number -= self._table.is_steady(id)
+        for places in range(1, min(_LONGEST_WALK, table.present_count)):
+            slot = table.ring.successor(own_slot, places)
+            number -= table.is_steady_at(slot)
             if number == 0:
-                return id
+                return slot
         return None

@@ -153,7 +153,7 @@ class Prober:
             return False
         if self._membership.accusations.is_ours(suspect):
             return False
-        return table.ring.places_between(own, suspect) <= self._config.challengers
+        return table.places_between(own, suspect) <= self._config.challengers
 
     def _start(self, target: NodeId, now: float) -> None:
         seq, multiplier = self.next_seq(), self._health.multiplier

@@ -97,9 +97,9 @@ class Stats:
     dropped: dict[str, int] = field(default_factory=dict)
     """What was ignored, by reason: values of `Drop` and of `shoal.wire.dialect.Flaw`."""
 
-    def drop(self, reason: str) -> None:
+    def drop(self, reason: str, times: int = 1) -> None:
         """Count something ignored."""
-        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+        self.dropped[reason] = self.dropped.get(reason, 0) + times
 
     def as_dict(self) -> dict[str, int]:
         """All counters by name, the dropped ones as `dropped_<reason>`."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
+from shoal.records import RecordCodec
 from shoal.wire.messages import Message, Update
 
 __all__ = ["DecodeError", "Dialect", "Flaw"]
@@ -44,6 +45,8 @@ class Dialect(Protocol):
     message, `attach` puts encoded updates behind it.
     """
 
+    records: RecordCodec
+    """How it writes what a node publishes of itself."""
     packet_overhead: int
     """Bytes that `attach` adds to a packet, whatever is attached."""
     update_overhead: int
@@ -55,6 +58,10 @@ class Dialect(Protocol):
 
     def encode_update(self, update: Update) -> bytes:
         """One update, to be attached to any number of packets."""
+        ...
+
+    def encode_alive(self, record: bytes, incarnation: int) -> bytes:
+        """The same as `encode_update` of an `Alive`, from a record."""
         ...
 
     def attach(self, packet: bytes, updates: Sequence[bytes]) -> bytes:

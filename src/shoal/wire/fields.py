@@ -17,11 +17,14 @@ from shoal.wire.dialect import DecodeError, Flaw
 from shoal.wire.varint import read_varint, write_varint
 
 __all__ = [
+    "INFO_ADDRESS",
     "MAX_TAG_BYTES",
     "MIN_INFO_SIZE",
+    "address_end",
     "read_address",
     "read_bytes",
     "read_info",
+    "read_tags",
     "write_address",
     "write_info",
     "write_tags",
@@ -31,6 +34,8 @@ MAX_TAG_BYTES: Final = 32_768
 """Bytes. Largest encoded tag set; so no key or value is longer either."""
 MIN_INFO_SIZE: Final = 25
 """Bytes. A node's info with a host of one letter, a name of one letter and no tags."""
+INFO_ADDRESS: Final = 17
+"""Bytes. Where the address begins in a node's info, behind its id and readiness; then come its name and its tags."""
 
 _HOST_NAME: Final = 0
 _IPV4: Final = 4
@@ -77,6 +82,16 @@ def read_address(data: bytes, position: int) -> tuple[Address, int]:
     return Address(host, port), position
 
 
+def address_end(data: bytes, position: int) -> int:
+    """The position behind an address that `read_address` has accepted before."""
+    family = data[position]
+    if family == _IPV4:
+        return position + _V4.size
+    if family == _IPV6:
+        return position + _V6.size
+    return position + 2 + data[position + 1] + _PORT.size
+
+
 def _read_host_name(data: bytes, position: int) -> tuple[str, int]:
     raw, position = read_bytes(data, position + 1, data[position])
     host = raw.decode("ascii")
@@ -103,7 +118,7 @@ def read_info(data: bytes, position: int) -> tuple[NodeInfo, int]:
     name = raw.decode()
     if not is_node_name(name):
         raise DecodeError(Flaw.BAD_VALUE)
-    tags, position = _read_tags(data, position)
+    tags, position = read_tags(data, position)
     return NodeInfo(name, NodeId(node_id), address, tags, readiness), position
 
 
@@ -117,7 +132,8 @@ def write_tags(tags: Mapping[str, str]) -> bytes:
     return b"".join(parts)
 
 
-def _read_tags(data: bytes, position: int) -> tuple[Tags, int]:
+def read_tags(data: bytes, position: int) -> tuple[Tags, int]:
+    """A tag set, its keys in order."""
     start = position
     count, position = read_varint(data, position, MAX_TAG_BYTES)
     if not count:

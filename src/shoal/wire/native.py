@@ -13,6 +13,7 @@ from math import ceil
 from struct import Struct
 from typing import Final
 
+from shoal.records import RecordCodec
 from shoal.types import MemberState, NodeId
 from shoal.wire.dialect import DecodeError, Flaw
 from shoal.wire.fields import (
@@ -46,6 +47,7 @@ from shoal.wire.messages import (
     UserMessage,
 )
 from shoal.wire.ranges import read_ranges, write_ranges
+from shoal.wire.records import NativeRecords
 from shoal.wire.varint import read_varint, write_varint
 
 __all__ = [
@@ -98,6 +100,7 @@ _SUBJECT_SIZE: Final = _SUBJECT.size
 _MIN_RECORD_SIZE: Final = 3 + MIN_INFO_SIZE  # and one byte each for state, incarnation and age
 
 _ALIVE: Final = 1
+_ALIVE_KIND: Final = bytes((_ALIVE,))
 _SUSPECT: Final = 2
 _DEAD: Final = 3
 _LEFT: Final = 4
@@ -117,6 +120,7 @@ class NativeDialect:
     `ValueError` or `struct.error` or makes bytes that no receiver takes. Ages and timeouts are cut down to theirs.
     """
 
+    records: RecordCodec = NativeRecords()
     packet_overhead = 0
     update_overhead = 0
 
@@ -150,7 +154,7 @@ class NativeDialect:
         """One update, to be attached to any number of packets."""
         match update:
             case Alive():
-                return b"".join((bytes((_ALIVE,)), write_varint(update.incarnation), write_info(update.info)))
+                return self.encode_alive(write_info(update.info), update.incarnation)
             case Suspect():
                 return _ACCUSATION.pack(_SUSPECT, update.id, update.accuser) + write_varint(update.incarnation)
             case Dead():
@@ -163,6 +167,10 @@ class NativeDialect:
             case Stall():
                 seconds = write_varint(ceil(min(update.seconds, MAX_STALL)))
                 return b"".join((_SUBJECT.pack(_STALL, update.id), write_varint(update.number), seconds))
+
+    def encode_alive(self, record: bytes, incarnation: int) -> bytes:
+        """The same as `encode_update` of an `Alive`, from a record."""
+        return b"".join((_ALIVE_KIND, write_varint(incarnation), record))
 
     def attach(self, packet: bytes, updates: Sequence[bytes]) -> bytes:
         """`packet` followed by `updates`. A sync message takes none."""

@@ -93,6 +93,11 @@ class PartitionWatch:
         self._settling = Settling(1, 0.0)
         self._last_return = 0.0
 
+    @property
+    def awaits_returns(self) -> bool:
+        """Whether somebody is silent, whose return must be seen."""
+        return bool(self._silent)
+
     def see(self, event: Event, now: float) -> None:
         """Something was told to the user."""
         match event:
