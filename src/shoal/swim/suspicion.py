@@ -11,7 +11,7 @@ from shoal.events import ProbeReport, SuspicionTime
 from shoal.swim.timers import Timer
 from shoal.types import NodeId
 
-__all__ = ["Suspicion", "SuspicionBounds", "suspicion_bounds", "suspicion_timeout"]
+__all__ = ["SHARE_OF_REPORTED", "Suspicion", "SuspicionBounds", "suspicion_bounds", "suspicion_timeout"]
 
 _MAX_PROBES: Final = 4
 """Failed probes of one suspect that are kept as evidence; there may be many in a long suspicion."""
@@ -47,7 +47,7 @@ def suspicion_timeout(bounds: SuspicionBounds, confirmations: int) -> float:
     return max(bounds.least, bounds.longest - (bounds.longest - bounds.least) * shrink)
 
 
-_SHARE_OF_REPORTED: Final = 0.75
+SHARE_OF_REPORTED: Final = 0.75
 """Of the least suspicion time, that a reported death has to wait for: who reports it heard of the suspicion some rounds
 of gossip earlier."""
 
@@ -84,7 +84,7 @@ class Suspicion:
     def timeout(self) -> float:
         """How long the suspicion lasts with the confirmations so far, in seconds."""
         if self.declared_by is not None:
-            return _SHARE_OF_REPORTED * self.bounds.least
+            return SHARE_OF_REPORTED * self.bounds.least
         return suspicion_timeout(self.bounds, self.confirmations)
 
     @property

@@ -1,0 +1,1 @@
+"""A vectorised model of large clusters: what the simulator plays message by message, as arrays of all members."""

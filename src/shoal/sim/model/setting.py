@@ -1,0 +1,41 @@
+"""What is modelled: how many members, how they behave, and the network between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from shoal.config import ClusterConfig
+from shoal.errors import ConfigError
+from shoal.swim.outbox import retransmit_limit
+
+__all__ = ["LEAST_MEMBERS", "MOST_MEMBERS", "Setting"]
+
+LEAST_MEMBERS: Final = 50
+"""Fewer members break what the model rests on: that two draws rarely hit the same member. Simulate those."""
+MOST_MEMBERS: Final = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Everything that a run depends on besides its seed. Raises `ConfigError` for what the model does not cover."""
+
+    members: int
+    config: ClusterConfig = field(default_factory=ClusterConfig.lan)
+    loss: float = 0.01
+    """Share of datagrams that vanish."""
+    latency: tuple[float, float] = (0.000_2, 0.001)
+    """Seconds, one way, uniform between the two: the simulator's data centre."""
+
+    def __post_init__(self) -> None:
+        if not LEAST_MEMBERS <= self.members <= MOST_MEMBERS:
+            raise ConfigError("nodes", self.members, f"the model covers {LEAST_MEMBERS} to {MOST_MEMBERS:,} members")
+        if not 0 <= self.loss < 1:
+            raise ConfigError("loss", self.loss, "must be 0 or more and below 1")
+        if not self.config.gossip_fanout:
+            raise ConfigError("gossip_fanout", 0, "the model needs gossip; simulate without it")
+
+    @property
+    def sends(self) -> int:
+        """How often each member sends one piece of news."""
+        return retransmit_limit(self.config, self.members)

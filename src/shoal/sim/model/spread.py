@@ -1,0 +1,160 @@
+"""How one piece of news after the other about one subject goes through a large cluster.
+
+For each member the model keeps what `shoal.swim` keeps about the subject: which update waits in the gossip queue, how
+often it was sent, and when the next round of gossip may go. Rounds, pings and acks carry it as in the protocol
+(docs/protocol.md §9), with its delays, its losses and its limit of sends.
+
+What is left out: other subjects' news in the same packets, state syncs, and that two draws of one member may coincide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from shoal.sim.model.agenda import Agenda, Ints
+from shoal.sim.model.arrays import np
+from shoal.sim.model.setting import Setting
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["NOTHING", "Spread"]
+
+NOTHING: Final = 0
+"""The update of members that have nothing to pass on; any other number up to 255 stands for an update."""
+
+_PING_WINDOW: Final = 0.005
+"""Seconds of pings that are handled at once."""
+
+Hear = Callable[[Ints, Ints, float], None]
+"""Called with members, the update that each hears, and the time; no member twice in one call."""
+
+
+class Spread:
+    """Carries updates from member to member; `say` puts one into queues, `hear` is told of each arrival.
+
+    Members are numbers from 0; those for which `silent` holds neither send nor hear.
+    """
+
+    def __init__(self, setting: Setting, random: np.random.Generator, hear: Hear, silent: int | None = None) -> None:
+        members = setting.members
+        self._setting = setting
+        self._random = random
+        self._hear = hear
+        self._silent = -1 if silent is None else silent
+        self._waiting: NDArray[np.uint8] = np.zeros(members, np.uint8)
+        self._sent: NDArray[np.int16] = np.zeros(members, np.int16)
+        self._is_armed: NDArray[np.bool_] = np.zeros(members, np.bool_)
+        self._earliest: NDArray[np.float64] = np.full(members, -inf)
+        self._packets, self._rounds = Agenda(), Agenda()
+        # Each member pings once in an interval, at a moment of its own.
+        phases = random.random(members)
+        self._by_phase = np.argsort(phases).astype(np.int32)
+        self._phases = phases[self._by_phase]
+        self._pinged_until = 0.0
+        self.rounds = 0
+        """Packets of gossip so far."""
+        self.carried = 0
+        """Updates in any packet so far."""
+
+    @property
+    def next(self) -> float:
+        """When something is due, in seconds; infinite when all news has died down."""
+        due = min(self._packets.next, self._rounds.next)
+        if due <= self._pinged_until or not self._waiting.any():
+            return due
+        return min(due, self._pinged_until)
+
+    def say(self, members: Ints, update: int | Ints, now: float) -> None:
+        """Put an update into the queues of members, in the place of the one that waits there."""
+        self._waiting[members] = update
+        self._sent[members] = 0
+        self._arm(members[~self._is_armed[members]], now)
+
+    def step(self) -> None:
+        """Let happen what is due next."""
+        now = self.next
+        if self._packets.next == now:
+            members, updates = self._packets.pop()
+            self._arrive(members, updates, now)
+        elif self._rounds.next == now:
+            self._gossip(self._rounds.pop()[0], now)
+        else:
+            self._ping(now)
+
+    def skip_pings(self, now: float) -> None:
+        """Pings before `now` carried nothing."""
+        self._pinged_until = max(self._pinged_until, now)
+
+    def _arm(self, members: Ints, now: float) -> None:
+        """See that members gossip, as soon as their last round allows."""
+        if not len(members):
+            return
+        self._is_armed[members] = True
+        earliest = self._earliest[members]
+        may = earliest <= now
+        if not may.all():
+            self._rounds.add(members[np.newaxis, ~may], earliest[~may], now)
+        if may.any():
+            self._gossip(members[may], now)
+
+    def _gossip(self, members: Ints, now: float) -> None:
+        """A round: one packet of news to some random members each."""
+        fanout = self._setting.config.gossip_fanout
+        self._earliest[members] = now + self._setting.config.gossip_interval
+        self.rounds += fanout * len(members)
+        senders = np.repeat(members, fanout)
+        self._send(senders, self._others(senders), self._take(members, fanout).repeat(fanout), now)
+        busy = self._waiting[members] != NOTHING
+        self._is_armed[members[~busy]] = False
+        self._arm(members[busy], now)
+
+    def _ping(self, now: float) -> None:
+        """Pings of a short time, and the acks to them."""
+        interval = self._setting.config.probe_interval
+        self._pinged_until = now + _PING_WINDOW
+        start = now % interval / interval
+        first, last = np.searchsorted(self._phases, (start, start + _PING_WINDOW / interval))
+        pinging = self._by_phase[first:last]
+        pinging = pinging[pinging != self._silent]
+        pinged = self._others(pinging)
+        self._send(pinging, pinged, self._take(pinging, 1), now)
+        answers = (self._random.random(len(pinged)) >= self._setting.loss) & (pinged != self._silent)
+        pinging, pinged = pinging[answers], pinged[answers]
+        self._send(pinged, pinging, self._take(pinged, 1), now + sum(self._setting.latency) / 2)
+
+    def _take(self, members: Ints, copies: int) -> Ints:
+        """What members put into a packet of which so many copies go out."""
+        taken = self._waiting[members]
+        self._sent[members] += copies
+        self._waiting[members[self._sent[members] >= self._setting.sends]] = NOTHING
+        return taken.astype(np.int32)
+
+    def _send(self, senders: Ints, receivers: Ints, updates: Ints, now: float) -> None:
+        carries = updates != NOTHING
+        if not carries.any():
+            return
+        self.carried += int(carries.sum())
+        arrives = carries & (self._random.random(len(senders)) >= self._setting.loss) & (receivers != self._silent)
+        events = np.stack((receivers[arrives], updates[arrives]))
+        low, high = self._setting.latency
+        delays = self._random.uniform(low, high, events.shape[1:])
+        self._packets.add(events, now + delays, now)
+
+    def _arrive(self, members: Ints, updates: Ints, now: float) -> None:
+        """Hand over what arrives, member by member in the order of arrival."""
+        while len(members) > 1:
+            _, first = np.unique(members, return_index=True)
+            self._hear(members[first], updates[first], now)
+            rest = np.ones(len(members), np.bool_)
+            rest[first] = False
+            members, updates = members[rest], updates[rest]
+        if len(members):
+            self._hear(members, updates, now)
+
+    def _others(self, members: Ints) -> Ints:
+        """For each member another one, at random."""
+        drawn = self._random.integers(0, self._setting.members - 1, len(members), dtype=np.int32)
+        return drawn + (drawn >= members)
