@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-__all__ = ["Advance", "progress"]
+__all__ = ["Advance", "progress", "virtual_time"]
 
 _LINE_EVERY: Final = 10.0  # seconds
 
@@ -42,6 +42,45 @@ def progress(what: str, total: int) -> Iterator[Advance]:
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
+
+
+@contextmanager
+def virtual_time(what: str, least: float) -> Iterator[Callable[[float], None]]:
+    """Show on standard error which virtual second it is of at least `least`, and how virtual time goes by."""
+    clock = _VirtualClock()
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}"))
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(what, total=least, speed="")
+            yield lambda now: bar.update(task, completed=now, speed=clock.at(now))
+    else:
+        yield lambda now: clock.say(what, now)
+    if clock.elapsed >= _LINE_EVERY:
+        click.echo(f"{what}: {clock.last}", err=True)
+
+
+class _VirtualClock:
+    """Compares virtual with real time."""
+
+    def __init__(self) -> None:
+        self._began = self._said = time.monotonic()
+        self.last = ""
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def at(self, now: float) -> str:
+        real = self.elapsed
+        self.last = f"{now:.0f} virtual s in {real:.0f} s, {now / max(real, 0.001):.2f} of real time"
+        return self.last
+
+    def say(self, what: str, now: float) -> None:
+        text = self.at(now)
+        if time.monotonic() - self._said >= _LINE_EVERY:
+            self._said = time.monotonic()
+            click.echo(f"{what}: {text}", err=True)
 
 
 class _Lines:

@@ -15,7 +15,7 @@ import click
 
 from shoal.cli.options import json_option, read_setting, setting
 from shoal.cli.output import print_json, print_pairs, write_text
-from shoal.cli.progress import progress
+from shoal.cli.progress import progress, virtual_time
 from shoal.config import ClusterConfig, Profile
 from shoal.errors import ConfigError, ShoalError
 from shoal.sim.files import read_scenario
@@ -42,11 +42,17 @@ class _Order:
     settings: tuple[tuple[str, str], ...]
     parameters: tuple[tuple[str, float], ...]
     loss: float
+    formed: bool | None
+
+    @property
+    def config(self) -> ClusterConfig:
+        """How nodes behave; raises `ConfigError`."""
+        base = _PUBLISHED[self.profile] if self.profile in _PUBLISHED else ClusterConfig.of_profile(self.profile)
+        return base.replace(**dict(self.settings))
 
     def trial(self, first: int) -> Trial:
         """What to run; raises `ConfigError` or `ScenarioFileError`. The timeline is kept of the `first` seed."""
-        base = _PUBLISHED[self.profile] if self.profile in _PUBLISHED else ClusterConfig.of_profile(self.profile)
-        trial = Trial(self._recipe(), base.replace(**dict(self.settings)), self.loss, timeline_of=first)
+        trial = Trial(self._recipe(), self.config, self.loss, timeline_of=first, formed=self.formed)
         trial.scenario(first)
         return trial
 
@@ -65,6 +71,7 @@ class _Order:
         words += ["--nodes", str(self.nodes)] if self.nodes is not None else []
         words += ["--profile", self.profile] if self.profile != Profile.LAN else []
         words += ["--loss", str(self.loss)] if self.loss else []
+        words += [] if self.formed is None else ["--formed" if self.formed else "--joining"]
         for name, value in self.settings:
             words += ["--set", f"{name}={value}"]
         for name, number in self.parameters:
@@ -151,6 +158,17 @@ def _read_seeds(text: str) -> range:
     metavar="FILE",
     help="Feed a trace to fresh cores instead, and compare what they answer.",
 )
+@click.option(
+    "--formed/--joining",
+    default=None,
+    help="Whether the nodes know each other from the start.  [default: as the scenario says]",
+)
+@click.option(
+    "--model",
+    "is_model",
+    is_flag=True,
+    help="Ask the vectorised model instead, for a change and a kill among up to 10,000,000 nodes.",
+)
 @json_option
 def simulate(
     *,
@@ -166,6 +184,8 @@ def simulate(
     plot: Path | None,
     trace: Path | None,
     trace_to_replay: Path | None,
+    formed: bool | None,
+    is_model: bool,
     as_json: bool,
 ) -> None:
     """Run a whole cluster on a virtual clock and network, fault by fault, and say how it fared.
@@ -181,12 +201,21 @@ def simulate(
     chosen = seeds or range(seed or 0, (seed or 0) + 1)
     if trace is not None and len(chosen) > 1:
         raise click.UsageError("--trace needs a single seed: give --seed N")
-    order = _Order(scenario, nodes, profile, settings, parameters, loss)
+    order = _Order(scenario, nodes, profile, settings, parameters, loss, formed)
+    if is_model:
+        _ask_model(order, chosen, as_json=as_json)
+        return
     trial = order.trial(chosen[0])
     results = [_run_traced(trial, chosen[0], trace)] if len(chosen) == 1 else _run_all(order, trial, chosen, jobs)
     if plot is not None:
         write_text(plot, svg(f"{_title(order, trial)}, seeds {_span(chosen)}", results))
     _report(order, trial, chosen, results, as_json=as_json)
+
+
+def _ask_model(order: _Order, seeds: range, *, as_json: bool) -> None:
+    from shoal.cli.forecast import report_forecast  # noqa: PLC0415 - needs numpy, which only the model does
+
+    report_forecast(order.nodes, order.config, order.loss, seeds, as_json=as_json)
 
 
 def _run_traced(trial: Trial, seed: int, path: Path | None) -> RunResult:
@@ -195,7 +224,8 @@ def _run_traced(trial: Trial, seed: int, path: Path | None) -> RunResult:
             trace = None if path is None else stack.enter_context(path.open("w", encoding="utf-8"))
         except OSError as error:
             raise click.ClickException(f"cannot write {path}: {error.strerror}") from error
-        return run_seed(trial, seed, trace)
+        tell = stack.enter_context(virtual_time(f"seed {seed}", trial.scenario(seed).least_seconds))
+        return run_seed(trial, seed, trace, tell)
 
 
 def _run_all(order: _Order, trial: Trial, seeds: range, jobs: int | None) -> list[RunResult]:

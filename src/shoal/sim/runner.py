@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -13,6 +13,7 @@ from shoal.sim.invariants import InvariantViolated
 from shoal.sim.measures import Load, Mark, Outage, Recorder, Verdicts
 from shoal.sim.presets import preset
 from shoal.sim.scenario import Scenario, play_on
+from shoal.sim.scheduler import Scheduler
 
 __all__ = ["FixedRecipe", "PresetRecipe", "Recipe", "RunResult", "SeedLost", "Trial", "run_seed", "run_seeds"]
 
@@ -63,10 +64,14 @@ class Trial:
     """Virtual seconds between two checks of the invariants; None: only where the scenario says so."""
     timeline_of: int | None = None
     """The seed whose result keeps its timeline."""
+    formed: bool | None = None
+    """Whether the nodes know each other from the start; None: as the scenario says."""
 
     def scenario(self, seed: int) -> Scenario:
         """What is played for a seed."""
         scenario = self.recipe.scenario(seed, self.config.probe_interval)
+        if self.formed is not None:
+            scenario = replace(scenario, formed=self.formed)
         return replace(scenario, link=replace(scenario.link, loss=self.loss)) if self.loss else scenario
 
 
@@ -99,10 +104,17 @@ class SeedLost(Exception):
         self.seed = seed
 
 
-def run_seed(trial: Trial, seed: int, trace: TextIO | None = None) -> RunResult:
-    """Play the scenario for one seed, in this process. What goes wrong in it is part of the result."""
+def run_seed(
+    trial: Trial, seed: int, trace: TextIO | None = None, on_second: Callable[[float], None] | None = None
+) -> RunResult:
+    """Play the scenario for one seed, in this process. What goes wrong in it is part of the result.
+
+    `on_second` is called with the virtual time, every virtual second.
+    """
     scenario = trial.scenario(seed)
     cluster = scenario.cluster(trial.config, check_every=trial.check_every, trace=trace)
+    if on_second is not None:
+        _tell_time(cluster.scheduler, on_second)
     recorder = Recorder(cluster)
     violations: tuple[str, ...] = ()
     notes = ""
@@ -125,6 +137,11 @@ def run_seed(trial: Trial, seed: int, trace: TextIO | None = None) -> RunResult:
         notes=notes,
         timeline=recorder.timeline() if trial.timeline_of == seed else (),
     )
+
+
+def _tell_time(scheduler: Scheduler, tell: Callable[[float], None]) -> None:
+    tell(scheduler.now)
+    scheduler.after(1.0, _tell_time, scheduler, tell)
 
 
 def run_seeds(trial: Trial, seeds: Iterable[int], executor: Executor, *, at_once: int = 64) -> Iterator[RunResult]:

@@ -48,6 +48,12 @@ class Scenario:
     formed: bool = False
     """Whether the nodes know each other from the start, instead of joining."""
 
+    @property
+    def least_seconds(self) -> float:
+        """Virtual seconds that it takes if all views agree as soon as they are asked to."""
+        waits = sum(step.seconds for step in self.steps if isinstance(step, steps.Wait))
+        return waits + sum(step.stay for step in self.steps if isinstance(step, steps.Agree))
+
     def script(self) -> str:
         """The Python that makes this scenario."""
         steps = "".join(f"        {step!r},\n" for step in self.steps)

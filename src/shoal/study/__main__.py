@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,6 +21,16 @@ class _Part(NamedTuple):
     summary: str
     runs: Callable[[argparse.Namespace], list[Run]]
     tables: tuple[Callable[[Results], tables.Table], ...]
+
+
+def _table_of_model(name: str) -> Callable[[Results], tables.Table]:
+    """One of the tables that need numpy, which is imported when they are made."""
+
+    def make(results: Results) -> tables.Table:
+        table: tables.Table = getattr(import_module("shoal.study.large"), name)(results)
+        return table
+
+    return make
 
 
 _PARTS: Final = {
@@ -49,6 +60,11 @@ _PARTS: Final = {
         lambda options: plans.ablation(min(options.seeds, 60)),
         (tables.ablation_table,),
     ),
+    "model": _Part(
+        "the vectorised model next to the simulator, and 1,000,000 members",
+        lambda options: plans.scale(options.nodes, options.kills),
+        (_table_of_model("agreement_table"), _table_of_model("forecast_table"), _table_of_model("limits_table")),
+    ),
     "quiet": _Part("false deaths at 1 % loss", lambda options: plans.quiet(options.hours), (tables.quiet_table,)),
 }
 
@@ -77,6 +93,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cells", type=int, help="only the first so many interval cells")
     parser.add_argument("--seeds", type=int, default=100, help="kills per configuration at 100 nodes (default: 100)")
     parser.add_argument("--hours", type=int, default=10, help="quiet runs of 100 node-hours each (default: 10)")
+    parser.add_argument(
+        "--nodes", type=int, nargs="+", default=(200, 1000), help="sizes to simulate for the model (default: 200 1000)"
+    )
+    parser.add_argument("--kills", type=int, default=20, help="kills at each of these sizes (default: 20)")
     parser.add_argument("--json", action="store_true", help="one JSON object per table")
     parser.add_argument(
         "--cache",

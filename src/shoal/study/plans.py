@@ -11,10 +11,11 @@ from shoal.study.kill import KillCell, QuietCell
 from shoal.study.lifeguard import Cell
 from shoal.study.processes import ProcessModel
 from shoal.study.runs import AnyCell, Run
+from shoal.study.scale import ScaleCell
 
 __all__ = [
     "INTERVAL_CELLS", "SENSITIVITY_CELLS", "THRESHOLD_CELLS", "ablation", "across", "formula", "kills", "quiet",
-    "sensitivity", "tables", "tuning",
+    "scale", "sensitivity", "tables", "tuning",
 ]  # fmt: skip
 
 INTERVAL_CELLS: Final[tuple[Cell, ...]] = tuple(
@@ -95,6 +96,11 @@ def kills(seeds: int = 100, large: int = 2) -> list[Run]:
 def quiet(hours: int = 20) -> list[Run]:
     """So many hours of 100 nodes at 1 % loss: false deaths in 100 node-hours each."""
     return across((DEFAULT,), [QuietCell(seed=seed) for seed in range(1, hours + 1)])
+
+
+def scale(nodes: Sequence[int] = (200, 1000), kills: int = 20) -> list[Run]:
+    """Changes and kills in clusters of so many members."""
+    return across((DEFAULT,), [ScaleCell(members, changes=max(1, kills // 2), kills=kills) for members in nodes])
 
 
 def formula() -> list[Run]:

@@ -18,11 +18,12 @@ import msgspec
 import shoal
 from shoal.study.kill import KillCell, KillOutcome, QuietCell, QuietOutcome, run_kill, run_quiet
 from shoal.study.lifeguard import Cell, IntervalOutcome, ThresholdOutcome, run_interval, run_threshold
+from shoal.study.scale import ScaleCell, ScaleOutcome, run_scale
 
 __all__ = ["AnyCell", "Bar", "Outcome", "Progress", "Results", "Run", "collect", "perform"]
 
-AnyCell: TypeAlias = Cell | KillCell | QuietCell
-Outcome: TypeAlias = IntervalOutcome | ThresholdOutcome | KillOutcome | QuietOutcome
+AnyCell: TypeAlias = Cell | KillCell | QuietCell | ScaleCell
+Outcome: TypeAlias = IntervalOutcome | ThresholdOutcome | KillOutcome | QuietOutcome | ScaleOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Run:
         return f"{self.configuration}|{self.cell!r}|{_code()}"
 
 
-_EXPERIMENTS: Final = ("configurations.py", "kill.py", "lifeguard.py", "processes.py")
+_EXPERIMENTS: Final = ("configurations.py", "kill.py", "lifeguard.py", "processes.py", "scale.py")
 
 Results: TypeAlias = dict[Run, Outcome]
 
@@ -75,6 +76,8 @@ def perform(run: Run) -> Outcome:
             return run_kill(run.configuration, run.cell)
         case QuietCell():
             return run_quiet(run.configuration, run.cell)
+        case ScaleCell():
+            return run_scale(run.configuration, run.cell)
 
 
 def collect(runs: Iterable[Run], executor: Executor, cache: Path, progress: Progress) -> Results:
@@ -125,6 +128,8 @@ def _outcome(run: Run, plain: Any) -> Outcome:
             return msgspec.convert(plain, KillOutcome)
         case QuietCell():
             return msgspec.convert(plain, QuietOutcome)
+        case ScaleCell():
+            return msgspec.convert(plain, ScaleOutcome)
 
 
 class Bar:

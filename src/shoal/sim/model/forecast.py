@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from shoal.sim.model.change import ChangeOutcome, play_change
-from shoal.sim.model.kill import KillOutcome, play_kill
 from shoal.sim.model.footprint import Footprint
+from shoal.sim.model.kill import KillOutcome, play_kill
 from shoal.sim.model.limits import Limit, limits, probe_pass
 from shoal.sim.model.load import ChurnLoad, Load, churn_load, quiet_load
 from shoal.sim.model.setting import Setting

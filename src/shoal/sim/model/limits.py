@@ -18,7 +18,7 @@ _CHURN: Final = 0.01
 _LINK: Final = 125_000_000  # bytes per second
 _MEMORY: Final = 100_000_000  # bytes
 _DAY: Final = 86_400.0
-_ALL_KNOW: Final = 5.0
+_DETECTED: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ def limits(setting: Setting, footprint: Footprint) -> tuple[Limit, ...]:
 def _conditions(setting: Setting, footprint: Footprint) -> Iterator[tuple[str, Callable[[Setting], bool]]]:
     config = setting.config
     yield (
-        f"a kill takes more than {_ALL_KNOW:g} s to be known, at the median",
-        lambda at: _median_detection(at) > _ALL_KNOW,
+        f"a kill takes more than {_DETECTED:g} s to be detected, at the median",
+        lambda at: _median_detection(at) > _DETECTED,
     )
     yield (
         "a pass over all members takes more than a day: only neighbours on the ring find a dead member in time",

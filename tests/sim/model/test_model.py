@@ -1,0 +1,168 @@
+import builtins
+import importlib
+import sys
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+import pytest
+
+from shoal.config import ClusterConfig
+from shoal.errors import ConfigError, MissingExtraError
+from shoal.sim.model.agenda import TICK, Agenda
+from shoal.sim.model.arrays import np
+from shoal.sim.model.change import play_change
+from shoal.sim.model.footprint import Footprint, measured_footprint
+from shoal.sim.model.forecast import forecast
+from shoal.sim.model.kill import play_kill
+from shoal.sim.model.limits import limits, probe_pass
+from shoal.sim.model.load import churn_load, quiet_load
+from shoal.sim.model.setting import Setting
+
+SHARES = (0.5, 1.0)
+
+
+def test_one_seed_gives_one_run_and_another_seed_another() -> None:
+    setting = Setting(500)
+
+    assert play_change(setting, 1, SHARES) == play_change(setting, 1, SHARES)
+    assert play_kill(setting, 1, SHARES) == play_kill(setting, 1, SHARES)
+    assert play_kill(setting, 1, SHARES) != play_kill(setting, 2, SHARES)
+
+
+def test_news_reaches_half_of_ten_times_the_members_a_little_later() -> None:
+    small, large = (play_change(Setting(members), 1, SHARES).delays[0] for members in (1_000, 10_000))
+
+    assert small < large < 2 * small
+
+
+def test_nobody_sends_an_update_more_often_than_the_limit_and_a_round_allow() -> None:
+    setting = Setting(1_000)
+
+    outcome = play_change(setting, 1, SHARES)
+
+    assert setting.sends == 16
+    assert setting.sends - 1 <= outcome.sends_per_member <= setting.sends + 2
+    assert outcome.missed == 0
+
+
+def test_with_too_few_sends_gossip_misses_some() -> None:
+    outcome = play_change(Setting(2_000, ClusterConfig.lan(retransmit_mult=1, gossip_fanout=1)), 1, SHARES)
+
+    assert outcome.missed > 0
+    assert outcome.delays[-1] == inf
+
+
+def test_a_kill_takes_a_probe_its_verdict_and_the_least_suspicion_time() -> None:
+    outcome = play_kill(Setting(10_000), 1, SHARES)
+
+    assert 1.0 <= outcome.first_suspected <= 3.0 + TICK
+    assert outcome.first - outcome.first_suspected == pytest.approx(3.0, abs=0.01)
+    assert outcome.first <= outcome.all_know < outcome.first + 1.0
+
+
+def test_without_challengers_fewer_confirm_and_a_suspicion_lasts_longer() -> None:
+    alone = play_kill(Setting(1_000, ClusterConfig.lan(challengers=0)), 1, SHARES)
+    challenged = play_kill(Setting(1_000), 1, SHARES)
+
+    assert alone.first - alone.first_suspected > challenged.first - challenged.first_suspected + 0.5
+
+
+def test_loss_costs_a_quiet_cluster_relays() -> None:
+    calm, lossy = quiet_load(Setting(100, loss=0.0)), quiet_load(Setting(100, loss=0.1))
+
+    assert calm.datagrams == 2.0
+    assert lossy.datagrams > 3.0
+
+
+def test_churn_costs_more_in_larger_clusters_until_packets_are_full() -> None:
+    loads = [churn_load(Setting(members), 0.01) for members in (1_000, 10_000, 100_000)]
+
+    assert [load.room_used > 1 for load in loads] == [False, False, True]
+    assert loads[0].bytes < loads[1].bytes < loads[2].bytes
+
+
+def test_limits_come_in_the_order_in_which_they_are_met() -> None:
+    found = limits(Setting(1_000), Footprint(in_table=100.0, in_snapshot=50.0))
+
+    members = [limit.members for limit in found if limit.members is not None]
+    assert members == sorted(members)
+    by_text = {limit.what: limit.members for limit in found}
+    assert by_text["max_members (65,536) is reached"] == 65_537
+    assert by_text["a table takes more than 100 MB in each process"] == 1_000_001
+    assert by_text["a joiner's view is larger than max_stream (64 MiB)"] == (64 << 20) // 50 + 1
+
+
+def test_a_limit_beyond_the_model_is_said_to_be_none() -> None:
+    found = limits(Setting(1_000, ClusterConfig.lan(max_members=10_000_000)), Footprint(1.0, 1.0))
+
+    assert [limit.members for limit in found if "max_members" in limit.what] == [None]
+
+
+def test_a_pass_takes_two_intervals_a_member() -> None:
+    assert probe_pass(Setting(10_000)) == 19_998
+
+
+def test_the_footprint_is_of_plausible_size() -> None:
+    footprint = measured_footprint("shoal")
+
+    assert 20 < footprint.in_snapshot < 200
+    assert 20 < footprint.in_table < 2_000
+
+
+def test_a_forecast_says_all_of_it_and_counts_its_seeds() -> None:
+    done: list[None] = []
+
+    said = forecast(Setting(1_000), range(2), Footprint(100.0, 50.0), lambda: done.append(None))
+
+    assert len(done) == 2
+    assert said.snapshot_bytes == 50_000
+    assert said.all_know_s is not None
+    assert said.missed == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"members": 10}, "nodes"), ({"loss": 1.0}, "loss"), ({"config": ClusterConfig.lan(gossip_fanout=0)}, "gossip")],
+)
+def test_what_the_model_does_not_cover_is_refused(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        replace(Setting(1_000), **changes)
+
+
+def test_an_adaptive_timeout_is_refused_for_kills() -> None:
+    with pytest.raises(ConfigError, match="adaptive_timeout"):
+        play_kill(Setting(1_000, ClusterConfig.lan(adaptive_timeout=True)), 1, SHARES)
+
+
+def test_events_come_in_order_of_time_and_those_of_one_tick_together() -> None:
+    agenda = Agenda()
+    agenda.add(np.array([[1, 2, 3]], np.int32), np.array([0.5, 0.2, 0.5]), 0.0)
+    agenda.add(np.array([[4]], np.int32), np.array([0.5]), 0.0)
+
+    assert agenda.next == pytest.approx(0.2)
+    assert agenda.pop().tolist() == [[2]]
+    assert agenda.pop().tolist() == [[1, 3, 4]]
+    assert agenda.next == inf
+
+
+def test_what_is_due_now_waits_for_the_next_tick() -> None:
+    agenda = Agenda()
+
+    agenda.add(np.array([[1]], np.int32), np.array([0.0]), 1.0)
+
+    assert agenda.next > 1.0
+
+
+def test_without_numpy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without_numpy(name: str, *rest: Any) -> Any:
+        if name == "numpy":
+            raise ImportError(name)
+        return real(name, *rest)
+
+    module = sys.modules["shoal.sim.model.arrays"]
+    monkeypatch.setattr(builtins, "__import__", without_numpy)
+    with pytest.raises(MissingExtraError, match=r"shoal\[sim\]"):
+        importlib.reload(module)
