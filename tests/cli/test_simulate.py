@@ -206,3 +206,29 @@ def workers_of(pid: int) -> list[str]:
     """The worker processes that a process has started, on Linux."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
     return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def test_the_model_is_asked_for_clusters_too_large_to_play() -> None:
+    result = run("--model", "--nodes", "2000", "--loss", "0.01", "--seeds", "0..1", "--json")
+
+    said = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert said["nodes"] == 2000
+    assert said["all_know_s"]["p50"] > said["first_detection_s"]["p50"] > 3
+    assert [limit["what"] for limit in said["limits"]]
+
+
+def test_what_the_model_says_is_printed_with_what_breaks_first() -> None:
+    result = run("--model", "--nodes", "500")
+
+    assert "model of 500 members" in result.stdout
+    assert "what breaks as it grows" in result.stdout
+
+
+def test_nodes_can_be_made_to_join_in_the_place_of_knowing_each_other() -> None:
+    joined, formed = (
+        json.loads(run("--scenario", "crash", "--nodes", "8", way, "--json").stdout)
+        for way in ("--joining", "--formed")
+    )
+
+    assert joined["bytes_per_node_s"] > formed["bytes_per_node_s"]

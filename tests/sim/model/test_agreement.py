@@ -17,7 +17,7 @@ SETTING = Setting(NODES)
 
 @pytest.fixture(scope="module")
 def simulated() -> ScaleOutcome:
-    return run_scale("shoal", ScaleCell(NODES, changes=10, kills=10, quiet=20.0))
+    return run_scale("shoal", ScaleCell(NODES, changes=6, kills=6, quiet=20.0))
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
@@ -44,9 +44,9 @@ def test_a_suspicion_lasts_as_long_and_all_hear_of_the_death_as_soon(simulated: 
 
 def test_a_dead_member_is_probed_as_soon_on_average(simulated: ScaleOutcome) -> None:
     seen = [one.first_suspected for one in simulated.kills if one.first_suspected]
-    modelled = [play_kill(SETTING, seed, SHARES).first_suspected for seed in range(60)]
+    modelled = [play_kill(SETTING, seed, SHARES).first_suspected for seed in range(20)]
 
-    assert fmean(modelled) == pytest.approx(fmean(seen), abs=0.5)  # a standard deviation is 0.5 s, over ten kills
+    assert fmean(modelled) == pytest.approx(fmean(seen), abs=0.6)  # the standard deviation of one is 0.5 s
 
 
 def test_a_quiet_cluster_sends_as_much_within_a_hundredth(simulated: ScaleOutcome) -> None:

@@ -11,7 +11,7 @@ from shoal.sim.model.arrays import np
 from shoal.sim.model.setting import Setting
 from shoal.sim.model.spread import Spread
 
-__all__ = ["ChangeOutcome", "play_change"]
+__all__ = ["ChangeOutcome", "play_change", "spread_of"]
 
 _NEWS = 1
 
