@@ -28,7 +28,7 @@ class Forecast:
 
     nodes: int
     sends: int
-    """How often each member sends one piece of news."""
+    """How often each member sends one piece of news at most."""
     change_half_s: Quantiles | None
     """From a change until half of the members know."""
     change_all_s: Quantiles | None

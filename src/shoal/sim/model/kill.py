@@ -150,7 +150,8 @@ class _Kill:
             return
         self._suspect(members[is_new], bits[is_new], now)
         self._accusers[members[confirms]] |= bits[confirms]
-        self._spread.say(members[changed], updates[changed], now)
+        self._spread.say(members[is_new], updates[is_new], now)
+        self._spread.say(members[confirms], updates[confirms], now, is_common=True)
         self._arm(members[changed & ~self._is_reported[members]], now)
         self._challenge(members[is_new & (known == 0)], now)
 
@@ -165,8 +166,8 @@ class _Kill:
         unaware = members[self._suspected[members] == inf]
         self._suspect(unaware, np.zeros(len(unaware), np.uint32), now)
         self._is_reported[members] = True
+        self._spread.say(members, _DEAD, now)
         self._arm(members, now)
-        self._spread.say(members[np.isinf(self._dead[members])], _DEAD, now)
 
     def _arm(self, members: Ints, now: float) -> None:
         """Plan when the suspicion ends; it may be over already."""
@@ -189,4 +190,4 @@ class _Kill:
         if len(members):
             self._dead[members] = now
             self._spread.skip_pings(now)
-            self._spread.say(members, _DEAD, now)
+            self._spread.say(members[~self._is_reported[members]], _DEAD, now, is_common=True)

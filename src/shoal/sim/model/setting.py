@@ -37,5 +37,16 @@ class Setting:
 
     @property
     def sends(self) -> int:
-        """How often each member sends one piece of news."""
+        """How often each member sends one piece of news at most."""
         return retransmit_limit(self.config, self.members)
+
+    @property
+    def copies(self) -> float:
+        """How often each member sends one piece of news on average.
+
+        With feedback each copy that is heard counts as sent, and as many are heard as are sent; the last round
+        overshoots by half of itself.
+        """
+        if not self.config.gossip_feedback:
+            return self.sends
+        return (self.sends + self.config.gossip_fanout) / 2

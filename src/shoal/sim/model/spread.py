@@ -67,10 +67,13 @@ class Spread:
             return due
         return min(due, self._pinged_until)
 
-    def say(self, members: Ints, update: int | Ints, now: float) -> None:
-        """Put an update into the queues of members, in the place of the one that waits there."""
+    def say(self, members: Ints, update: int | Ints, now: float, *, is_common: bool = False) -> None:
+        """Put an update into the queues of members, in the place of the one that waits there.
+
+        What `is_common` is what many members find out at the same time.
+        """
         self._waiting[members] = update
-        self._sent[members] = 0
+        self._sent[members] = self._setting.sends // 2 if is_common and self._setting.config.gossip_feedback else 0
         self._arm(members[~self._is_armed[members]], now)
 
     def step(self) -> None:
@@ -128,9 +131,12 @@ class Spread:
     def _take(self, members: Ints, copies: int) -> Ints:
         """What members put into a packet of which so many copies go out."""
         taken = self._waiting[members]
+        self._count_sent(members, copies)
+        return taken.astype(np.int32)
+
+    def _count_sent(self, members: Ints, copies: int) -> None:
         self._sent[members] += copies
         self._waiting[members[self._sent[members] >= self._setting.sends]] = NOTHING
-        return taken.astype(np.int32)
 
     def _send(self, senders: Ints, receivers: Ints, updates: Ints, now: float) -> None:
         carries = updates != NOTHING
@@ -147,12 +153,18 @@ class Spread:
         """Hand over what arrives, member by member in the order of arrival."""
         while len(members) > 1:
             _, first = np.unique(members, return_index=True)
-            self._hear(members[first], updates[first], now)
+            self._take_in(members[first], updates[first], now)
             rest = np.ones(len(members), np.bool_)
             rest[first] = False
             members, updates = members[rest], updates[rest]
         if len(members):
-            self._hear(members, updates, now)
+            self._take_in(members, updates, now)
+
+    def _take_in(self, members: Ints, updates: Ints, now: float) -> None:
+        """To hear what one is telling counts as having told it once more."""
+        if self._setting.config.gossip_feedback:
+            self._count_sent(members[self._waiting[members] == updates], 1)
+        self._hear(members, updates, now)
 
     def _others(self, members: Ints) -> Ints:
         """For each member another one, at random."""
