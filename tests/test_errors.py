@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import pytest
 
 from shoal import errors
@@ -51,6 +54,29 @@ def test_the_tree_is_as_the_module_draws_it() -> None:
 )
 def test_an_error_is_also_what_python_would_raise(error: type[ShoalError], builtin: type[Exception]) -> None:
     assert issubclass(error, builtin)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigError("probe_interval", 61, "must be 0.01 to 60 seconds"),
+        InvalidAddressError("x", "the port is missing"),
+        MessageTooLargeError("tag set", 600, 512, "max_tag_bytes"),
+        MissingExtraError("shoal agent", "http"),
+        *(
+            getattr(errors, name)("why")
+            for name in errors.__all__
+            if name not in {"ConfigError", "InvalidAddressError", "MessageTooLargeError", "MissingExtraError"}
+        ),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_crosses_processes_as_it_is(error: ShoalError) -> None:
+    error.add_note("seen in a worker")
+
+    for copied in (pickle.loads(pickle.dumps(error)), copy.copy(error)):  # noqa: S301 - its own bytes
+        assert type(copied) is type(error)
+        assert (str(copied), copied.args, vars(copied)) == (str(error), error.args, vars(error))
 
 
 def test_messages_name_the_thing_the_value_and_the_limit() -> None:

@@ -178,6 +178,17 @@ def test_an_id_minted_after_another_is_higher(other: NodeId, random: Random) -> 
     assert NodeId.mint_after(other, random) > other
 
 
+@given(seeds, st.integers(0, (1 << 80) - 2))
+def test_an_id_above_a_forged_one_of_the_last_millisecond_does_not_wrap(random: Random, rest: int) -> None:
+    forged = NodeId(((MAX_MS << 80) + rest).to_bytes(16))
+    assert NodeId.mint_after(forged, random) > forged
+
+
+def test_there_is_no_id_above_the_highest() -> None:
+    highest = NodeId(b"\xff" * 16)
+    assert NodeId.mint_after(highest, Random(1)) == highest
+
+
 @given(node_ids)
 def test_an_id_is_read_as_it_was_printed(id: NodeId) -> None:
     assert NodeId.parse(str(id)) == id

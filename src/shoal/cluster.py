@@ -584,7 +584,7 @@ class Cluster:
         running.driver.call(running.core.broadcast, _as_bytes(payload))
 
     async def send(self, to: Member | NodeId | str, payload: bytes | bytearray | memoryview) -> None:
-        """Send bytes to another member, which gets a `MessageReceived`: as reliable as a datagram.
+        """Send bytes to a member, which gets a `MessageReceived`: as reliable as a datagram, and to itself for sure.
 
         Raises `UnknownMemberError`, `MessageTooLargeError`, and `ClosedError` after `leave`.
         """

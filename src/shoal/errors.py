@@ -25,6 +25,8 @@ What a *peer* sends never raises any of these: it is counted under a named reaso
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 __all__ = [
     "AlreadyStartedError",
     "BindError",
@@ -49,7 +51,21 @@ __all__ = [
 
 
 class ShoalError(Exception):
-    """Root of the tree; catch it to catch everything that shoal raises."""
+    """Root of the tree; catch it to catch everything that shoal raises.
+
+    All can be pickled, and so cross from one process to another.
+    """
+
+    def __reduce__(self) -> tuple[Callable[..., ShoalError], tuple[object, ...]]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[ShoalError], args: tuple[object, ...], state: dict[str, object]) -> ShoalError:
+    """An error as it was: constructors take the parts of a message, which are gone once it is made."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(ShoalError, ValueError):

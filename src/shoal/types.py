@@ -33,6 +33,7 @@ _HOST_NAME = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*\.?")
 _MAX_HOST_NAME = 253
 
 _MAX_NODE_NAME = 128
+_LAST_MS = (1 << 48) - 1
 # What could forge a line in a log or upset a terminal: control characters, line and paragraph separators, changes of
 # writing direction; and surrogates, which have no UTF-8. All have been "not printable" in every version of Unicode.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -102,8 +103,14 @@ class NodeId(bytes):
 
     @classmethod
     def mint_after(cls, other: NodeId, random: Random) -> Self:
-        """Make an id that is higher than `other`: for a node whose clock is behind that of its earlier run."""
-        return cls.mint(other.unix_ms + 1, random)
+        """Make an id that is higher than `other`: for a node whose clock is behind that of its earlier run.
+
+        Above the last millisecond that an id can hold, which only a forger reaches, it is the next number; the highest
+        of all ids has none above it, and is returned itself.
+        """
+        if other.unix_ms < _LAST_MS:
+            return cls.mint(other.unix_ms + 1, random)
+        return cls(min(int.from_bytes(other) + 1, (1 << 8 * cls.SIZE) - 1).to_bytes(cls.SIZE))
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -157,6 +157,16 @@ def test_a_message_that_arrives_is_an_event_even_from_a_stranger() -> None:
     assert solo.events() == [MessageReceived(STRANGER, b"hi")]
 
 
+def test_a_message_to_oneself_arrives_without_a_datagram() -> None:
+    solo = Solo()
+    solo.core.send(ME, b"hi", 0.0)
+    solo.collect()
+    assert solo.events() == [MessageReceived(ME, b"hi")]
+    assert solo.sent() == []
+    with pytest.raises(MessageTooLargeError):
+        solo.core.send(ME, bytes(2000), 0.0)
+
+
 def test_a_message_needs_a_receiver_that_is_known() -> None:
     with pytest.raises(UnknownMemberError, match=f"no member has the id {PEER}"):
         Solo().core.send(PEER, b"hi", 0.0)

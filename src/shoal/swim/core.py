@@ -292,7 +292,7 @@ class Swim:
         self._follow_up(now)
 
     def send(self, target: NodeId, payload: bytes, now: float) -> None:
-        """Send bytes to one member in one datagram: once at most, most likely.
+        """Send bytes to one member in one datagram: once at most, most likely. Those to this node itself just arrive.
 
         Raises `UnknownMemberError`, `MessageTooLargeError`, and `ClosedError` after `leave`.
         """
@@ -301,7 +301,11 @@ class Swim:
         if slot is None:
             raise UnknownMemberError(f"no member has the id {target}")
         message = UserMessage(0, self._table.digest, self._membership.id, payload)
-        self._outbox.post_within_limit(message, self._table.address(slot))
+        if target == self._membership.id:
+            self._outbox.check_limit(message)
+            self._context.events.append(MessageReceived(target, payload))
+        else:
+            self._outbox.post_within_limit(message, self._table.address(slot))
 
     def rule_partition(self, ruling: PartitionRuling, why: str, now: float) -> None:
         """Say how the lease went that a `PartitionDecided` asked for: `STAY`, or `STAND_DOWN`; `why` is for people."""

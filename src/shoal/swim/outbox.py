@@ -43,10 +43,17 @@ class Outbox:
 
     def post_within_limit(self, message: Message, address: Address) -> None:
         """Send a message of a user bare; raises `MessageTooLargeError` when it does not fit in a datagram."""
+        self._put(self._within_limit(message), address)
+
+    def check_limit(self, message: Message) -> None:
+        """Send nothing; raises as `post_within_limit`."""
+        self._within_limit(message)
+
+    def _within_limit(self, message: Message) -> bytes:
         packet = self._dialect.encode(message)
         if len(packet) > self._config.max_datagram:
             raise MessageTooLargeError("message", len(packet), self._config.max_datagram, "max_datagram")
-        self._put(packet, address)
+        return packet
 
     def post_with_news(self, message: Message, address: Address, first: bytes | None = None) -> None:
         """Send a message, with news in the room that it leaves; `first` is an update to go ahead of all others."""
