@@ -5,7 +5,6 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from shoal.sim.runner import PresetRecipe
 from shoal.sim.workers import WorkerDied, Workers
 
 
@@ -20,11 +19,11 @@ def test_calls_are_made_in_other_processes() -> None:
 def test_errors_come_back_even_those_that_cannot_travel() -> None:
     with Workers(1) as workers:
         plain = workers.submit(int, "x")
-        wayward = workers.submit(PresetRecipe("earthquake").scenario, 1, 1.0)
+        wayward = workers.submit(exec, "class Wayward(Exception): ...\nraise Wayward('earthquake')")
 
         with pytest.raises(ValueError, match="invalid literal"):
             plain.result()
-        with pytest.raises(RuntimeError, match="ConfigError: scenario = 'earthquake'"):
+        with pytest.raises(RuntimeError, match="Wayward: earthquake"):
             wayward.result()
 
 
