@@ -135,6 +135,10 @@ class _Running:
         with self.driver.lock:
             return self.core.members()
 
+    def members_with(self, tags: Mapping[str, str]) -> tuple[Member, ...]:
+        with self.driver.lock:
+            return self.core.members_with(tags)
+
     def member(self, which: NodeId | str) -> Member | None:
         with self.driver.lock:
             return self.core.member(which) if isinstance(which, NodeId) else self.core.member_named(which)
@@ -225,6 +229,9 @@ class _Last:
 
     def members(self) -> tuple[Member, ...]:
         return tuple(self.by_id.values())
+
+    def members_with(self, tags: Mapping[str, str]) -> tuple[Member, ...]:
+        return tuple(member for member in self.by_id.values() if member.has_tags(tags))
 
     def member(self, which: NodeId | str) -> Member | None:
         return self.by_id.get(which) if isinstance(which, NodeId) else self.by_name.get(which)
@@ -674,13 +681,11 @@ class Cluster:
         whichever.
         """
         wanted = readiness or (Readiness.READY,)
+        known = self._seen()
         return tuple(
             member
-            for member in self.all_members()
-            if member.state is MemberState.ALIVE
-            and not member.damped
-            and member.readiness in wanted
-            and member.has_tags(tags)
+            for member in (known.members_with(tags) if tags else known.members())
+            if member.state is MemberState.ALIVE and not member.damped and member.readiness in wanted
         )
 
     def all_members(self) -> tuple[Member, ...]:

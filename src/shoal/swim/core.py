@@ -412,6 +412,10 @@ class Swim:
         """Everybody known, this node and tombstones too."""
         return self._table.members()
 
+    def members_with(self, tags: Mapping[str, str]) -> tuple[Member, ...]:
+        """Members that are alive or suspect and have all these tags, at least one; found through an index."""
+        return self._table.members_with(tags)
+
     def member(self, id: NodeId) -> Member | None:
         """What is held of one run."""
         slot = self._table.slot_of(id)
