@@ -41,6 +41,7 @@ from shoal.net.loops import OwnLoop
 from shoal.net.sealed import SealedTransport
 from shoal.net.sockets import SocketTransport
 from shoal.net.transport import Transport
+from shoal.net.wakeups import timer_slack
 from shoal.persistence import Keeper, StateStore, open_store
 from shoal.rotation import KeyReport, KeyRotation
 from shoal.shutdown import Companion, Outcome, Shutdown, ShutdownPhase, ShutdownReport
@@ -790,7 +791,7 @@ class Cluster:
                 on_events=on_events,
                 on_wake=on_wake,
                 max_streams_out=self._config.max_streams_out,
-                timer_slack=min(self._config.timer_slack, self._config.probe_timeout / 10),
+                timer_slack=timer_slack(self._config),
             )
             keys = None
             if sealed is not None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from shoal.net.wakeups import Wakeup
+from shoal.config import ClusterConfig
+from shoal.net.wakeups import Wakeup, timer_slack
 from tests.net.loops import VirtualClockLoop
 
 SLACK = 0.25
@@ -39,6 +40,13 @@ async def loop() -> VirtualClockLoop:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualClockLoop)
     return loop
+
+
+@pytest.mark.parametrize(("probe_timeout", "slack"), [(0.5, 0.1), (3.0, 0.1), (0.2, 0.04), (0.005, 0.001)])
+async def test_short_timings_are_not_spent_on_slack(probe_timeout: float, slack: float) -> None:
+    config = ClusterConfig(probe_interval=5.0, probe_timeout=probe_timeout, timer_slack=0.1)
+
+    assert timer_slack(config) == pytest.approx(slack)
 
 
 async def test_without_slack_it_comes_on_time_and_once(loop: VirtualClockLoop) -> None:

@@ -20,6 +20,7 @@ from shoal.net.driver import Driver
 from shoal.net.sealed import SealedTransport
 from shoal.net.sockets import SocketTransport
 from shoal.net.transport import Transport
+from shoal.net.wakeups import timer_slack
 from shoal.swim.core import Swim
 from shoal.types import Address, NodeId, NodeInfo, Tags
 from shoal.wire.envelope import OVERHEAD
@@ -70,7 +71,7 @@ class BenchNode:
             on_events=partial(on_events, number),
             on_wake=node._beat,
             max_streams_out=config.max_streams_out,
-            timer_slack=min(config.timer_slack, config.probe_timeout / 10),
+            timer_slack=timer_slack(config),
         )
         return node
 

@@ -11,10 +11,21 @@ from collections.abc import Callable
 from math import ceil
 from weakref import WeakKeyDictionary
 
-__all__ = ["GRAIN", "Wakeup"]
+from shoal.config import ClusterConfig
+
+__all__ = ["GRAIN", "Wakeup", "timer_slack"]
 
 GRAIN = 1e-6
 """Seconds that a wake-up may be early: sums of times are rounded, and must not miss a shared moment by a bit."""
+
+
+_LARGEST_SHARE = 1 / 5
+"""Of the probe timeout: a node whose timings are short must not spend them waiting."""
+
+
+def timer_slack(config: ClusterConfig) -> float:
+    """Seconds that a node's wake-ups may be late."""
+    return min(config.timer_slack, _LARGEST_SHARE * config.probe_timeout)
 
 
 class Wakeup:
