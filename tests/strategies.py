@@ -44,7 +44,7 @@ infos = st.builds(NodeInfo, node_names, node_ids, addresses, tags, st.sampled_fr
 payloads = st.binary(max_size=300)
 
 alives = st.builds(Alive, infos, incarnations)
-suspects = st.builds(Suspect, node_ids, incarnations, node_ids)
+suspects = st.builds(Suspect, node_ids, incarnations, node_ids, st.booleans())
 deads = st.builds(Dead, node_ids, incarnations, node_ids)
 lefts = st.builds(Left, node_ids, incarnations)
 user_broadcasts = st.builds(UserBroadcast, node_ids, U64, payloads)

@@ -223,6 +223,9 @@ class ClusterConfig:
     damping_max_share: float = _number(0.25, 0.0, 1.0, "of the members")
     """Fraction of the members, 0 to 1. So many are damped at most, or one member if that is less: where more come and
     go, it is the network."""
+    stall_tolerance: float = _seconds(12.0, 0.0, 3600.0)
+    """Seconds, 0 to 3600. So long a suspect is not held dead whose machine accepts connections while the process says
+    nothing: it stands still, in a garbage collection, say, or stopped. 0 holds it dead as soon as any other."""
     buddy: bool = True
     """Tell a suspect of the suspicion in every ping to it (LG §IV-C), so that it refutes a round trip later."""
 

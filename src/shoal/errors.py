@@ -126,6 +126,10 @@ class ShoalTimeoutError(ShoalError, TimeoutError):
     """Something took longer than its limit."""
 
 
+class SilentPeerError(ShoalTimeoutError):
+    """A peer's machine accepted a connection, and its process did not answer in time."""
+
+
 class MissingExtraError(ShoalError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 

@@ -28,6 +28,7 @@ __all__ = [
     "MemberReadinessChanged",
     "MemberRecovered",
     "MemberReinstated",
+    "MemberStalled",
     "MemberSuspected",
     "MemberUpdated",
     "MessageReceived",
@@ -42,6 +43,7 @@ __all__ = [
     "RemovalHalted",
     "RemovalResumed",
     "SeedUnreachable",
+    "StreamEnd",
     "SuspicionTime",
     "Verdict",
     "VerdictReason",
@@ -95,6 +97,17 @@ class Accusation:
     """When the observer heard of it, in seconds of its monotonic clock."""
 
 
+class StreamEnd(StrEnum):
+    """How a stream ping ended that brought no answer."""
+
+    FAILED = "failed"
+    """No connection came about, or it broke."""
+    REFUSED = "refused"
+    """The machine answered that nobody listens: the process is gone."""
+    SILENT = "silent"
+    """The machine accepted the connection, and the process said nothing: it is there, and does not run."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
     """One failed probe, as its prober saw it."""
@@ -111,6 +124,8 @@ class ProbeReport:
     """The relays that answered that they too had no answer: proof that our own link works."""
     stream_tried: bool
     """Whether a stream ping was tried beside the relays."""
+    stream_end: StreamEnd | None = None
+    """How that ended; None if it was not tried, or was not over at the time of the verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +148,8 @@ class SuspicionTime:
     """How many further members accused the suspect."""
     confirmations_wanted: int
     """How many bring it down to `least`."""
+    is_stalled: bool = False
+    """Whether the suspect's machine accepts connections, so that it may last for `stall_tolerance`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +261,17 @@ class MemberJoined:
 @dataclass(frozen=True, slots=True)
 class MemberSuspected:
     """A member did not answer somebody's probe; it may still refute."""
+
+    member: Member
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStalled:
+    """A suspect would be held dead by now, but its machine still accepts connections: its process does not run.
+
+    It stays suspect until it refutes, or for `stall_tolerance` at most; then it is held dead.
+    """
 
     member: Member
     evidence: Evidence
@@ -421,6 +449,7 @@ class EventsLost:
 Event = (
     MemberJoined
     | MemberSuspected
+    | MemberStalled
     | MemberRecovered
     | MemberFailed
     | MemberLeft

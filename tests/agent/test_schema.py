@@ -29,6 +29,7 @@ PARTITION = events.Partition(7.5, (B,), present=3, rate=1.0, domains=(FailureDom
 NAMED_EVENTS: dict[str, events.Event] = {
     "member_joined": events.MemberJoined(B),
     "member_suspected": events.MemberSuspected(B, EVIDENCE),
+    "member_stalled": events.MemberStalled(B, EVIDENCE),
     "member_recovered": events.MemberRecovered(B),
     "member_failed": events.MemberFailed(B, EVIDENCE),
     "member_left": events.MemberLeft(B),
@@ -106,6 +107,7 @@ def test_evidence_is_told_in_full() -> None:
                 "relays": ["c", "d"],
                 "nacks": ["c"],
                 "stream_tried": True,
+                "stream_end": None,
             }
         ],
         "withheld": {"stalled": 2},

@@ -73,6 +73,10 @@ class FakeCore:
         self._entered("stream_refused", now)
         self.outcomes.append((token, reason))
 
+    def stream_silent(self, token: int, reason: str, now: float) -> None:
+        self._entered("stream_silent", now)
+        self.outcomes.append((token, reason))
+
     def advance(self, now: float) -> None:
         self.advanced.append(now)
         self._entered("advance", now)

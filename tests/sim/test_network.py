@@ -271,7 +271,7 @@ def test_a_stream_brings_the_reply_after_two_round_trips(wires: Wires) -> None:
     ("mode", "outcome", "after"),
     [
         (StreamMode.REFUSED, "connection refused", 0.002),
-        (StreamMode.STALLED, "timed out", 5.0),
+        (StreamMode.STALLED, "timed out while waiting for the reply", 5.0),
         (StreamMode.RESET, "connection reset", 0.004),
     ],
 )

@@ -122,7 +122,7 @@ def test_without_an_ack_relays_and_a_stream_are_asked_after_the_timeout() -> Non
     for request in requests:
         assert request.message == PingRequest(solo.seq, solo.core.digest, ME, TARGET, address_of(1), 0.5)
     [stream] = solo.streams()
-    assert (stream.address, stream.timeout) == (address_of(1), 0.5)
+    assert (stream.address, stream.timeout) == (address_of(1), 0.4)
     assert stream.data == solo.core._context.dialect.encode(Ping(solo.seq, solo.core.digest, ME, TARGET))
     assert solo.core.stats.ping_requests_out == 3
 

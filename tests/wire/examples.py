@@ -72,6 +72,7 @@ UPDATES: dict[str, Update] = {
     "alive, IPv6": Alive(GPU_2, 2**48 - 1),
     "alive, host name": Alive(GPU_3, 128),
     "suspect": Suspect(B, 1, A),
+    "suspect, stalled": Suspect(B, 1, A, is_stalled=True),
     "dead": Dead(B, 1, A),
     "left": Left(B, 127),
     "user broadcast": UserBroadcast(A, 1, b"hi"),

@@ -25,6 +25,7 @@ _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message
 
 _LEVELS: Final[dict[type[schema.Event], int]] = {
     schema.MemberSuspected: logging.WARNING,
+    schema.MemberStalled: logging.WARNING,
     schema.MemberFailed: logging.WARNING,
     schema.MemberDamped: logging.WARNING,
     schema.RemovalHalted: logging.WARNING,

@@ -41,6 +41,7 @@ __all__ = [
     "MemberReadinessChanged",
     "MemberRecovered",
     "MemberReinstated",
+    "MemberStalled",
     "MemberSuspected",
     "MemberUpdated",
     "MessageReceived",
@@ -270,6 +271,8 @@ class ProbeReport(Struct, frozen=True, kw_only=True):
     nacks: list[str]
     """The relays that had no answer either."""
     stream_tried: bool
+    stream_end: str | None
+    """`failed`, `refused`, or `silent`: the machine accepted the connection, the process said nothing."""
 
     @classmethod
     def of(cls, report: events.ProbeReport, now: Moment) -> ProbeReport:
@@ -281,6 +284,7 @@ class ProbeReport(Struct, frozen=True, kw_only=True):
             relays=list(report.relays),
             nacks=list(report.nacks),
             stream_tried=report.stream_tried,
+            stream_end=None if report.stream_end is None else str(report.stream_end),
         )
 
 
@@ -529,6 +533,13 @@ class MemberSuspected(_Event, frozen=True, kw_only=True):
     evidence: Evidence
 
 
+class MemberStalled(_Event, frozen=True, kw_only=True):
+    """A suspect's machine accepts connections, and its process does not run: it is not held dead yet."""
+
+    member: Member
+    evidence: Evidence
+
+
 class MemberRecovered(_Event, frozen=True, kw_only=True):
     """A suspected member refuted the suspicion."""
 
@@ -667,6 +678,7 @@ class EventsLost(_Event, frozen=True, kw_only=True):
 Event: TypeAlias = (
     MemberJoined
     | MemberSuspected
+    | MemberStalled
     | MemberRecovered
     | MemberFailed
     | MemberLeft
@@ -706,6 +718,8 @@ def event_of(event: events.Event, now: Moment) -> Event:
                 member=Member.of(member, now),
                 evidence=Evidence.of(evidence, now),
             )
+        case events.MemberStalled(member, evidence):
+            return MemberStalled(time=now.wall, member=Member.of(member, now), evidence=Evidence.of(evidence, now))
         case events.MemberRecovered(member):
             return MemberRecovered(time=now.time_of(member.since), member=Member.of(member, now))
         case events.MemberFailed(member, evidence):

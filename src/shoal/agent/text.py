@@ -63,6 +63,8 @@ def describe(event: schema.Event) -> str:
             return f"{_who(member)} joined{_with_tags(member.tags)}"
         case schema.MemberSuspected(member=member, evidence=evidence):
             return f"{_who(member)} is suspected: {evidence_text(evidence)}"
+        case schema.MemberStalled(member=member):
+            return f"{_who(member)} stands still: its machine accepts connections, its process says nothing"
         case schema.MemberRecovered(member=member):
             return f"{_who(member)} refuted the suspicion"
         case schema.MemberFailed(member=member, evidence=evidence):

@@ -42,6 +42,7 @@ _EVENT_STYLES: Final[dict[type[schema.Event], str]] = {
     schema.MemberJoined: "green",
     schema.MemberRecovered: "green",
     schema.MemberSuspected: "yellow",
+    schema.MemberStalled: "yellow",
     schema.MemberFailed: "red",
     schema.MemberLeft: "bright_black",
     schema.MemberReadinessChanged: "cyan",

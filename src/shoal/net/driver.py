@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Protocol, TypeVar, TypeVarTuple
 
-from shoal.errors import AlreadyStartedError, ClosedError, NotStartedError, RefusedError, ShoalError
+from shoal.errors import AlreadyStartedError, ClosedError, NotStartedError, RefusedError, ShoalError, SilentPeerError
 from shoal.events import Event
 from shoal.net.faults import FaultLog
 from shoal.net.transport import Transport
@@ -43,6 +43,7 @@ class Core(Protocol):
     def stream_replied(self, token: int, data: bytes, now: float) -> None: ...  # noqa: D102
     def stream_failed(self, token: int, reason: str, now: float) -> None: ...  # noqa: D102
     def stream_refused(self, token: int, reason: str, now: float) -> None: ...  # noqa: D102
+    def stream_silent(self, token: int, reason: str, now: float) -> None: ...  # noqa: D102
     def advance(self, now: float) -> None: ...  # noqa: D102
     def next_deadline(self) -> float | None: ...  # noqa: D102
     def outgoing(self) -> list[Output]: ...  # noqa: D102
@@ -291,6 +292,9 @@ class Driver:
         except RefusedError as error:
             _log.debug("%s: %s", self._transport.address, error)
             self._feed(self._core.stream_refused, exchange.token, str(error))
+        except SilentPeerError as error:
+            _log.debug("%s: %s", self._transport.address, error)
+            self._feed(self._core.stream_silent, exchange.token, str(error))
         except ShoalError as error:
             _log.debug("%s: %s", self._transport.address, error)
             self._failed(exchange.token, str(error))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Final
 
-from shoal.errors import ClosedError, MessageTooLargeError, ShoalTimeoutError, TransportError
+from shoal.errors import ClosedError, MessageTooLargeError, ShoalTimeoutError, SilentPeerError, TransportError
 from shoal.net.transport import TransportStats
 from shoal.types import Address
 
-__all__ = ["Exchange", "ExchangesUnderWay"]
+__all__ = ["WAITING", "Exchange", "ExchangesUnderWay"]
+
+WAITING: Final = "waiting for the reply"
+"""The stage of an exchange from when the peer's machine has accepted the connection."""
 
 
 class Exchange:
@@ -54,9 +58,8 @@ class ExchangesUnderWay:
                 raise ClosedError(f"the transport was closed while {exchange.stage} ({peer})") from None
             stats.streams_timed_out += 1
             stats.streams_failed += 1
-            raise ShoalTimeoutError(
-                f"the stream to {peer} timed out after {timeout:g} seconds while {exchange.stage}"
-            ) from None
+            kind = SilentPeerError if exchange.stage == WAITING else ShoalTimeoutError
+            raise kind(f"the stream to {peer} timed out after {timeout:g} seconds while {exchange.stage}") from None
         except TransportError:
             stats.streams_failed += 1
             raise

@@ -18,7 +18,7 @@ from random import Random
 
 from shoal.config import ClusterConfig
 from shoal.errors import AlreadyStartedError, BindError, ClosedError, NotStartedError, ReceiveError, RefusedError
-from shoal.net.exchanges import ExchangesUnderWay
+from shoal.net.exchanges import WAITING, ExchangesUnderWay
 from shoal.net.transport import MAX_DATAGRAM, Receiver, TransportStats
 from shoal.types import Address
 
@@ -180,7 +180,7 @@ class MemoryTransport:
             if refused:
                 raise RefusedError(f"cannot connect to {address}: connection refused")
             self._stats.stream_bytes_out += len(data)
-            exchange.stage = "waiting for the reply"
+            exchange.stage = WAITING
             await network._carry(source, address)
             peer = network._transports.get(address)
             reply = peer._answer(data, source) if peer is not None else None

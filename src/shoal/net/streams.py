@@ -14,7 +14,7 @@ from typing import cast
 
 from shoal.config import ClusterConfig
 from shoal.errors import ReceiveError, RefusedError, SendError
-from shoal.net.exchanges import ExchangesUnderWay
+from shoal.net.exchanges import WAITING, ExchangesUnderWay
 from shoal.net.failures import reason
 from shoal.net.resolver import Resolver
 from shoal.net.transport import Receiver, TransportStats
@@ -237,7 +237,7 @@ class StreamClient:
             host = await self._resolver.resolve(address.host)
             exchange.stage = "connecting"
             connection = await self._connect(address, host)
-            exchange.stage = "waiting for the reply"
+            exchange.stage = WAITING
             try:
                 connection.send(data)
                 return await connection.reply

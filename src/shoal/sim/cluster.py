@@ -10,11 +10,14 @@ from typing import TextIO, TypeVar, cast
 from shoal.config import ClusterConfig
 from shoal.events import (
     Event,
+    MemberDamped,
     MemberFailed,
     MemberJoined,
     MemberLeft,
     MemberReadinessChanged,
     MemberRecovered,
+    MemberReinstated,
+    MemberStalled,
     MemberSuspected,
     MemberUpdated,
 )
@@ -39,6 +42,9 @@ _ABOUT_A_MEMBER = (
     MemberReadinessChanged,
     MemberFailed,
     MemberLeft,
+    MemberStalled,
+    MemberDamped,
+    MemberReinstated,
 )
 _PORT = 7946
 _MOST_ROWS = 100_000  # that a check looks at: 316 whole views of 316 members, or 10 of 10,000

@@ -26,6 +26,7 @@ __all__ = [
     "StreamFailed",
     "StreamRefused",
     "StreamReplied",
+    "StreamSilent",
 ]
 
 
@@ -102,6 +103,19 @@ class StreamRefused:
     def apply(self, core: Swim, now: float) -> None:
         """Tell the core."""
         core.stream_refused(self.token, self.reason, now)
+
+
+@dataclass(slots=True)
+class StreamSilent:
+    """An exchange of the core's own got no reply, although the machine had accepted the connection."""
+
+    door: ClassVar[str] = "stream_silent"
+    token: int
+    reason: str
+
+    def apply(self, core: Swim, now: float) -> None:
+        """Tell the core."""
+        core.stream_silent(self.token, self.reason, now)
 
 
 @dataclass(slots=True)
@@ -215,8 +229,8 @@ class Send:
 DOORS: dict[str, type[Input]] = {
     kind.door: kind
     for kind in (
-        Receive, ReceiveStream, StreamReplied, StreamFailed, StreamRefused, Advance, Start, Form, Join, Leave, SetTags,
-        SetReadiness, Broadcast, Send,
+        Receive, ReceiveStream, StreamReplied, StreamFailed, StreamRefused, StreamSilent, Advance, Start, Form,
+        Join, Leave, SetTags, SetReadiness, Broadcast, Send,
     )
 }  # fmt: skip
 """The inputs by the name of their door."""

@@ -22,6 +22,7 @@ from shoal.events import (
     MemberLeft,
     MemberReadinessChanged,
     MemberRecovered,
+    MemberStalled,
     MemberSuspected,
     MemberUpdated,
     VerdictReason,
@@ -207,6 +208,7 @@ _PRESENT = (_Phase.ALIVE, _Phase.SUSPECT)
 _LEGAL: dict[type[Event], tuple[tuple[_Phase, ...], _Phase | None]] = {
     MemberJoined: ((_Phase.GONE,), _Phase.ALIVE),
     MemberSuspected: ((_Phase.ALIVE,), _Phase.SUSPECT),
+    MemberStalled: ((_Phase.SUSPECT,), None),
     MemberRecovered: ((_Phase.SUSPECT,), _Phase.ALIVE),
     MemberUpdated: (_PRESENT, None),
     MemberReadinessChanged: (_PRESENT, None),
@@ -241,6 +243,7 @@ def events_tell_the_view(before: Moment, after: Moment) -> Iterator[str]:
 MemberEvent = (
     MemberJoined
     | MemberSuspected
+    | MemberStalled
     | MemberRecovered
     | MemberUpdated
     | MemberReadinessChanged

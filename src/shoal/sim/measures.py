@@ -18,6 +18,7 @@ from shoal.events import (
     MemberJoined,
     MemberLeft,
     MemberRecovered,
+    MemberStalled,
     MemberSuspected,
     VerdictReason,
 )
@@ -32,9 +33,16 @@ AFTERMATH: Final = 60.0
 """Seconds for which a fault that is over still excuses a verdict: the longest that a suspicion may take in the LAN
 profile, and the time to spread it."""
 
-_SHOWN_EVENTS: Final = (MemberSuspected, MemberRecovered, MemberFailed, MemberLeft, MemberJoined)
+_SHOWN_EVENTS: Final = (MemberSuspected, MemberStalled, MemberRecovered, MemberFailed, MemberLeft, MemberJoined)
 _MOST_PACKETS: Final = 0.8  # share
 _TICK: Final = 0.1  # seconds; events of one kind in one tick are one mark
+
+
+_COUNTED_AS: Final[dict[type[Event], str]] = {
+    MemberFailed: "_deaths",
+    MemberStalled: "_stalls",
+    MemberSuspected: "_suspicions",
+}
 
 
 class OutageKind(StrEnum):
@@ -57,7 +65,7 @@ class Outage:
     kind: OutageKind
     began: float
     first: float | None
-    """From the beginning until the first of all observers saw the member fail; None when nobody did."""
+    """From the beginning until the first of all observers saw the member fail or stand still; None when nobody did."""
     all_know: float | None
     """From the beginning until the last observer did; None when one never did."""
     delays: tuple[float, ...] = ()
@@ -91,6 +99,10 @@ class Verdicts:
     """Those of them that healthy observers saw."""
     unreachable_deaths: int = 0
     """About members that were alive, unimpaired and cut off from the observer."""
+    false_stalls: int = 0
+    """Members told to stand still that were unimpaired and reachable, at any observer."""
+    impaired_stalls: int = 0
+    """About members that were alive but impaired."""
     false_suspicions: int = 0
     """About unimpaired, reachable members, at any observer."""
     false_suspicions_at_healthy: int = 0
@@ -273,13 +285,13 @@ class Recorder:
         names = {id: node.name for node in self._cluster.nodes.values() for id in (*node.incarnations, *_ids(node))}
         counts: Counter[str] = Counter()
         for seen in self._cluster.observations:
-            if not isinstance(seen.event, MemberFailed | MemberSuspected) or _is_replacement(seen):
+            if not isinstance(seen.event, MemberFailed | MemberStalled | MemberSuspected) or _is_replacement(seen):
                 continue
             id = seen.event.member.id
             if id not in names or self._gone.get(id, seen.time + 1) <= seen.time:
                 continue
             kind = self._judge(seen.observer, names[id], seen.time)
-            kind += "_deaths" if isinstance(seen.event, MemberFailed) else "_suspicions"
+            kind += _COUNTED_AS[type(seen.event)]
             counts[kind] += 1
             if not self._is_impaired(seen.observer, seen.time):
                 counts[f"{kind}_at_healthy"] += 1
@@ -287,9 +299,9 @@ class Recorder:
 
     def outages(self) -> tuple[Outage, ...]:
         """Every crash and stall so far, in order of time."""
-        failures: dict[NodeId, list[Observation[MemberFailed]]] = defaultdict(list)
-        for seen in self._cluster.observed(MemberFailed):
-            if not _is_replacement(seen):
+        failures: dict[NodeId, list[Observation[Event]]] = defaultdict(list)
+        for seen in self._cluster.observations:
+            if isinstance(seen.event, MemberFailed | MemberStalled) and not _is_replacement(seen):
                 failures[seen.event.member.id].append(seen)
         found = [
             self._outage(name, silence, until, failures[silence.id])
@@ -307,7 +319,7 @@ class Recorder:
                 until = min(until, silence.span.ended + aftermath)
             yield silence, until
 
-    def _outage(self, name: str, silence: _Silence, until: float, failures: list[Observation[MemberFailed]]) -> Outage:
+    def _outage(self, name: str, silence: _Silence, until: float, failures: list[Observation[Event]]) -> Outage:
         began = silence.span.began
         known: dict[tuple[str, int], float] = {}
         for seen in failures:

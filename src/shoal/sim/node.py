@@ -14,10 +14,10 @@ from typing import Generic, TypeVar
 
 from shoal.config import ClusterConfig
 from shoal.events import Event
-from shoal.sim import inputs
+from shoal.sim import inputs, streams
 from shoal.sim.network import Host, Network, StreamMode, StreamReply
 from shoal.sim.scheduler import Scheduler
-from shoal.sim.streams import REFUSED, Stream, open_stream
+from shoal.sim.streams import Stream, open_stream
 from shoal.sim.trace import Birth, TraceWriter
 from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram, Output, StreamExchange
@@ -32,6 +32,9 @@ EPOCH_MS = 1_767_225_600_000
 _MOST_WAKES_AT_ONCE = 1000
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)
+
+
+_Failure = inputs.StreamFailed | inputs.StreamRefused | inputs.StreamSilent
 
 
 class SimulationError(Exception):
@@ -366,7 +369,7 @@ class SimNode:
         self._open_streams += 1
         self._arrived(_Arrival(inputs.ReceiveStream(data, source), reply))
 
-    def _exchanged(self, outcome: inputs.StreamReplied | inputs.StreamFailed | inputs.StreamRefused) -> None:
+    def _exchanged(self, outcome: inputs.StreamReplied | _Failure) -> None:
         """An exchange of ours is over."""
         del self._exchanges[outcome.token]
         self._arrived(_Arrival(outcome))
@@ -500,5 +503,11 @@ class SimNode:
             raise SimulationError(f"the core of {self.name} wants to be woken at {now} again and again")
 
 
-def _failure(token: int, reason: str) -> inputs.StreamFailed | inputs.StreamRefused:
-    return inputs.StreamRefused(token, reason) if reason == REFUSED else inputs.StreamFailed(token, reason)
+def _failure(token: int, reason: str) -> _Failure:
+    match reason:
+        case streams.REFUSED:
+            return inputs.StreamRefused(token, reason)
+        case streams.SILENT:
+            return inputs.StreamSilent(token, reason)
+        case _:
+            return inputs.StreamFailed(token, reason)

@@ -16,6 +16,7 @@ _WITHOUT_OUR_PARTS: Final[dict[str, Any]] = {
     "doubt_deaths": False,
     "gossip_feedback": False,
     "damping": False,
+    "stall_tolerance": 0.0,
     "removal_share": 1.0,
     "forgive_stalls": False,
     "withhold_verdicts": 0.0,

@@ -8,9 +8,10 @@ from typing import Final
 from shoal.sim.network import Host, Network, StreamMode
 from shoal.types import Address
 
-__all__ = ["REFUSED", "Stream", "open_stream"]
+__all__ = ["REFUSED", "SILENT", "Stream", "open_stream"]
 
 REFUSED: Final = "connection refused"
+SILENT: Final = "timed out while waiting for the reply"
 
 _RETRANSMIT_AFTER = 0.2  # seconds; TCP's least retransmission timeout, which doubles from try to try
 
@@ -33,7 +34,7 @@ def open_stream(
 class Stream:
     """One exchange. Each leg is tried until it gets through; the timeout ends whatever hangs."""
 
-    __slots__ = ("_client", "_data", "_failed", "_network", "_over", "_replied", "_server")
+    __slots__ = ("_client", "_data", "_failed", "_is_connected", "_network", "_over", "_replied", "_server")
 
     def __init__(
         self,
@@ -51,11 +52,12 @@ class Stream:
         self._replied = replied
         self._failed = failed
         self._over = False
+        self._is_connected = False
 
     def open(self, timeout: float) -> None:
         """Begin to connect."""
         self._client.traffic.streams_out += 1
-        self._network.scheduler.after(timeout, self._fail, "timed out")
+        self._network.scheduler.after(timeout, self._time_out)
         if self._server is not None:
             self._leg(self._client, self._server, 0, self._connected)
 
@@ -70,11 +72,14 @@ class Stream:
             return
         if server.port is None or server.streams is StreamMode.REFUSED or not server.port.accepts_streams:
             self._leg(server, self._client, 0, self._fail, REFUSED)
-        elif server.streams is not StreamMode.STALLED:
+        else:
             self._leg(server, self._client, 0, self._accepted)
 
     def _accepted(self) -> None:
         assert self._server is not None
+        self._is_connected = True
+        if self._server.streams is StreamMode.STALLED:
+            return
         self._client.traffic.stream_bytes_out += len(self._data)
         self._leg(self._client, self._server, len(self._data), self._requested)
 
@@ -107,6 +112,9 @@ class Stream:
             self._over = True
             self._client.traffic.stream_bytes_in += len(reply)
             self._replied(reply)
+
+    def _time_out(self) -> None:
+        self._fail(SILENT if self._is_connected else "timed out")
 
     def _fail(self, reason: str) -> None:
         if not self._over:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from shoal.events import MemberFailed
+from shoal.events import MemberFailed, MemberStalled
 from shoal.sim.cluster import SimCluster
+from shoal.sim.node import Observation
 from shoal.study.configurations import configuration, ticks
 from shoal.study.processes import ProcessModel, Stuck, tick_gossip
 
@@ -88,7 +89,7 @@ def run_interval(name: str, cell: Cell) -> IntervalOutcome:
     while cluster.now - start < cell.length:
         experiment.block()
         cluster.run(cell.normal)
-    events = cluster.observed(MemberFailed, since=start)
+    events = _verdicts(cluster, start)
     false = [seen for seen in events if seen.event.member.name not in experiment.sufferers]
     after = experiment.load()
     ended = cluster.now
@@ -109,13 +110,20 @@ def run_threshold(name: str, cell: Cell) -> ThresholdOutcome:
     start = cluster.now
     experiment.block()
     verdicts: dict[str, dict[str, float]] = {name: {} for name in experiment.sufferers}
-    for seen in cluster.observed(MemberFailed, since=start):
+    for seen in _verdicts(cluster, start):
         name = seen.event.member.name
         if name in verdicts and seen.observer not in verdicts:
             verdicts[name].setdefault(seen.observer, seen.time - start)
     outside = cell.agents - cell.concurrent
     detected = tuple(_latency(times.values(), outside) for times in verdicts.values() if times)
     return ThresholdOutcome(detected, undetected=cell.concurrent - len(detected))
+
+
+def _verdicts(cluster: SimCluster, since: float) -> list[Observation[MemberFailed | MemberStalled]]:
+    """Who was held dead, or told to stand still, in the order of time; either tells users of a fault."""
+    failed = cluster.observed(MemberFailed, since=since)
+    stalled = cluster.observed(MemberStalled, since=since)
+    return sorted([*failed, *stalled], key=lambda seen: seen.time)
 
 
 def _latency(times: Iterable[float], observers: int) -> Latency:

@@ -8,8 +8,10 @@ from shoal.events import (
     HealthReason,
     MemberJoined,
     MemberRecovered,
+    MemberStalled,
     MemberSuspected,
     ProbeReport,
+    StreamEnd,
     Verdict,
     VerdictReason,
 )
@@ -71,7 +73,10 @@ class Accusations:
         A member that has refuted meanwhile is alive, and the accusation stale.
         """
         if self._table.is_present(id):
-            self.hear_suspicion(id, incarnation, self._own.id, now, probe)
+            is_stalled = probe.stream_end is StreamEnd.SILENT
+            self.hear_suspicion(id, incarnation, self._own.id, now, probe, is_stalled=is_stalled)
+            if probe.stream_end is StreamEnd.REFUSED:
+                self._note_refused(id, now)
 
     def is_ours(self, id: NodeId) -> bool:
         """Whether this node itself is among the accusers of a suspect."""
@@ -89,8 +94,9 @@ class Accusations:
         belief = self._table.belief(slot)
         match state_of(belief):
             case MemberState.SUSPECT if self._config.buddy:
-                accuser = self._suspicions[id].first_accuser
-                return self._dialect.encode_update(Suspect(id, incarnation_of(belief), accuser))
+                suspicion = self._suspicions[id]
+                accuser, is_stalled = suspicion.first_accuser, suspicion.is_stalled
+                return self._dialect.encode_update(Suspect(id, incarnation_of(belief), accuser, is_stalled))
             case MemberState.DEAD:
                 return self._dialect.encode_update(Dead(id, incarnation_of(belief), self._own.id))
             case _:
@@ -99,17 +105,24 @@ class Accusations:
     # What others say
 
     def hear_suspicion(
-        self, id: NodeId, incarnation: int, accuser: NodeId, now: float, probe: ProbeReport | None = None
+        self,
+        id: NodeId,
+        incarnation: int,
+        accuser: NodeId,
+        now: float,
+        probe: ProbeReport | None = None,
+        *,
+        is_stalled: bool = False,
     ) -> None:
-        """A member is accused of not answering."""
+        """A member is accused of not answering; `is_stalled` says that its machine accepted a connection."""
         slot = self._accused(id, incarnation, accuser, now)
         if slot is None:
             return
         belief, incoming = self._table.belief(slot), pack(incarnation, MemberState.SUSPECT)
         if supersedes(incoming, belief):
-            self._suspect(slot, incoming, accuser, now, probe)
+            self._suspect(slot, incoming, accuser, now, probe, is_stalled=is_stalled)
         elif incoming == belief:
-            self._confirm(id, incarnation, accuser, now, probe)
+            self._confirm(id, incarnation, accuser, now, probe, is_stalled=is_stalled)
         else:
             self._stats.drop(Drop.STALE)
 
@@ -147,7 +160,16 @@ class Accusations:
             return None
         return slot
 
-    def _suspect(self, slot: int, belief: int, accuser: NodeId, now: float, probe: ProbeReport | None) -> None:
+    def _suspect(
+        self,
+        slot: int,
+        belief: int,
+        accuser: NodeId,
+        now: float,
+        probe: ProbeReport | None,
+        *,
+        is_stalled: bool = False,
+    ) -> None:
         table = self._table
         id, address, was = table.id(slot), table.address(slot), table.state(slot)
         if not self._claims.may_take_address(address, id):
@@ -155,8 +177,8 @@ class Accusations:
         self._deaths.acquit(slot, now)
         self._claims.clear_address(address, id, now)
         table.set_belief(slot, belief, now)
-        self._open(id, accuser, now, probe)
-        self._news.tell(Suspect(id, incarnation_of(belief), accuser), Priority.HIGH)
+        self._open(id, accuser, now, probe, is_stalled=is_stalled and self._config.stall_tolerance > 0)
+        self._news.tell(Suspect(id, incarnation_of(belief), accuser, is_stalled), Priority.HIGH)
         member = table.member(slot)
         # What it refuted, before it was suspected again, we did not hear of.
         if was is MemberState.SUSPECT:
@@ -169,9 +191,10 @@ class Accusations:
         self._verdicts.add(Verdict(member, now, evidence))
         self._tell(MemberSuspected(member, evidence))
 
-    def _open(self, id: NodeId, accuser: NodeId, now: float, probe: ProbeReport | None) -> None:
+    def _open(self, id: NodeId, accuser: NodeId, now: float, probe: ProbeReport | None, *, is_stalled: bool) -> None:
         members = self._table.present_count
         suspicion = Suspicion(accuser, suspicion_bounds(self._config, members), now, members=members)
+        suspicion.is_stalled = is_stalled
         if probe is not None:
             suspicion.add_probe(probe)
         self._suspicions.open(id, suspicion)
@@ -179,16 +202,28 @@ class Accusations:
         self._stats.suspicions += 1
         self.new_suspects.append(id)
 
-    def _confirm(self, id: NodeId, incarnation: int, accuser: NodeId, now: float, probe: ProbeReport | None) -> None:
+    def _confirm(
+        self, id: NodeId, incarnation: int, accuser: NodeId, now: float, probe: ProbeReport | None, *, is_stalled: bool
+    ) -> None:
         """A further accuser shortens the suspicion, and the first few are passed on (Lifeguard §IV-B)."""
         suspicion = self._suspicions[id]
         if probe is not None:
             suspicion.add_probe(probe)
-        if not suspicion.confirm(accuser, now):
+        is_news = is_stalled and not suspicion.is_stalled and self._config.stall_tolerance > 0
+        suspicion.is_stalled |= is_news
+        if not suspicion.confirm(accuser, now) and not is_news:
             self._stats.drop(Drop.STALE)
             return
         self._arm(id, suspicion, now)
-        self._news.tell(Suspect(id, incarnation, accuser), Priority.HIGH, is_common=True)
+        update = Suspect(id, incarnation, accuser, suspicion.is_stalled)
+        self._news.tell(update, Priority.HIGH, is_common=not is_news)
+
+    def _note_refused(self, id: NodeId, now: float) -> None:
+        """The suspect's machine says that nobody listens: whatever stood still there is gone."""
+        suspicion = self._suspicions.get(id)
+        if suspicion is not None and suspicion.is_stalled:
+            suspicion.is_stalled = False
+            self._arm(id, suspicion, now)
 
     def _doubt_death(self, slot: int, incarnation: int, accuser: NodeId, now: float) -> None:
         """A death is reported of a member that is present here: it still gets time to refute.
@@ -230,6 +265,9 @@ class Accusations:
             self._verdicts.withhold(id, doubt)
             self._await(id, suspicion, now + self._config.probe_interval)
             return
+        if suspicion.is_stalled and now < suspicion.started + self._config.stall_tolerance:
+            self._wait_for_stalled(id, suspicion, now)
+            return
         slot = self._table.slot_of(id)
         assert slot is not None, "a suspicion outlived its row"
         incarnation = incarnation_of(self._table.belief(slot))
@@ -242,6 +280,16 @@ class Accusations:
             self._await(id, suspicion, now + self._config.probe_interval)
         elif reported_by is None:
             self._news.tell(Dead(id, incarnation, declared_by), Priority.HIGH, is_common=True)
+
+    def _wait_for_stalled(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
+        """The suspect's machine is there and its process stands still: it gets time to go on."""
+        if not suspicion.is_told_stalled:
+            suspicion.is_told_stalled = True
+            slot = self._table.slot_of(id)
+            assert slot is not None, "a suspicion outlived its row"
+            evidence = self._suspicions.evidence(VerdictReason.SUSPICION_EXPIRED, id, now)
+            self._tell(MemberStalled(self._table.member(slot), evidence))
+        self._await(id, suspicion, suspicion.started + self._config.stall_tolerance)
 
     def _suspect_again(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
         """The stall of a suspect is over: it could not refute during it, so it is given the time now.

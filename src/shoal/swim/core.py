@@ -34,6 +34,7 @@ from shoal.events import (
     Partition,
     PartitionDecided,
     PartitionRuling,
+    StreamEnd,
     Verdict,
 )
 from shoal.state.table import MemberTable
@@ -179,7 +180,14 @@ class Swim:
     def stream_refused(self, token: int, reason: str, now: float) -> None:
         """The stream exchange of that token was refused: nobody listens there, but the machine answered."""
         self._context.contact.note(now)
-        self.stream_failed(token, reason, now)
+        self._exchanges.failed(token, reason, now, StreamEnd.REFUSED)
+        self._follow_up(now)
+
+    def stream_silent(self, token: int, reason: str, now: float) -> None:
+        """The stream exchange of that token got no reply, although the machine had accepted the connection."""
+        self._context.contact.note(now)
+        self._exchanges.failed(token, reason, now, StreamEnd.SILENT)
+        self._follow_up(now)
 
     def advance(self, now: float) -> None:
         """Fire the timers that are due."""

@@ -12,6 +12,7 @@ from functools import partial
 from random import Random
 
 from shoal.config import ClusterConfig
+from shoal.events import StreamEnd
 from shoal.swim.context import Context
 from shoal.swim.outbox import Outbox
 from shoal.swim.outputs import StreamExchange
@@ -22,6 +23,8 @@ __all__ = ["Exchanges", "backoff"]
 
 OnReply = Callable[[bytes, float], None]
 """Called with the reply and the time."""
+OnEnd = Callable[[StreamEnd], None]
+"""Called with how each failed try ended."""
 OnFailure = Callable[[str, float], None]
 """Called with the reason of the last failed try and the time."""
 
@@ -44,6 +47,7 @@ class _Exchange:
     failures: int
     on_reply: OnReply
     on_failure: OnFailure
+    on_end: OnEnd | None
 
 
 class Exchanges:
@@ -72,6 +76,7 @@ class Exchanges:
         *,
         timeout: float | None = None,
         attempts: int | None = None,
+        on_end: OnEnd | None = None,
     ) -> bool:
         """Start an exchange; False, and nothing happens later, when too many are under way."""
         if len(self._under_way) >= self._config.max_streams_out:
@@ -86,6 +91,7 @@ class Exchanges:
             failures=0,
             on_reply=on_reply,
             on_failure=on_failure,
+            on_end=on_end,
         )
         self._under_way[self._last_token] = exchange
         self._try(self._last_token, 0.0)
@@ -97,12 +103,14 @@ class Exchanges:
         if exchange is not None:
             exchange.on_reply(data, now)
 
-    def failed(self, token: int, reason: str, now: float) -> None:
+    def failed(self, token: int, reason: str, now: float, end: StreamEnd = StreamEnd.FAILED) -> None:
         """The driver got none."""
         exchange = self._under_way.get(token)
         if exchange is None:
             return
         exchange.failures += 1
+        if exchange.on_end is not None:
+            exchange.on_end(end)
         if exchange.tries_left > 0:
             pause = backoff(self._config, exchange.failures, self._random)
             self._timers.at(now + pause, partial(self._try, token))

@@ -73,7 +73,9 @@ class Membership:
         self._news.hear(update)
         match update:
             case Suspect():
-                self.accusations.hear_suspicion(update.id, update.incarnation, update.accuser, now)
+                self.accusations.hear_suspicion(
+                    update.id, update.incarnation, update.accuser, now, is_stalled=update.is_stalled
+                )
             case Alive():
                 self._apply_alive(update.info, update.incarnation, now)
             case Dead():

@@ -22,7 +22,8 @@ class StreamExchange:
     """Open a stream to `address`, send `data`, read one reply, close.
 
     The driver tries once and answers with `Swim.stream_replied(token, reply, now)`, with
-    `Swim.stream_refused(token, reason, now)` where the peer's machine says that nobody listens, or with
+    `Swim.stream_refused(token, reason, now)` where the peer's machine says that nobody listens, with
+    `Swim.stream_silent(token, reason, now)` where it accepted the connection and no reply came in time, or with
     `Swim.stream_failed(token, reason, now)`; the core decides on further tries.
     """
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from shoal.events import HealthReason, ProbeReport
+from shoal.events import HealthReason, ProbeReport, StreamEnd
 from shoal.state.precedence import incarnation_of
 from shoal.swim.context import Context
 from shoal.swim.exchanges import Exchanges
@@ -53,6 +53,11 @@ class _Probe:
     nacked: dict[NodeId, None] = field(default_factory=dict)
     """Relays that had no answer either, in the order in which they said so."""
     stream_tried: bool = False
+    stream_end: StreamEnd | None = None
+
+    def note_stream_end(self, end: StreamEnd) -> None:
+        """The stream brought no answer."""
+        self.stream_end = end
 
 
 @dataclass(slots=True)
@@ -200,8 +205,10 @@ class Prober:
             self._dialect.encode(ping),
             partial(self._on_stream_ack, probe),
             lambda _reason, _now: None,
-            timeout=probe.relay_time,
+            # What became of it must be known when the verdict falls.
+            timeout=self._config.nack_fraction * probe.relay_time,
             attempts=1,
+            on_end=probe.note_stream_end,
         )
 
     def _on_stream_ack(self, probe: _Probe, data: bytes, now: float) -> None:
@@ -271,6 +278,7 @@ class Prober:
             relays=tuple(map(name_of, probe.relays)),
             nacks=tuple(map(name_of, probe.nacked)),
             stream_tried=probe.stream_tried,
+            stream_end=probe.stream_end,
         )
         self._membership.accusations.accuse(probe.target, probe.incarnation, report, now)
 

@@ -55,7 +55,17 @@ of gossip earlier."""
 class Suspicion:
     """One member under suspicion at one incarnation."""
 
-    __slots__ = ("accusers", "bounds", "declared_by", "members", "probes", "started", "timer")
+    __slots__ = (
+        "accusers",
+        "bounds",
+        "declared_by",
+        "is_stalled",
+        "is_told_stalled",
+        "members",
+        "probes",
+        "started",
+        "timer",
+    )
 
     def __init__(self, accuser: NodeId, bounds: SuspicionBounds, started: float, *, members: int) -> None:
         #: When each accuser was heard: the first one, then at most `bounds.confirmations` that confirmed.
@@ -67,6 +77,9 @@ class Suspicion:
         #: This node's own failed probes of the suspect.
         self.probes: list[ProbeReport] = []
         self.timer: Timer | None = None
+        #: The suspect's machine accepts connections, says an accuser; and whether the user was told.
+        self.is_stalled = False
+        self.is_told_stalled = False
         #: Who reported that the suspect is dead, if anybody did; it counts as all confirmations.
         self.declared_by: NodeId | None = None
 
@@ -85,6 +98,8 @@ class Suspicion:
         """How long the suspicion lasts with the confirmations so far, in seconds."""
         if self.declared_by is not None:
             return SHARE_OF_REPORTED * self.bounds.least
+        if self.is_stalled:  # Whoever could connect needs nobody to confirm that the process does not answer.
+            return self.bounds.least
         return suspicion_timeout(self.bounds, self.confirmations)
 
     @property
@@ -115,6 +130,7 @@ class Suspicion:
             members=self.members,
             confirmations=self.confirmations,
             confirmations_wanted=self.bounds.confirmations,
+            is_stalled=self.is_stalled,
         )
 
     def cancel(self) -> None:

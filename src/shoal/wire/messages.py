@@ -54,6 +54,8 @@ class Suspect:
     id: NodeId
     incarnation: int
     accuser: NodeId
+    is_stalled: bool = False
+    """Its machine accepted a connection all the same: the process is there, and does not run."""
 
 
 @dataclass(slots=True)

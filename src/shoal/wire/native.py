@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from math import ceil
 from struct import Struct
@@ -106,6 +107,7 @@ _DEAD: Final = 3
 _LEFT: Final = 4
 _USER_BROADCAST: Final = 5
 _STALL: Final = 6
+_SUSPECT_STALLED: Final = 7
 
 _MessageReader = Callable[[bytes], tuple[Message, int]]
 _UpdateReader = Callable[[bytes, int], tuple[Update, int]]
@@ -156,7 +158,8 @@ class NativeDialect:
             case Alive():
                 return self.encode_alive(write_info(update.info), update.incarnation)
             case Suspect():
-                return _ACCUSATION.pack(_SUSPECT, update.id, update.accuser) + write_varint(update.incarnation)
+                kind = _SUSPECT_STALLED if update.is_stalled else _SUSPECT
+                return _ACCUSATION.pack(kind, update.id, update.accuser) + write_varint(update.incarnation)
             case Dead():
                 return _ACCUSATION.pack(_DEAD, update.id, update.accuser) + write_varint(update.incarnation)
             case Left():
@@ -365,4 +368,5 @@ _UPDATES: Final[dict[int, _UpdateReader]] = {
     _LEFT: _read_left,
     _USER_BROADCAST: _read_user_broadcast,
     _STALL: _read_stall,
+    _SUSPECT_STALLED: _accusation_reader(partial(Suspect, is_stalled=True)),
 }
