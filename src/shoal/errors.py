@@ -12,6 +12,7 @@
     ├── KeyringError           a change of keys that was refused
     ├── StateInUseError        another process holds the state directory
     ├── ShoalTimeoutError      also a TimeoutError
+    │   └── SilentPeerError    a machine accepted a connection, and its process did not answer
     ├── MissingExtraError      an optional dependency is not installed
     └── TransportError
         ├── BindError          port in use, address not of this machine, no permission
@@ -44,6 +45,7 @@ __all__ = [
     "SendError",
     "ShoalError",
     "ShoalTimeoutError",
+    "SilentPeerError",
     "StateInUseError",
     "TransportError",
     "UnknownMemberError",
