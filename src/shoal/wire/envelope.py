@@ -70,16 +70,14 @@ class OpenError(Exception):
         self.flaw = flaw
 
 
-class Opened:
+class Opened(ReplayWindow):
     """What is known of the sender of opened messages: which key it holds, and which of its messages have come."""
 
-    __slots__ = ("key_id", "lag", "salt", "window")
+    __slots__ = ("key_id", "lag")
 
-    def __init__(self, key_id: KeyId, salt: bytes) -> None:
+    def __init__(self, key_id: KeyId) -> None:
+        super().__init__()
         self.key_id = key_id
-        self.salt = salt
-        """Which run of a sender; 16 random bytes that tell nothing else."""
-        self.window = ReplayWindow()
         self.lag = 0.0
         """Seconds from the sealing of its newest message, by the sender's clock, to its coming, by ours."""
 
@@ -191,35 +189,38 @@ class Opener:
             raise OpenError(SealFlaw.NOT_SEALED)
         line = data[:_LINE]
         seal = self._seals.get(line)
-        key = None
-        if seal is None and (key := self._keyring.get(line[1 : 1 + KeyId.SIZE])) is None:
-            raise OpenError(SealFlaw.UNKNOWN_KEY)
-        seconds, count = _TAIL.unpack_from(data, _LINE)
         sender = None if bound else self._senders.get(line)
+        key = None
+        if seal is None or sender is None:
+            key = self._keyring.get(line[1 : 1 + KeyId.SIZE])
+            if key is None:
+                raise OpenError(SealFlaw.UNKNOWN_KEY)
         is_new = sender is None
         if sender is None:
-            sender = Opened(KeyId(line[1 : 1 + KeyId.SIZE]), line[1 + KeyId.SIZE :])
-        window = sender.window
+            assert key is not None
+            sender = Opened(key.id)
+        seconds, count = _TAIL.unpack_from(data, _LINE)
         if not bound:
-            if count <= window.highest and not window.admits(count):
+            if count <= sender.highest and not sender.admits(count):
                 raise OpenError(SealFlaw.REPLAYED)
             if abs(now - seconds - sender.lag) > self._max_age:
                 raise OpenError(SealFlaw.STALE)
         binding = self._bindings[data[0]]
+        is_derived = seal is None
         if seal is None:
             assert key is not None
-            seal = make_seal(Suite(data[0] & 0xF), key, sender.salt, binding)
+            seal = make_seal(Suite(data[0] & 0xF), key, line[1 + KeyId.SIZE :], binding)
         try:
             message = seal.decrypt(_ZEROS + data[_LINE:_HEADER], data[_HEADER:], binding + bound)
         except InvalidTag:
             raise OpenError(SealFlaw.BAD_TAG) from None
         # Only what proved genuine gets into tables: nobody without a key can push out what is there.
-        if key is not None:
+        if is_derived:
             self._seals.put(line, seal)
         if not bound:
             if is_new:
                 self._senders.put(line, sender)
-            if window.take(count):
+            if sender.take(count):
                 sender.lag = now - seconds
         return message, sender
 
