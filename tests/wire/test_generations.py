@@ -19,3 +19,14 @@ def test_the_last_keys_asked_for_are_there_and_the_table_is_bounded(asked: list[
             table.put(key, number)
         recent = [each for each in recent if each != number] + [number]
         assert len(table) <= 2 * SIZE
+
+
+def test_what_is_forgotten_is_handed_over_once() -> None:
+    forgotten: list[bytes] = []
+    table: Generations[int] = Generations(2, forgotten.extend)
+    for number in range(6):
+        table.put(bytes([number]), number)
+    assert forgotten == [b"\0", b"\1"]
+    table.clear()
+    assert sorted(forgotten) == [bytes([number]) for number in range(6)]
+    assert len(table) == 0

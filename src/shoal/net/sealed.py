@@ -62,6 +62,7 @@ class SealedTransport:
         "_keyring",
         "_opener",
         "_patience",
+        "_primary",
         "_receiver",
         "_sealers",
         "_suite",
@@ -89,6 +90,8 @@ class SealedTransport:
         }
         self._datagrams = self._sealers[Channel.DATAGRAM]
         self._hand_over = HandOver(keyring, self.ask_keys)
+        self._primary = keyring.primary.id
+        keyring.subscribe(self._keys_changed)
         self._receiver: Receiver
         self._heard_at = self._clock.now()
         self._warn_after: dict[SealFlaw, float] = {}
@@ -133,10 +136,10 @@ class SealedTransport:
     def datagrams_received(self, batch: Sequence[tuple[bytes, Address]]) -> None:
         """As `Receiver.datagrams_received`."""
         opened: list[tuple[bytes, Address]] = []
-        now, primary = self._clock.now(), self._keyring.primary.id
+        now, primary, unseal = self._clock.now(), self._primary, self._opener.open
         for data, source in batch:
             try:
-                message, sender = self._opener.open(data, Channel.DATAGRAM, now)
+                message, sender = unseal(data, Channel.DATAGRAM, now)
             except OpenError as error:
                 self._drop(error.flaw, source, now)
                 continue
@@ -191,6 +194,9 @@ class SealedTransport:
         except KeyringError as error:
             refusal = str(error)
         return KeyReply(ring.ids, self._suite, refusal)
+
+    def _keys_changed(self, keys: tuple[ClusterKey, ...]) -> None:
+        self._primary = keys[0].id
 
     def _answer(self, message: bytes, source: Address, sender: Opened) -> bytes | None:
         try:

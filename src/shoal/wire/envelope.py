@@ -6,7 +6,7 @@ The layout and what is bound to what stand in docs/protocol.md, section 12; what
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum, StrEnum
 from typing import Final
 
@@ -33,8 +33,8 @@ OVERHEAD = _HEADER + TAG_SIZE
 """Bytes that sealing adds to a message."""
 MAX_COUNT = 1 << 31
 """Messages under one salt; the field would hold twice as many."""
-_SEALS_KEPT = 2048
-"""Derived keys per generation: 2.4 kB each, and 2 µs to derive again."""
+_ACTIVE = 2048
+"""Senders per generation whose derived keys are kept: 2.4 kB each, and 2 µs to derive again."""
 
 
 class Channel(IntEnum):
@@ -112,18 +112,16 @@ class Sealer:
         self._binding = _binding(cluster, suite, channel)
         self._lines: dict[KeyId, _Line] = {}
         self._primary = self._line(keyring.primary)
+        keyring.subscribe(lambda keys: self._use(keys[0]))
 
     def seal(self, data: bytes, seconds: int, *, bound: bytes = b"", key: ClusterKey | None = None) -> bytes:
         """`data` under the keyring's first key, or under `key`; `seconds` is the time since 1970.
 
         Who opens it must name the same `bound`.
         """
-        line = self._primary
-        wanted = key or self._keyring.primary
-        if line.key is not wanted or line.count >= MAX_COUNT:
-            line = self._line(wanted)
-            if key is None:
-                self._primary = line
+        line = self._primary if key is None else self._line(key)
+        if line.count >= MAX_COUNT:
+            line = self._primary = self._line(line.key)
         line.count += 1
         nonce = _NONCE.pack(0, seconds & 0xFFFFFFFF, line.count)
         return line.head + nonce[4:] + line.seal.encrypt(nonce, data, self._binding + bound)
@@ -132,6 +130,9 @@ class Sealer:
         """Begin anew with other salts: receivers judge the next message as that of a sender they do not know."""
         self._lines.clear()
         self._primary = self._line(self._keyring.primary)
+
+    def _use(self, key: ClusterKey) -> None:
+        self._primary = self._line(key)
 
     def _line(self, key: ClusterKey) -> _Line:
         line = self._lines.get(key.id)
@@ -162,7 +163,7 @@ class Opener:
     many at most, and of the last so many that sent anything, all.
     """
 
-    __slots__ = ("_bindings", "_keyring", "_kinds", "_max_age", "_seals", "_senders")
+    __slots__ = ("_active", "_bindings", "_keyring", "_kinds", "_max_age", "_retired")
 
     def __init__(self, keyring: Keyring, cluster: str, *, max_age: float, max_senders: int) -> None:
         self._keyring = keyring
@@ -173,9 +174,9 @@ class Opener:
         #: By channel: an enum's hash would cost more than all else about it.
         self._kinds = [frozenset(_kind(channel, suite) for suite in Suite) for channel in Channel]
         #: None of a key that is not in the ring any more.
-        self._seals: Generations[Seal] = Generations(_SEALS_KEPT)
-        keyring.subscribe(lambda _keys: self._seals.clear())
-        self._senders: Generations[Opened] = Generations(max_senders)
+        self._active: Generations[tuple[Seal, Opened]] = Generations(_ACTIVE, self._retire)
+        self._retired: Generations[Opened] = Generations(max_senders)
+        keyring.subscribe(lambda _keys: self._active.clear())
 
     def open(self, data: bytes, channel: Channel, now: float, *, bound: bytes = b"") -> tuple[bytes, Opened]:
         """The message in `data`, and who sealed it; `now` is the time in seconds since 1970.
@@ -188,46 +189,47 @@ class Opener:
         if len(data) < OVERHEAD or data[0] not in self._kinds[channel]:
             raise OpenError(SealFlaw.NOT_SEALED)
         line = data[:_LINE]
-        seal = self._seals.get(line)
-        sender = None if bound else self._senders.get(line)
-        key = None
-        if seal is None or sender is None:
-            key = self._keyring.get(line[1 : 1 + KeyId.SIZE])
-            if key is None:
-                raise OpenError(SealFlaw.UNKNOWN_KEY)
-        is_new = sender is None
-        if sender is None:
-            assert key is not None
-            sender = Opened(key.id)
+        known = None if bound else self._active.get(line)
+        sender = self._find(line) if known is None else known[1]
         seconds, count = _TAIL.unpack_from(data, _LINE)
         if not bound:
             if count <= sender.highest and not sender.admits(count):
                 raise OpenError(SealFlaw.REPLAYED)
             if abs(now - seconds - sender.lag) > self._max_age:
                 raise OpenError(SealFlaw.STALE)
-        binding = self._bindings[data[0]]
-        is_derived = seal is None
-        if seal is None:
-            assert key is not None
-            seal = make_seal(Suite(data[0] & 0xF), key, line[1 + KeyId.SIZE :], binding)
+        seal = self._derive(line) if known is None else known[0]
         try:
-            message = seal.decrypt(_ZEROS + data[_LINE:_HEADER], data[_HEADER:], binding + bound)
+            message = seal.decrypt(_ZEROS + data[_LINE:_HEADER], data[_HEADER:], self._bindings[data[0]] + bound)
         except InvalidTag:
             raise OpenError(SealFlaw.BAD_TAG) from None
-        # Only what proved genuine gets into tables: nobody without a key can push out what is there.
-        if is_derived:
-            self._seals.put(line, seal)
         if not bound:
-            if is_new:
-                self._senders.put(line, sender)
+            # Only what proved genuine gets into tables: nobody without a key can push out what is there.
+            if known is None:
+                self._active.put(line, (seal, sender))
             if sender.take(count):
                 sender.lag = now - seconds
         return message, sender
 
     @property
     def senders(self) -> int:
-        """How many senders are remembered."""
-        return len(self._senders)
+        """How many senders are remembered; some may count twice."""
+        return len(self._active) + len(self._retired)
+
+    def _find(self, line: bytes) -> Opened:
+        """What is remembered of a sender that is not active, or a new one."""
+        key = self._keyring.get(line[1 : 1 + KeyId.SIZE])
+        if key is None:
+            raise OpenError(SealFlaw.UNKNOWN_KEY)
+        return self._retired.get(line) or Opened(key.id)
+
+    def _derive(self, line: bytes) -> Seal:
+        key = self._keyring.get(line[1 : 1 + KeyId.SIZE])
+        assert key is not None
+        return make_seal(Suite(line[0] & 0xF), key, line[1 + KeyId.SIZE :], self._bindings[line[0]])
+
+    def _retire(self, forgotten: Mapping[bytes, tuple[Seal, Opened]]) -> None:
+        for line, (_, sender) in forgotten.items():
+            self._retired.put(line, sender)
 
 
 def _kind(channel: Channel, suite: Suite) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 __all__ = ["Generations"]
@@ -14,13 +15,16 @@ class Generations(Generic[_Value]):
 
     When the young generation is full it becomes the old one, and the old one is forgotten; what is found in the old one
     becomes young again. So the last `size` keys that were asked for are always there, as in a least-recently-used
-    table, and to find a young one takes a single look-up.
+    table, and to find a young one takes a single look-up. `on_forget` gets what is forgotten.
     """
 
-    __slots__ = ("_old", "_size", "_young")
+    __slots__ = ("_old", "_on_forget", "_size", "_young")
 
-    def __init__(self, size: int) -> None:
+    def __init__(
+        self, size: int, on_forget: Callable[[Mapping[bytes, _Value]], object] = lambda _forgotten: None
+    ) -> None:
         self._size = size
+        self._on_forget = on_forget
         self._young: dict[bytes, _Value] = {}
         self._old: dict[bytes, _Value] = {}
 
@@ -34,14 +38,15 @@ class Generations(Generic[_Value]):
     def put(self, key: bytes, value: _Value) -> None:
         """Remember `value`."""
         if len(self._young) >= self._size:
-            self._old = self._young
-            self._young = {}
+            forgotten, self._old, self._young = self._old, self._young, {}
+            self._on_forget(forgotten)
         self._young[key] = value
 
     def clear(self) -> None:
         """Forget everything."""
-        self._young = {}
-        self._old = {}
+        forgotten = self._old | self._young
+        self._old, self._young = {}, {}
+        self._on_forget(forgotten)
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
