@@ -66,6 +66,9 @@ _PARTS: Final = {
         (_table_of_model("agreement_table"), _table_of_model("forecast_table"), _table_of_model("limits_table")),
     ),
     "quiet": _Part("false deaths at 1 % loss", lambda options: plans.quiet(options.hours), (tables.quiet_table,)),
+    "quiet-1000": _Part(
+        "the same with 1,000 nodes", lambda options: plans.quiet(options.hours, 1000), (tables.quiet_table,)
+    ),
 }
 
 

@@ -93,9 +93,10 @@ def kills(seeds: int = 100, large: int = 2) -> list[Run]:
     return across((DEFAULT, "memberlist"), cells)
 
 
-def quiet(hours: int = 20) -> list[Run]:
-    """So many hours of 100 nodes at 1 % loss: false deaths in 100 node-hours each."""
-    return across((DEFAULT,), [QuietCell(seed=seed) for seed in range(1, hours + 1)])
+def quiet(hours: int = 20, nodes: int = 100) -> list[Run]:
+    """So many times 100 node-hours at 1 % loss, in clusters of that size: false deaths."""
+    seconds = 3600.0 * 100 / nodes
+    return across((DEFAULT,), [QuietCell(nodes, seconds=seconds, seed=seed) for seed in range(1, hours + 1)])
 
 
 def scale(nodes: Sequence[int] = (200, 1000), kills: int = 20) -> list[Run]:
