@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import signal
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
@@ -80,7 +82,8 @@ class Workers(Executor):
         with there, self._lock:
             if not self._is_terminated:
                 process = self._processes[slot] = _CONTEXT.Process(target=_work, args=(there,), daemon=True)
-                process.start()
+                with _uninterrupted():
+                    process.start()
         return here
 
     def _cancel_waiting(self) -> None:
@@ -107,6 +110,22 @@ class Workers(Executor):
                 else:
                     future.set_result(result)
         pipe.close()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Keep SIGINT waiting: a process that is interrupted while its parent starts it ends with a traceback.
+
+    The new process inherits that, so it is deaf to SIGINT from its first instruction on.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(calls: Connection) -> None:
