@@ -8,10 +8,13 @@ import os
 
 import pytest
 
+from shoal.sim.presets import preset
 from shoal.sim.scenario import play, random_scenario
 
 _DEFAULT = "600"
 _CHUNK = 50
+_ONE_IN = 10
+"""Of so many seeds one plays the drills, which take longer."""
 
 
 def seeds() -> range:
@@ -29,5 +32,14 @@ def chunks() -> list[range]:
 def test_random_scenarios_keep_all_invariants_and_end_in_agreement(chunk: range) -> None:
     for seed in chunk:
         cluster = play(random_scenario(seed, nodes=5 + seed % 4))
+
+        assert cluster.converged()
+
+
+@pytest.mark.parametrize("name", ["partition", "power-cut", "rolling-restart"])
+@pytest.mark.parametrize("chunk", chunks(), ids=lambda chunk: f"seeds {chunk[0]} to {chunk[-1]}")
+def test_drills_keep_all_invariants_and_end_in_agreement(chunk: range, name: str) -> None:
+    for seed in chunk[:: _ONE_IN if len(chunk) > 1 else 1]:
+        cluster = play(preset(name).scenario(seed, nodes=5 + seed % 4))
 
         assert cluster.converged()

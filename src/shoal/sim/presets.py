@@ -246,6 +246,12 @@ def _rack_loss(setting: Setting, *, share: float = 0.25) -> tuple[Step, ...]:
     return (*setting.quiesce(), *rack, steps.Agree(setting.bound, stay=5.0))
 
 
+def _power_cut(setting: Setting, *, seconds: float = 20.0) -> tuple[Step, ...]:
+    off = [steps.Crash(name, silent=True) for name in setting.names]
+    on = [steps.Start(name) for name in setting.names]
+    return (*setting.quiesce(), *off, steps.Wait(seconds), *on, steps.Agree(setting.bound, stay=5.0))
+
+
 def _gc_pauses(
     setting: Setting, *, seconds: float = 60.0, every: float = 3.0, longest: float = 5.0
 ) -> tuple[Step, ...]:
@@ -277,6 +283,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         Preset("join-storm", "all join within seconds through one seed", 32, _join_storm, formed=False),
         Preset("rolling-restart", "all nodes drain, leave and come back, batch by batch", 32, _rolling_restart),
         Preset("rack-loss", "many machines vanish at once", 32, _rack_loss),
+        Preset("power-cut", "all machines vanish at once, and start again", 32, _power_cut),
         Preset("gc-pauses", "processes stop for seconds, and go on", 32, _gc_pauses),
     )
 }
