@@ -154,7 +154,7 @@ class PartitionWatch:
         if now - newest < self._pause:
             return  # They are still being lost: tell of all at once.
         lost = self._lost(newest - self._config.partition_window, now)
-        if lost and self._is_much(partition := self._partition(lost)):
+        if self._may_be_much(lost) and self._is_much(partition := self._partition(lost)):
             self.current = partition
             self._members = {member.name for member in lost}
             self._settling = Settling(partition.present + len(lost), now)
@@ -236,6 +236,14 @@ class PartitionWatch:
             rate=len(lost) / max(self._config.probe_interval, max(times) - min(times)),
             domains=whole_domains(lost, (member.tags for member in present)),
         )
+
+    def _may_be_much(self, lost: tuple[Member, ...]) -> bool:
+        """Whether it is worth to look at everybody, which takes long where there are many."""
+        if len(lost) >= _LEAST_LOST:
+            present = self._table.present_count - sum(self._table.is_present(member.id) for member in lost)
+            if len(lost) / (present + len(lost)) >= self._config.partition_share:
+                return True
+        return bool(whole_domains(lost, (), _LEAST_DOMAIN))
 
     def _is_much(self, partition: Partition) -> bool:
         if len(partition.lost) >= _LEAST_LOST and partition.share >= self._config.partition_share:
