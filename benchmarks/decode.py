@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 import timeit
+from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,10 +18,12 @@ from random import Random
 from time import perf_counter
 
 from shoal.config import ClusterConfig
+from shoal.snapshot import Snapshot
+from shoal.state.precedence import pack
 from shoal.swim.core import Swim
 from shoal.types import Address, MemberState, NodeId, NodeInfo, Tags
 from shoal.wire.dialect import DecodeError, Flaw
-from shoal.wire.messages import Ack, Alive, Message, Ping, Suspect, SyncRecord, SyncRequest
+from shoal.wire.messages import Ack, Alive, Message, Ping, Suspect, SyncRequest
 from shoal.wire.native import NativeDialect
 from tests.fuzz.decode import datagrams
 
@@ -110,8 +113,10 @@ def info(number: int) -> NodeInfo:
 
 
 def sync(members: int) -> SyncRequest:
-    records = [SyncRecord(info(number), MemberState.ALIVE, number % 5, float(number)) for number in range(members)]
-    return SyncRequest(1, 2**63, node_id(0), [], records)
+    beliefs = array("Q", [pack(number % 5, MemberState.ALIVE) for number in range(members)])
+    ages = array("d", map(float, range(members)))
+    rows = Snapshot(beliefs, ages, [DIALECT.records.pack(info(number)) for number in range(members)])
+    return SyncRequest(1, 2**63, node_id(0), False, [], rows)
 
 
 def timings() -> list[Timing]:

@@ -26,6 +26,7 @@ from shoal.wire.messages import (
     UserMessage,
 )
 from shoal.wire.native import MAX_AGE, MAX_INCARNATION, MAX_MEMBERS, MAX_STALL, MAX_STEPS, MAX_TIMEOUT
+from tests.rows import rows
 
 U64 = st.integers(0, 2**64 - 1)
 
@@ -82,6 +83,9 @@ packet_messages: st.SearchStrategy[Message] = st.one_of(
 
 ages = st.integers(0, int(MAX_AGE)).map(float)
 sync_records = st.builds(SyncRecord, infos, st.sampled_from(MemberState), incarnations, ages)
-sync_requests = st.builds(SyncRequest, U64, U64, node_ids, ranges, st.lists(sync_records, max_size=5))
-sync_responses = st.builds(SyncResponse, U64, U64, node_ids, ranges, st.lists(sync_records, max_size=5))
+views = st.lists(sync_records, max_size=5, unique_by=lambda record: record.info.id).map(lambda some: rows(*some))
+sync_requests = st.builds(SyncRequest, U64, U64, node_ids, st.booleans(), ranges, views)
+sync_responses = st.builds(
+    SyncResponse, U64, U64, node_ids, st.booleans(), ranges, st.lists(addresses, max_size=3), views
+)
 messages: st.SearchStrategy[Message] = st.one_of(packet_messages, sync_requests, sync_responses)

@@ -24,7 +24,7 @@ class Floor(NamedTuple):
 
 
 FLOORS = (
-    Floor(frozenset({"types", "errors", "events", "config", "keys", "records"}), acquainted=True),
+    Floor(frozenset({"types", "errors", "events", "config", "keys", "records", "snapshot"}), acquainted=True),
     Floor(frozenset({"wire", "state"})),
     Floor(frozenset({"swim"})),
     Floor(frozenset({"net", "sim"})),
@@ -48,6 +48,7 @@ PURE = frozenset(
 PURE_NAMES = {"random": frozenset({"Random"}), "uuid": frozenset({"UUID"})}
 PURE_EXTRAS = {
     "shoal.config": frozenset({"msgspec", "open", "pathlib", "tomllib"}),  # it reads a file, once
+    "shoal.wire.compression": frozenset({"importlib"}),  # of what may be missing: functions of bytes
     "shoal.wire.seals": frozenset({"cryptography"}),  # functions of bytes only
     "shoal.wire.envelope": frozenset({"cryptography"}),  # the error that they raise
 }

@@ -17,9 +17,9 @@ from hypothesis.stateful import (
     rule,
 )
 
+from shoal.snapshot import Snapshot
 from shoal.state.digest import ViewDigest
 from shoal.state.precedence import pack
-from shoal.state.snapshot import Snapshot
 from shoal.state.table import MemberTable
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Tags
 from shoal.wire.native import NativeDialect

@@ -20,6 +20,7 @@ from shoal.swim.outputs import Datagram, StreamExchange
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Tags
 from shoal.wire.messages import Alive, Gossip, Message, Range, RangeKind, SyncRecord, SyncRequest, SyncResponse, Update
 from shoal.wire.native import NativeDialect
+from tests.rows import rows
 
 E = TypeVar("E")
 M = TypeVar("M")
@@ -96,7 +97,7 @@ class Solo:
 
     def sync_from(self, sender: NodeId, *records: SyncRecord) -> None:
         """A peer comes with its view."""
-        assert isinstance(self.ask(SyncRequest(0, 0, sender, EVERYTHING, records)), SyncResponse)
+        assert isinstance(self.ask(SyncRequest(0, 0, sender, False, EVERYTHING, rows(*records))), SyncResponse)
 
     def reply(self, exchange: StreamExchange, message: Message) -> None:
         self.core.stream_replied(exchange.token, DIALECT.encode(message), self.now)

@@ -21,6 +21,7 @@ from shoal.wire.messages import (
     UserMessage,
 )
 from shoal.wire.native import NativeDialect
+from tests.rows import rows
 from tests.swim.harness import DIALECT, OWN, STRANGER, Solo, address_of, info_of, node_id
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
@@ -67,8 +68,8 @@ def test_our_own_datagrams_come_back_to_nothing() -> None:
 
 def test_stream_messages_do_not_come_in_datagrams() -> None:
     solo = Solo()
-    solo.receive(SyncRequest(0, 0, PEER, [], []))
-    solo.receive(SyncResponse(0, 0, PEER, [], []))
+    solo.receive(SyncRequest(0, 0, PEER, False, [], rows()))
+    solo.receive(SyncResponse(0, 0, PEER, False, [], [], rows()))
     assert solo.sent() == []
     assert solo.dropped == {Drop.WRONG_CHANNEL: 2}
 

@@ -36,6 +36,7 @@ from shoal.wire.messages import (
     Update,
     UserBroadcast,
 )
+from tests.rows import rows
 from tests.strategies import messages, packet_messages, ranges, updates
 from tests.swim.harness import DIALECT, OUR_SETTINGS, OWN, Solo, address_of, info_of, node_id
 
@@ -72,10 +73,11 @@ pooled_packets: st.SearchStrategy[Message] = st.one_of(
 records = st.lists(
     st.builds(SyncRecord, infos, st.sampled_from(MemberState), incarnations, st.sampled_from([0.0, 5.0, 59.0, 1e9])),
     max_size=6,
-)
+    unique_by=lambda record: record.info.id,
+).map(lambda some: rows(*some))
 pooled_streams: st.SearchStrategy[Message] = st.one_of(
-    st.builds(SyncRequest, seqs, st.just(0), ids, ranges, records),
-    st.builds(SyncResponse, seqs, st.just(0), ids, ranges, records),
+    st.builds(SyncRequest, seqs, st.just(0), ids, st.booleans(), ranges, records),
+    st.builds(SyncResponse, seqs, st.just(0), ids, st.booleans(), ranges, st.lists(places, max_size=2), records),
     st.builds(Ping, seqs, st.just(0), ids, ids),
 )
 

@@ -6,6 +6,7 @@ from shoal.events import JoinCompleted, SeedUnreachable
 from shoal.swim.outputs import StreamExchange
 from shoal.types import Address, MemberState
 from shoal.wire.messages import Dead, Left, SyncRecord, SyncResponse
+from tests.rows import rows
 from tests.swim.harness import STRANGER, Solo, address_of, info_of, node_id
 
 SEEDS = [Address("10.7.7.7", port) for port in range(1, 7)]
@@ -13,9 +14,8 @@ SEEDS = [Address("10.7.7.7", port) for port in range(1, 7)]
 
 def _answer(solo: Solo, exchange: StreamExchange, number: int = 1) -> None:
     """The seed answers as node `number`."""
-    solo.reply(
-        exchange, SyncResponse(0, 0, node_id(number), [], [SyncRecord(info_of(number), MemberState.ALIVE, 0, 0.0)])
-    )
+    view = rows(SyncRecord(info_of(number), MemberState.ALIVE, 0, 0.0))
+    solo.reply(exchange, SyncResponse(0, 0, node_id(number), False, [], [], view))
 
 
 def _fail_all(solo: Solo, seconds: float) -> list[tuple[float, Address]]:

@@ -37,6 +37,7 @@ from shoal.wire.messages import (
     Update,
     UserBroadcast,
 )
+from tests.rows import records_of, rows
 from tests.swim.harness import EVERYTHING, OWN, STRANGER, Solo, address_of, info_of, node_id
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
@@ -141,7 +142,8 @@ def test_a_full_table_still_takes_a_newer_run_of_a_member() -> None:
 def test_an_id_under_another_name_is_forged() -> None:
     solo = _solo(1)
     solo.hear(Alive(info_of(1, "other"), 5))
-    solo.sync_from(STRANGER, *(_record(info_of(1, "other"), state, 9) for state in MemberState))
+    for state in MemberState:
+        solo.sync_from(STRANGER, _record(info_of(1, "other"), state, 9))
     assert solo.states() == {"me": ALIVE, "n1": ALIVE}
     assert solo.dropped[Drop.MISMATCHED_RUN] == 5
 
@@ -745,7 +747,7 @@ def test_a_joiner_is_told_of_its_past_in_its_first_state_sync() -> None:
     [exchange] = solo.streams()
     solo.reply(
         exchange,
-        SyncResponse(0, 0, PEER, [], [_record(info_of(1), ALIVE), _record(info_of(70, "me"), ALIVE, 3)]),
+        SyncResponse(0, 0, PEER, False, [], [], rows(_record(info_of(1), ALIVE), _record(info_of(70, "me"), ALIVE, 3))),
     )
     assert solo.core.local.id > node_id(70)
     assert not solo.core.is_superseded
@@ -770,7 +772,8 @@ def test_a_node_without_its_name_does_not_fight_for_it() -> None:
     solo.sleep(10.0)
     solo.quiet()
     solo.hear(Suspect(ME, 0, PEER), Dead(ME, 7, PEER), Left(ME, 7), Alive(info_of(OWN, "me"), 9))
-    solo.sync_from(PEER, *(_record(solo.info, state, 9) for state in MemberState))
+    for state in MemberState:
+        solo.sync_from(PEER, _record(solo.info, state, 9))
     assert solo.core.is_superseded
     assert solo.core.local.id == ME
     assert solo.states() == {"me": ALIVE, "n1": ALIVE}
@@ -891,9 +894,9 @@ def test_records_carry_the_age_of_their_state() -> None:
     solo = _solo(1)
     solo.hear(Dead(PEER, 0, A))
     solo.sleep(50.0)
-    reply = solo.ask(SyncRequest(0, 0, A, EVERYTHING, []))
+    reply = solo.ask(SyncRequest(0, 0, A, False, EVERYTHING, rows()))
     assert isinstance(reply, SyncResponse)
-    [age] = [record.age for record in reply.records if record.info.id == PEER]
+    [age] = [record.age for record in records_of(reply.rows) if record.info.id == PEER]
     assert age == 50.0
 
 

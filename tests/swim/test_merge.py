@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoal.events import MemberJoined
+from shoal.snapshot import Snapshot
 from shoal.state.precedence import incarnation_of, pack, state_of
-from shoal.state.snapshot import Snapshot
 from shoal.swim.stats import Drop
 from shoal.types import MemberState, NodeInfo
 from shoal.wire.messages import Alive, Dead, Left, SyncRecord

@@ -11,6 +11,7 @@ from shoal.swim.stats import Drop
 from shoal.types import Address, MemberState, NodeId
 from shoal.wire.dialect import Flaw
 from shoal.wire.messages import Ack, Alive, Dead, Gossip, Nack, Ping, PingRequest, Suspect, SyncRequest
+from tests.rows import rows
 from tests.swim.harness import OWN, STRANGER, Solo, address_of, info_of, node_id
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
@@ -632,7 +633,7 @@ def test_numbers_of_pings_cannot_be_guessed_from_nothing() -> None:
 def test_streams_carry_pings_and_syncs_only() -> None:
     solo = Solo()
     assert solo.ask(Ack(7, 0, STRANGER)) is None
-    assert solo.ask(SyncRequest(0, 0, STRANGER, [], [])) is not None
+    assert solo.ask(SyncRequest(0, 0, STRANGER, False, [], rows())) is not None
     assert solo.dropped[Drop.WRONG_CHANNEL] == 1
 
 

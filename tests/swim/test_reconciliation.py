@@ -25,6 +25,7 @@ from shoal.wire.messages import (
     SyncRequest,
     Update,
 )
+from tests.rows import rows
 from tests.swim.harness import DIALECT, OWN, STRANGER, Sent, Solo, address_of, info_of, node_id
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
@@ -397,11 +398,8 @@ def test_a_run_whose_name_had_a_newer_one_that_is_gone_is_replaced() -> None:
 
 def test_a_record_that_fits_in_no_datagram_comes_over_a_stream() -> None:
     pair = Pair()
-    pair.other.core.receive_stream(
-        DIALECT.encode(SyncRequest(0, 0, STRANGER, [], [SyncRecord(info_of(200, big="x" * 2000), ALIVE, 0, 0.0)])),
-        address_of(999),
-        0.0,
-    )
+    large = rows(SyncRecord(info_of(200, big="x" * 2000), ALIVE, 0, 0.0))
+    assert pair.other.ask(SyncRequest(0, 0, STRANGER, False, [], large)) is not None
     for _ in range(5):
         pair.compare()
     assert pair.one.state(200) is ALIVE

@@ -9,7 +9,8 @@ from shoal.swim.stats import Drop
 from shoal.types import Address, MemberState
 from shoal.wire.dialect import Flaw
 from shoal.wire.messages import Ack, Alive, Dead, Left, Range, RangeKind, Suspect, SyncRecord, SyncRequest, SyncResponse
-from tests.swim.harness import DIALECT, EVERYTHING, OWN, Solo, info_of, node_id
+from tests.rows import records_of, rows
+from tests.swim.harness import DIALECT, EVERYTHING, OWN, Solo, address_of, info_of, node_id
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
 ME, PEER = node_id(OWN), node_id(1)
@@ -24,10 +25,10 @@ def test_a_view_is_answered_with_ours_as_it_was_before() -> None:
     solo.meet(2, 3, 4)
     solo.hear(Suspect(node_id(2), 0, PEER), Dead(node_id(3), 0, PEER), Left(node_id(4), 0))
     digest = solo.core.digest
-    reply = solo.ask(SyncRequest(0, 0, PEER, EVERYTHING, [SyncRecord(info_of(1), ALIVE, 0, 0.0)]))
+    reply = solo.ask(SyncRequest(0, 0, PEER, False, EVERYTHING, rows(SyncRecord(info_of(1), ALIVE, 0, 0.0))))
     assert isinstance(reply, SyncResponse)
     assert (reply.sender, reply.digest) == (ME, digest)
-    assert {record.info.name: record.state for record in reply.records} == {
+    assert {record.info.name: record.state for record in records_of(reply.rows)} == {
         "me": ALIVE,
         "n2": SUSPECT,
         "n3": DEAD,
@@ -63,8 +64,8 @@ def test_a_reply_brings_the_view_of_the_peer() -> None:
     request, _ = DIALECT.decode(exchange.data)
     assert isinstance(request, SyncRequest)
     assert (request.digest, request.sender, request.ranges) == (solo.core.digest, ME, EVERYTHING)
-    assert request.records == [SyncRecord(solo.info, ALIVE, 0, 0.0)]
-    solo.reply(exchange, SyncResponse(0, 0, PEER, [], [SyncRecord(info_of(1), ALIVE, 0, 0.0)]))
+    assert records_of(request.rows) == [SyncRecord(solo.info, ALIVE, 0, 0.0)]
+    solo.reply(exchange, SyncResponse(0, 0, PEER, False, [], [], rows(SyncRecord(info_of(1), ALIVE, 0, 0.0))))
     assert solo.state(1) is ALIVE
     assert (solo.core.stats.syncs_started, solo.core.stats.syncs_completed) == (1, 1)
 
@@ -87,7 +88,11 @@ def test_a_reply_of_our_own_brings_nothing() -> None:
     [
         (b"noise", "the reply was malformed (too_short)", Flaw.TOO_SHORT),
         (DIALECT.encode(Ack(0, 0, PEER)), "the reply was no state sync response", Drop.WRONG_CHANNEL),
-        (DIALECT.encode(SyncRequest(0, 0, PEER, [], [])), "the reply was no state sync response", Drop.WRONG_CHANNEL),
+        (
+            DIALECT.encode(SyncRequest(0, 0, PEER, False, [], rows())),
+            "the reply was no state sync response",
+            Drop.WRONG_CHANNEL,
+        ),
     ],
 )
 def test_another_reply_is_a_failure_with_a_reason(reply: bytes, reason: str, drop: str) -> None:
@@ -131,9 +136,9 @@ def test_who_says_what_it_holds_gets_what_it_lacks() -> None:
     solo.meet(1, 2, 3)
     solo.hear(Left(node_id(3), 0))
     held = Range(b"", RangeKind.HELD, _terms(solo, 77, 1, OWN))
-    reply = solo.ask(SyncRequest(77, 0, PEER, [held], []))
+    reply = solo.ask(SyncRequest(77, 0, PEER, False, [held], rows()))
     assert isinstance(reply, SyncResponse)
-    assert _names(reply.records) == {"n2"}
+    assert _names(records_of(reply.rows)) == {"n2"}
     assert reply.ranges == []
 
 
@@ -144,17 +149,19 @@ def test_only_the_ranges_that_were_asked_about_are_answered() -> None:
         Range(bytes(node_id(2)), RangeKind.SKIP),
         Range(bytes(node_id(4)), RangeKind.HELD),
     ]
-    reply = solo.ask(SyncRequest(77, 0, PEER, ranges, []))
+    reply = solo.ask(SyncRequest(77, 0, PEER, False, ranges, rows()))
     assert isinstance(reply, SyncResponse)
-    assert _names(reply.records) == {"n2", "n3"}
+    assert _names(records_of(reply.rows)) == {"n2", "n3"}
 
 
 def test_what_the_other_side_holds_and_we_do_not_is_asked_for() -> None:
     solo = Solo()
-    reply = solo.ask(SyncRequest(77, 0, PEER, [Range(b"", RangeKind.HELD, (*_terms(solo, 77, OWN), 123, 456))], []))
+    reply = solo.ask(
+        SyncRequest(77, 0, PEER, False, [Range(b"", RangeKind.HELD, (*_terms(solo, 77, OWN), 123, 456))], rows())
+    )
     assert isinstance(reply, SyncResponse)
     assert reply.ranges == [Range(b"", RangeKind.WANTED, (123, 456))]
-    assert reply.records == []
+    assert records_of(reply.rows) == []
 
 
 def _in_company() -> tuple[Solo, StreamExchange, SyncRequest]:
@@ -171,19 +178,19 @@ def _in_company() -> tuple[Solo, StreamExchange, SyncRequest]:
 def test_a_node_in_company_says_what_it_holds_and_brings_only_itself() -> None:
     solo, _, request = _in_company()
     assert request.ranges == [Range(b"", RangeKind.HELD, _terms(solo, request.seq, 1, 2, OWN))]
-    assert _names(request.records) == {"me"}
+    assert _names(records_of(request.rows)) == {"me"}
 
 
 def test_what_the_reply_asks_for_is_brought_with_a_second_request() -> None:
     solo, exchange, request = _in_company()
     wanted = [Range(b"", RangeKind.WANTED, _terms(solo, request.seq, 2))]
-    solo.reply(exchange, SyncResponse(request.seq, 0, PEER, wanted, []))
+    solo.reply(exchange, SyncResponse(request.seq, 0, PEER, False, wanted, [], rows()))
     [second] = solo.streams()
     brought, _ = DIALECT.decode(second.data)
     assert isinstance(brought, SyncRequest)
     assert second.address == SEED
-    assert (_names(brought.records), brought.ranges) == ({"n2"}, [])
-    solo.reply(second, SyncResponse(0, 0, PEER, [], [SyncRecord(info_of(3), ALIVE, 0, 0.0)]))
+    assert (_names(records_of(brought.rows)), brought.ranges) == ({"n2"}, [])
+    solo.reply(second, SyncResponse(0, 0, PEER, False, [], [], rows(SyncRecord(info_of(3), ALIVE, 0, 0.0))))
     assert solo.state(3) is ALIVE
     assert solo.streams() == []
 
@@ -192,9 +199,9 @@ def test_a_peer_that_holds_a_member_that_is_gone_is_told_so() -> None:
     solo = Solo()
     solo.meet(1, 2)
     solo.hear(Left(node_id(2), 4))
-    reply = solo.ask(SyncRequest(77, 0, PEER, [], [SyncRecord(info_of(2), ALIVE, 4, 0.0)]))
+    reply = solo.ask(SyncRequest(77, 0, PEER, False, [], rows(SyncRecord(info_of(2), ALIVE, 4, 0.0))))
     assert isinstance(reply, SyncResponse)
-    assert [(record.info.name, record.state) for record in reply.records] == [("n2", LEFT)]
+    assert [(record.info.name, record.state) for record in records_of(reply.rows)] == [("n2", LEFT)]
 
 
 def test_many_records_at_once_are_taken_in_but_not_passed_on() -> None:
@@ -205,3 +212,88 @@ def test_many_records_at_once_are_taken_in_but_not_passed_on() -> None:
     solo.sleep(0.0)
     assert solo.state(264) is ALIVE
     assert not [update for update in solo.news() if isinstance(update, Alive) and update.info.id != ME]
+
+
+# Whole views for many joiners
+
+
+def _ask_all(solo: Solo, number: int, *, compressed: bool = False) -> bytes:
+    """The bytes that a joiner gets which knows nobody."""
+    view = rows(SyncRecord(info_of(number), ALIVE, 0, 0.0))
+    request = SyncRequest(5, 0, node_id(number), compressed, EVERYTHING, view)
+    reply = solo.core.receive_stream(DIALECT.encode(request), address_of(number), solo.now)
+    solo.collect()
+    assert reply is not None
+    return reply
+
+
+def _response(data: bytes) -> SyncResponse:
+    response, _ = DIALECT.decode(data)
+    assert isinstance(response, SyncResponse)
+    return response
+
+
+def _crowd(members: int) -> Solo:
+    solo = Solo()
+    solo.sync_from(PEER, *(SyncRecord(info_of(number), ALIVE, 0, 60.0) for number in range(1000, 1000 + members)))
+    solo.sleep(1.0)
+    return solo.quiet()
+
+
+def test_joiners_that_come_together_get_the_same_copy() -> None:
+    solo = _crowd(1000)
+    first = _ask_all(solo, 1)
+    assert _ask_all(solo, 2) is first
+    solo.sleep(1.0)
+    assert {"n1", "n2"} < _names(records_of(_response(_ask_all(solo, 3)).rows))
+
+
+def test_a_copy_is_compressed_for_who_takes_it_so() -> None:
+    solo = _crowd(500)
+    plain, compressed = _ask_all(solo, 1), _ask_all(solo, 1, compressed=True)
+    assert len(compressed) < len(plain) / 2
+    assert DIALECT.decode(compressed) == DIALECT.decode(plain)
+
+
+def test_a_member_that_handed_out_many_views_names_others_to_ask() -> None:
+    solo = _crowd(10_000)
+    joiners, reply = 0, _response(_ask_all(solo, 1))
+    while not reply.others:
+        joiners += 1
+        reply = _response(_ask_all(solo, 1 + joiners))
+    assert 10 <= joiners <= 30
+    assert len(set(reply.others)) == 8
+    assert len(reply.rows) == 0
+    assert solo.core.stats.syncs_passed_on == 1
+    assert solo.state(1 + joiners) is ALIVE
+    solo.sleep(1.0)
+    assert len(_response(_ask_all(solo, 999)).rows) > 10_000
+
+
+def _busy(*numbers: int) -> SyncResponse:
+    return SyncResponse(0, 0, PEER, False, [], [address_of(number) for number in numbers], rows())
+
+
+def test_a_joiner_asks_one_of_the_others_that_a_busy_seed_names() -> None:
+    solo = Solo()
+    solo.join(SEED)
+    [exchange] = solo.streams()
+    solo.reply(exchange, _busy(5, 6))
+    [second] = solo.streams()
+    assert second.address in {address_of(5), address_of(6)}
+    solo.reply(second, SyncResponse(0, 0, node_id(5), False, [], [], rows(SyncRecord(info_of(5), ALIVE, 0, 0.0))))
+    assert solo.core.joined
+    assert solo.state(5) is ALIVE
+
+
+def test_a_joiner_is_not_sent_about_without_end() -> None:
+    solo = Solo()
+    solo.join(SEED)
+    asked = 0
+    while exchanges := solo.streams():
+        [exchange] = exchanges
+        solo.reply(exchange, _busy(5))
+        asked += 1
+        assert asked < 10
+    assert asked == 4
+    assert solo.events() == [SeedUnreachable(SEED, "it is busy, and so are the others that it named")]

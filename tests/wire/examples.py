@@ -26,6 +26,7 @@ from shoal.wire.messages import (
     UserMessage,
 )
 from shoal.wire.native import NativeDialect
+from tests.rows import rows
 
 CLUSTER = "shoal"
 
@@ -58,11 +59,18 @@ MESSAGES: dict[str, Message] = {
         SEQ,
         DIGEST,
         A,
+        True,
         [Range(b"", RangeKind.HELD, ())],
-        [SyncRecord(GPU_1, MemberState.ALIVE, 0, 0.0), SyncRecord(GPU_2, MemberState.DEAD, 300, 3600.0)],
+        rows(SyncRecord(GPU_1, MemberState.ALIVE, 0, 0.0), SyncRecord(GPU_2, MemberState.DEAD, 300, 3600.0)),
     ),
     "sync response": SyncResponse(
-        SEQ, DIGEST, B, [Range(b"", RangeKind.WANTED, (1,))], [SyncRecord(GPU_3, MemberState.LEFT, 1, 5.0)]
+        SEQ,
+        DIGEST,
+        B,
+        False,
+        [Range(b"", RangeKind.WANTED, (1,))],
+        [GPU_2.address],
+        rows(SyncRecord(GPU_3, MemberState.LEFT, 1, 5.0)),
     ),
     "compare": Compare(SEQ, DIGEST, A, 300, 16, RANGES),
 }

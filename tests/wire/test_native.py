@@ -1,3 +1,4 @@
+import struct
 from dataclasses import replace
 
 import pytest
@@ -6,7 +7,9 @@ from hypothesis import strategies as st
 
 from shoal.state import precedence
 from shoal.types import Address, MemberState, Tags
+from shoal.wire.compression import compress
 from shoal.wire.dialect import DecodeError, Dialect, Flaw
+from shoal.wire.fields import read_info
 from shoal.wire.messages import (
     Ack,
     Alive,
@@ -21,19 +24,22 @@ from shoal.wire.messages import (
 )
 from shoal.wire.native import MAX_AGE, MAX_INCARNATION, MAX_TIMEOUT, NativeDialect
 from shoal.wire.varint import write_varint
-from tests.strategies import messages, packet_messages, tags, updates
+from tests.rows import rows
+from tests.strategies import messages, packet_messages, sync_records, tags, updates
 from tests.wire.examples import CLUSTER, DIGEST, GPU_1, MESSAGES, SEQ, UPDATES, A, B, encode, encodings
 
 DIALECT = NativeDialect(CLUSTER)
 ACK = DIALECT.encode(MESSAGES["ack"])
 PING = DIALECT.encode(MESSAGES["ping"])
 LEFT = DIALECT.encode_update(UPDATES["left"])
-EMPTY_SYNC = DIALECT.encode(SyncRequest(SEQ, DIGEST, A, [], []))
-RECORD = DIALECT.encode(SyncRequest(SEQ, DIGEST, A, [], [SyncRecord(GPU_1, MemberState.ALIVE, 0, 0.0)]))[40:]
+EMPTY_SYNC = DIALECT.encode(SyncRequest(SEQ, DIGEST, A, False, [], rows()))
+ROW = DIALECT.encode(SyncRequest(SEQ, DIGEST, A, False, [], rows(SyncRecord(GPU_1, MemberState.ALIVE, 0, 0.0))))[41:]
+RECORD = ROW[6:]
+"""Behind the three columns of one byte and its width each."""
 
 
-def _sync(count: int, records: bytes) -> bytes:
-    return EMPTY_SYNC[:39] + write_varint(count) + records
+def _sync(count: int, columns: bytes) -> bytes:
+    return EMPTY_SYNC[:40] + write_varint(count) + columns
 
 
 def _flaw(data: bytes) -> Flaw:
@@ -83,19 +89,19 @@ def test_tags_without_utf8_have_no_size() -> None:
 @given(st.floats(0, 1e6))
 def test_an_age_never_shrinks_on_its_way(age: float) -> None:
     message, _ = DIALECT.decode(
-        DIALECT.encode(SyncResponse(0, 0, A, [], [SyncRecord(GPU_1, MemberState.LEFT, 0, age)]))
+        DIALECT.encode(SyncResponse(0, 0, A, False, [], [], rows(SyncRecord(GPU_1, MemberState.LEFT, 0, age))))
     )
     assert isinstance(message, SyncResponse)
-    assert 0 <= message.records[0].age - age <= 1
+    assert 0 <= message.rows.ages[0] - age <= 1
 
 
 @pytest.mark.parametrize("age", [MAX_AGE, MAX_AGE + 1, 1e300, float("inf")])
 def test_an_age_above_the_limit_is_sent_as_the_limit(age: float) -> None:
     message, _ = DIALECT.decode(
-        DIALECT.encode(SyncResponse(0, 0, A, [], [SyncRecord(GPU_1, MemberState.LEFT, 0, age)]))
+        DIALECT.encode(SyncResponse(0, 0, A, False, [], [], rows(SyncRecord(GPU_1, MemberState.LEFT, 0, age))))
     )
     assert isinstance(message, SyncResponse)
-    assert message.records[0].age == MAX_AGE
+    assert message.rows.ages[0] == MAX_AGE
 
 
 @pytest.mark.parametrize(("timeout", "sent"), [(0.0, 0.0), (0.0304, 0.03), (0.57, 0.57), (1e9, MAX_TIMEOUT)])
@@ -186,18 +192,19 @@ def test_a_payload_that_is_longer_than_the_packet_is_truncated() -> None:
     assert _flaw(packet[:38] + b"\x06" + packet[40:]) is Flaw.TRUNCATED
 
 
-@pytest.mark.parametrize("count", [2, 127, 2**32 - 1])
+@pytest.mark.parametrize("count", [3, 127, 2**32 - 1])
 def test_a_count_that_the_message_has_no_room_for_is_truncated(count: int) -> None:
-    assert _flaw(_sync(count, RECORD)) is Flaw.TRUNCATED
+    assert _flaw(_sync(count, ROW)) is Flaw.TRUNCATED
 
 
-@pytest.mark.parametrize("records", [_sync(0, b"\x00"), _sync(1, RECORD + RECORD), _sync(1, RECORD + LEFT)])
-def test_nothing_may_follow_the_records_of_a_sync(records: bytes) -> None:
-    assert _flaw(records) is Flaw.TRAILING_BYTES
+@pytest.mark.parametrize("sync", [_sync(0, b"\x00"), _sync(1, ROW + RECORD), _sync(1, ROW + LEFT)])
+def test_nothing_may_follow_the_rows_of_a_sync(sync: bytes) -> None:
+    assert _flaw(sync) is Flaw.TRAILING_BYTES
 
 
-def test_an_unknown_state_is_a_bad_value() -> None:
-    assert _flaw(_sync(1, b"\x04" + RECORD[1:])) is Flaw.BAD_VALUE
+@pytest.mark.parametrize("column", [b"\x03\0\0\0", b"\x02\0\0", b"\x00", b"\x08\0\x04\0\0\0\0\0\0"])
+def test_a_column_has_one_form_and_its_values_a_limit(column: bytes) -> None:
+    assert _flaw(_sync(1, column + ROW[2:])) is Flaw.BAD_VALUE
 
 
 def test_an_incarnation_above_the_limit_is_a_bad_value() -> None:
@@ -216,11 +223,80 @@ def test_a_timeout_above_the_limit_is_a_bad_value() -> None:
 
 
 def test_an_age_above_the_limit_is_a_bad_value() -> None:
-    assert _flaw(_sync(1, RECORD[:2] + write_varint(2**32) + RECORD[3:])) is Flaw.BAD_VALUE
+    assert _flaw(_sync(1, ROW[:2] + b"\x08" + (2**32).to_bytes(8) + ROW[4:])) is Flaw.BAD_VALUE
 
 
-def test_text_that_is_no_utf8_is_a_bad_value() -> None:
-    assert _flaw(_sync(1, RECORD.replace(b"gpu-1", b"gpu-\xff"))) is Flaw.BAD_VALUE
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        (b"gpu-1", b"gpu-\xff"),
+        (b"gpu-1", b"gpu\n1"),
+        (b"role", b"rol\xff"),
+        (bytes(A) + b"\x00", bytes(A) + b"\x09"),
+        (b"\x1f\x0a", b"\x00\x00"),
+        (b"role", b"zzzz"),
+    ],
+    ids=["name", "line", "tag", "readiness", "port", "order of tags"],
+)
+def test_what_a_record_must_not_hold_is_a_bad_value(part: bytes, other: bytes) -> None:
+    assert RECORD.count(part) == 1
+    assert _flaw(_sync(1, ROW[:6] + RECORD.replace(part, other))) is Flaw.BAD_VALUE
+
+
+def test_an_id_is_in_a_view_once() -> None:
+    twice = b"\x01\0\0\x01\0\0" + ROW[4:6] + ROW[5:6] + 2 * RECORD
+    assert _flaw(_sync(2, twice)) is Flaw.BAD_VALUE
+
+
+@given(st.lists(sync_records, min_size=1, max_size=4, unique_by=lambda record: record.info.id), st.data())
+def test_many_records_at_once_are_checked_as_strictly_as_each(some: list[SyncRecord], data: st.DataObject) -> None:
+    view = rows(*some)
+    number = data.draw(st.integers(0, len(some) - 1))
+    record = bytearray(view.records[number])
+    record[data.draw(st.integers(16, len(record) - 1))] = data.draw(st.integers(0, 255))
+    view.records[number] = bytes(record)
+    packet = DIALECT.encode(SyncRequest(SEQ, DIGEST, A, False, [], view))
+    try:
+        is_good = read_info(bytes(record), 0)[1] == len(record)
+    except (DecodeError, IndexError, struct.error, UnicodeDecodeError):
+        is_good = False
+    if is_good:
+        assert DIALECT.decode(packet)[0] == SyncRequest(SEQ, DIGEST, A, False, [], view)
+    else:
+        with pytest.raises(DecodeError):
+            DIALECT.decode(packet)
+
+
+# Compressed
+
+
+@pytest.mark.parametrize("name", ["sync request", "sync response"])
+def test_a_compressed_message_is_read_as_the_message(name: str) -> None:
+    assert DIALECT.decode(DIALECT.compress(DIALECT.encode(MESSAGES[name]))) == (MESSAGES[name], ())
+
+
+def _compressed(size: int, content: bytes) -> bytes:
+    return EMPTY_SYNC[:1] + b"\x0a" + EMPTY_SYNC[2:6] + write_varint(size) + content
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _compressed(len(EMPTY_SYNC) + 1, compress(EMPTY_SYNC)),
+        _compressed(len(EMPTY_SYNC) - 1, compress(EMPTY_SYNC)),
+        _compressed(len(EMPTY_SYNC), compress(EMPTY_SYNC)[:-1]),
+        _compressed(len(EMPTY_SYNC), compress(EMPTY_SYNC) + b"\x00"),
+        _compressed(len(EMPTY_SYNC), EMPTY_SYNC),
+        _compressed(1 << 27, compress(bytes(1 << 27))),
+    ],
+    ids=["larger", "smaller", "cut off", "followed", "plain", "bomb"],
+)
+def test_what_does_not_decompress_to_just_the_announced_size_or_to_too_much_is_a_bad_value(data: bytes) -> None:
+    assert _flaw(data) is Flaw.BAD_VALUE
+
+
+def test_nothing_is_compressed_twice() -> None:
+    assert _flaw(DIALECT.compress(DIALECT.compress(EMPTY_SYNC))) is Flaw.UNKNOWN_TYPE
 
 
 # The cluster's name

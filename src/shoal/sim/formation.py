@@ -6,13 +6,15 @@ members' records.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from functools import lru_cache
 
+from shoal.snapshot import Snapshot
 from shoal.state.precedence import pack
 from shoal.state.table import MemberTable
 from shoal.types import Member, NodeId, NodeInfo
-from shoal.wire.messages import SyncRecord, SyncRequest
+from shoal.wire.messages import SyncRequest
 from shoal.wire.native import NativeDialect
 
 __all__ = ["formed_view", "pack_members"]
@@ -22,8 +24,13 @@ _NOBODY = NodeId(bytes(16))
 
 def pack_members(cluster: str, members: Iterable[Member]) -> bytes:
     """Members as bytes, which traces can hold: a state sync of the native dialect."""
-    records = [SyncRecord(_info(member), member.state, member.incarnation, age=0.0) for member in members]
-    return NativeDialect(cluster).encode(SyncRequest(0, 0, _NOBODY, [], records))
+    dialect, held = NativeDialect(cluster), list(members)
+    rows = Snapshot(
+        array("Q", [pack(member.incarnation, member.state) for member in held]),
+        array("d", [0.0] * len(held)),
+        [dialect.records.pack(_info(member)) for member in held],
+    )
+    return dialect.encode(SyncRequest(0, 0, _NOBODY, False, [], rows))
 
 
 @lru_cache(maxsize=1)
@@ -33,8 +40,8 @@ def formed_view(cluster: str, members: bytes, since: float) -> MemberTable:
     message, _ = dialect.decode(members)
     assert isinstance(message, SyncRequest)
     table = MemberTable(cluster.encode(), dialect.records)
-    for record in message.records:
-        table.add(record.info, pack(record.incarnation, record.state), since)
+    for record, belief in zip(message.rows.records, message.rows.beliefs, strict=True):
+        table.add(dialect.records.unpack(record), belief, since)
     return table
 
 

@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Final
 
 from shoal.records import RecordCodec
-from shoal.state.snapshot import Snapshot
+from shoal.snapshot import Snapshot
 from shoal.types import MemberState, NodeId
 
 __all__ = ["Comparison", "NewRows", "compare"]

@@ -18,13 +18,13 @@ from random import Random
 from typing import Final
 
 from shoal.records import RecordCodec
+from shoal.snapshot import Snapshot
 from shoal.state.comparison import Comparison, NewRows, compare
 from shoal.state.digest import ViewDigest
 from shoal.state.index import SlotIndex
 from shoal.state.precedence import incarnation_of, state_of
 from shoal.state.record_pool import RecordPool
 from shoal.state.ring import Ring
-from shoal.state.snapshot import Snapshot
 from shoal.state.tag_index import TagIndex
 from shoal.state.values import Values
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness, Tags

@@ -8,14 +8,13 @@ die (`deaths`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import inf
 from typing import Final
 
 from shoal.events import MemberJoined, MemberReadinessChanged, MemberRecovered, MemberUpdated, NameConflict
+from shoal.snapshot import Snapshot
 from shoal.state.comparison import NewRows
 from shoal.state.precedence import incarnation_of, pack, state_of, supersedes
-from shoal.state.snapshot import Snapshot
 from shoal.swim.accusations import Accusations
 from shoal.swim.broadcasts import Broadcasts
 from shoal.swim.claims import Claims
@@ -145,19 +144,6 @@ class Membership:
             if snapshot.ages[number] <= news_age:
                 self._news.tell_alive(record, incarnation_of(belief), Priority.NORMAL)
         self._events.append(MassJoin(rows, now, self._records))
-
-    def records(self, slots: Iterable[int], now: float) -> list[SyncRecord]:
-        """Rows of this node's view for a peer."""
-        table = self._table
-        return [
-            SyncRecord(
-                info=table.info(slot),
-                state=table.state(slot),
-                incarnation=incarnation_of(table.belief(slot)),
-                age=max(0.0, now - table.since(slot)),
-            )
-            for slot in slots
-        ]
 
     def _note_disputed(self, id: NodeId, incarnation: int) -> None:
         """A peer holds a member present: if we hold it dead at that incarnation, it has to hear of it, from us."""

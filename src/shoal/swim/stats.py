@@ -90,6 +90,8 @@ class Stats:
     syncs_started: int = 0
     syncs_completed: int = 0
     syncs_served: int = 0
+    syncs_passed_on: int = 0
+    """Joiners that were sent on to other members, because many had come; counted among `syncs_served` too."""
     exchanges_failed: int = 0
     """Stream exchanges given up after all their tries."""
     renewals: int = 0

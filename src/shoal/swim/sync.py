@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import Final
 
-from shoal.state.precedence import pack
+from shoal.snapshot import Snapshot
 from shoal.swim.comparison import differences
 from shoal.swim.context import Context
 from shoal.swim.contradictions import contradicting_slot
@@ -19,9 +20,10 @@ from shoal.swim.exchanges import Exchanges, OnFailure
 from shoal.swim.indexed_view import IndexedView
 from shoal.swim.membership import Membership
 from shoal.swim.stats import Drop
+from shoal.swim.view_copies import ViewCopies
 from shoal.types import Address, NodeId
 from shoal.wire.dialect import DecodeError
-from shoal.wire.messages import Range, RangeKind, SyncRecord, SyncRequest, SyncResponse
+from shoal.wire.messages import Range, RangeKind, SyncRequest, SyncResponse
 
 __all__ = ["Sync"]
 
@@ -31,7 +33,15 @@ that start together know few others to gossip to, and depend on each other passi
 _FEW: Final = 64
 """Records. More of them at once are no news to gossip: each peer that lacks them gets them at once as well, and far
 cheaper."""
+_NO_NEWS: Final = -1.0
+"""Seconds. No row is younger."""
+_MOST_OTHERS: Final = 8
+"""Members that a busy one names."""
+_MOST_HOPS: Final = 3
+"""How often a joiner is sent on before it takes a pause."""
 _EVERYTHING: Final = ((b"", b""),)
+_WHOLE_VIEW: Final = [Range(b"", RangeKind.HELD)]
+"""What a node says that holds nothing."""
 
 OnSynced = Callable[[NodeId, float], None]
 """Called with who answered and the time."""
@@ -50,6 +60,7 @@ class Sync:
         self._membership = membership
         self._view = view
         self._exchanges = exchanges
+        self._copies = ViewCopies(context)
 
     def start(
         self,
@@ -59,16 +70,26 @@ class Sync:
         on_failure: OnFailure = lambda _reason, _now: None,
         attempts: int | None = None,
         spans: Sequence[Span] = _EVERYTHING,
+        hops: int = _MOST_HOPS,
     ) -> bool:
-        """Sync with whoever is at `address` over some ranges of ids; False if too many exchanges are under way."""
+        """Sync with whoever is at `address` over some ranges of ids; False if too many exchanges are under way.
+
+        A busy member names others, who are asked in its place, up to `hops` times.
+        """
         salt = self._random.getrandbits(64) | 1
+        own = self._table.slot_of(self._membership.id)
         request = SyncRequest(
-            salt, self._table.digest, self._membership.id, self._held(spans, salt, now), self._own(now)
+            seq=salt,
+            digest=self._table.digest,
+            sender=self._membership.id,
+            takes_compressed=self._dialect.can_compress,
+            ranges=self._held(spans, salt, now),
+            rows=self._table.snapshot(now, [] if own is None else [own]),
         )
         opened = self._exchanges.open(
             address,
             self._dialect.encode(request),
-            partial(self._on_reply, address, on_synced, on_failure),
+            partial(self._on_reply, address, hops, on_synced, on_failure),
             on_failure,
             attempts=attempts,
         )
@@ -76,22 +97,48 @@ class Sync:
         return opened
 
     def answer(self, request: SyncRequest, now: float) -> bytes:
-        """What the peer lacks of our view as it is before its records are taken in, and what we know better."""
+        """What the peer lacks of our view as it is before its rows are taken in, and what we know better."""
+        own_id, can_compress = self._membership.id, self._dialect.can_compress
+        compressed = request.takes_compressed and can_compress
+        self._stats.syncs_served += 1
+        if request.ranges == _WHOLE_VIEW:
+            reply = self._whole_view(request, compressed=compressed, now=now)
+            self._take_in_request(request, now)
+            return reply
         digest = self._table.digest
         slots, wanted = self._compare(request, now)
-        records = self._membership.records(slots, now)
-        if request.sender != self._membership.id:
-            is_joiner = not self._membership.own.is_settled
-            self._membership.own.is_settled = True
-            better = self._merge(request.records, request.sender, now, is_joiner=is_joiner)
-            records += self._membership.records(better, now)
-        self._stats.syncs_served += 1
-        return self._dialect.encode(SyncResponse(request.seq, digest, self._membership.id, wanted, records))
+        slots = list(dict.fromkeys((*slots, *self._take_in_request(request, now))))
+        rows = self._table.snapshot(now, slots)
+        response = SyncResponse(request.seq, digest, own_id, can_compress, wanted, [], rows)
+        return self._encode(response, compressed=compressed)
+
+    def _whole_view(self, request: SyncRequest, *, compressed: bool, now: float) -> bytes:
+        if self._copies.is_spent(now):
+            slots = self._table.sample(self._random, _MOST_OTHERS, {self._membership.id, request.sender})
+            if slots:
+                self._stats.syncs_passed_on += 1
+                others = [self._table.address(slot) for slot in slots]
+                nothing = self._table.snapshot(now, [])
+                return self._dialect.encode(
+                    SyncResponse(0, self._table.digest, self._membership.id, False, [], others, nothing)
+                )
+        return self._copies.get(self._membership.id, compressed=compressed, now=now)
+
+    def _take_in_request(self, request: SyncRequest, now: float) -> list[int]:
+        if request.sender == self._membership.id:
+            return []
+        is_joiner = not self._membership.own.is_settled
+        self._membership.own.is_settled = True
+        return self._merge(request.rows, request.sender, now, is_joiner=is_joiner)
+
+    def _encode(self, message: SyncRequest | SyncResponse, *, compressed: bool) -> bytes:
+        data = self._dialect.encode(message)
+        return self._dialect.compress(data) if compressed and len(message.rows) > _FEW else data
 
     def _held(self, spans: Sequence[Span], salt: int, now: float) -> list[Range]:
         """What we hold in some ranges. Who knows nobody says so, and is told of everybody."""
         if self._table.present_count <= 1:
-            return [Range(b"", RangeKind.HELD)]
+            return _WHOLE_VIEW
         index = self._view.index(now)
         ranges: list[Range] = []
         before = b""
@@ -102,14 +149,8 @@ class Sync:
             before = end
         return ranges
 
-    def _own(self, now: float) -> list[SyncRecord]:
-        slot = self._table.slot_of(self._membership.id)
-        return [] if slot is None else self._membership.records([slot], now)
-
     def _compare(self, request: SyncRequest, now: float) -> tuple[list[int], list[Range]]:
         """The rows that the peer lacks, and the ranges of what it holds and we do not."""
-        if request.ranges == [Range(b"", RangeKind.HELD, ())]:
-            return list(self._table.slots()), []  # The tombstones too: who knows nobody has none.
         lacking: list[int] = []
         wanted: list[Range] = []
         for each in differences(self._view.index(now), request.ranges, request.seq):
@@ -120,23 +161,38 @@ class Sync:
                 wanted.append(Range(each.end, RangeKind.WANTED, tuple(each.wanted)))
         return lacking, wanted
 
-    def _on_reply(self, address: Address, on_synced: OnSynced, on_failure: OnFailure, data: bytes, now: float) -> None:
+    def _on_reply(
+        self, address: Address, hops: int, on_synced: OnSynced, on_failure: OnFailure, data: bytes, now: float
+    ) -> None:
         reply = self._read_reply(data, on_failure, now)
         if reply is None:
+            return
+        if reply.others:
+            self._ask_another(reply.others, hops, on_synced, on_failure, now)
             return
         if reply.sender != self._membership.id:
             asked = [id for each in differences(self._view.index(now), reply.ranges, reply.seq) for id in each.asked]
             better = self._take_in(reply, now)
-            self._bring(address, list(dict.fromkeys((*self._slots_of(asked), *better))), now)
+            slots = list(dict.fromkeys((*self._slots_of(asked), *better)))
+            self._bring(address, slots, now, compressed=reply.takes_compressed)
         self._stats.syncs_completed += 1
         on_synced(reply.sender, now)
 
-    def _bring(self, address: Address, slots: Sequence[int], now: float) -> None:
+    def _ask_another(
+        self, others: Sequence[Address], hops: int, on_synced: OnSynced, on_failure: OnFailure, now: float
+    ) -> None:
+        """Whoever we asked is busy with other joiners."""
+        another = self._random.choice(others)
+        if not hops or not self.start(another, now, on_synced, on_failure, attempts=1, hops=hops - 1):
+            on_failure("it is busy, and so are the others that it named", now)
+
+    def _bring(self, address: Address, slots: Sequence[int], now: float, *, compressed: bool) -> None:
         """Send the peer what it lacks or knows worse."""
         if slots:
-            records = self._membership.records(slots, now)
-            message = SyncRequest(0, self._table.digest, self._membership.id, [], records)
-            self._exchanges.open(address, self._dialect.encode(message), self._on_brought, _ignore)
+            rows, can_compress = self._table.snapshot(now, slots), self._dialect.can_compress
+            message = SyncRequest(0, self._table.digest, self._membership.id, can_compress, [], rows)
+            data = self._encode(message, compressed=compressed and can_compress)
+            self._exchanges.open(address, data, self._on_brought, _ignore)
 
     def _on_brought(self, data: bytes, now: float) -> None:
         reply = self._read_reply(data, _ignore, now)
@@ -157,21 +213,21 @@ class Sync:
         return reply
 
     def _take_in(self, reply: SyncResponse, now: float) -> list[int]:
-        return self._merge(reply.records, reply.sender, now, is_joiner=not self._membership.own.is_settled)
+        return self._merge(reply.rows, reply.sender, now, is_joiner=not self._membership.own.is_settled)
 
-    def _merge(self, records: Sequence[SyncRecord], sender: NodeId, now: float, *, is_joiner: bool) -> list[int]:
+    def _merge(self, rows: Snapshot, sender: NodeId, now: float, *, is_joiner: bool) -> list[int]:
         """Take in rows of a peer's view; returns our rows that the peer must hear of.
 
         A joiner gossips of it only what is young enough to be on its way still: what is older everybody knows, and a
         joiner that told it on would tell all of all.
         """
-        are_few = len(records) <= _FEW
+        news_age = _NO_NEWS if len(rows) > _FEW else _STILL_SPREADING if is_joiner else inf
+        weighed = self._membership.merge(rows, sender, now, news_age=news_age)
         better: list[int] = []
-        for record in records:
-            is_news = are_few and (not is_joiner or record.age <= _STILL_SPREADING)
-            self._membership.apply_record(record, sender, now, is_news=is_news)
-            info = record.info
-            slot = contradicting_slot(self._table, info.id, pack(record.incarnation, record.state), info.name)
+        for number in weighed:
+            record = rows.records[number]
+            id, name = NodeId(record[: NodeId.SIZE]), self._dialect.records.name(record)
+            slot = contradicting_slot(self._table, id, rows.beliefs[number], name)
             if slot is not None:
                 better.append(slot)
         return better

@@ -47,6 +47,8 @@ class Dialect(Protocol):
 
     records: RecordCodec
     """How it writes what a node publishes of itself."""
+    can_compress: bool
+    """Whether it reads and writes compressed messages here."""
     packet_overhead: int
     """Bytes that `attach` adds to a packet, whatever is attached."""
     update_overhead: int
@@ -62,6 +64,10 @@ class Dialect(Protocol):
 
     def encode_alive(self, record: bytes, incarnation: int) -> bytes:
         """The same as `encode_update` of an `Alive`, from a record."""
+        ...
+
+    def compress(self, data: bytes) -> bytes:
+        """A stream message of `encode` in fewer bytes, which `decode` reads as the same; only if `can_compress`."""
         ...
 
     def attach(self, packet: bytes, updates: Sequence[bytes]) -> bytes:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from shoal.snapshot import Snapshot
 from shoal.types import Address, MemberState, NodeId, NodeInfo
 
 __all__ = [
@@ -216,27 +217,33 @@ class SyncRecord:
 
 @dataclass(slots=True)
 class SyncRequest:
-    """Here are records for you; send me what I lack of the ranges. Streams only."""
+    """Here are rows of my view for you; send me what I lack of the ranges. Streams only."""
 
     seq: int
     """The salt of the ranges, as in `Compare`."""
     digest: int
     sender: NodeId
+    takes_compressed: bool
+    """Whether the response may be compressed."""
     ranges: Sequence[Range]
     """What the sender holds where it wants to know more; a joiner holds nothing."""
-    records: Sequence[SyncRecord]
+    rows: Snapshot
 
 
 @dataclass(slots=True)
 class SyncResponse:
-    """What you lack, and what I want of you. Streams only."""
+    """What you lack, and what I want of you; or whom to ask in my place. Streams only."""
 
     seq: int
     digest: int
     sender: NodeId
+    takes_compressed: bool
+    """Whether a further request may be compressed."""
     ranges: Sequence[Range]
     """Of the members that the requester holds, those whose records the sender asks for."""
-    records: Sequence[SyncRecord]
+    others: Sequence[Address]
+    """Members to ask, because the sender has sent too many views lately; none: the rows are all there is."""
+    rows: Snapshot
 
 
 Message = Ping | Ack | PingRequest | Nack | Gossip | UserMessage | Compare | SyncRequest | SyncResponse

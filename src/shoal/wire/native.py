@@ -16,6 +16,8 @@ from typing import Final
 
 from shoal.records import RecordCodec
 from shoal.types import MemberState, NodeId
+from shoal.wire.columns import MAX_AGE, read_snapshot, write_snapshot
+from shoal.wire.compression import CAN_COMPRESS, compress, decompress
 from shoal.wire.dialect import DecodeError, Flaw
 from shoal.wire.fields import (
     MIN_INFO_SIZE,
@@ -37,10 +39,8 @@ from shoal.wire.messages import (
     Nack,
     Ping,
     PingRequest,
-    Range,
     Stall,
     Suspect,
-    SyncRecord,
     SyncRequest,
     SyncResponse,
     Update,
@@ -67,8 +67,6 @@ MAX_INCARNATION: Final = (1 << 48) - 1
 """Highest incarnation that can be sent: ten a second for 890,000 years."""
 MAX_TIMEOUT: Final = 3600.0
 """Seconds. Longest timeout that a ping request can carry; a longer one is sent as this."""
-MAX_AGE: Final = float((1 << 32) - 1)
-"""Seconds. Longest age that a sync record can carry; a higher one is sent as this."""
 
 MAX_STALL: Final = 3600.0
 """Seconds. Longest stall that can be declared; a longer one is sent as this."""
@@ -79,6 +77,7 @@ MAX_STEPS: Final = 255
 """How many further answers a comparison can ask for."""
 
 _MAX_TIMEOUT_MS: Final = int(MAX_TIMEOUT * 1000)
+_MAX_OTHERS: Final = 255
 _MAX_NUMBER: Final = (1 << 64) - 1
 _MAX_SIZE: Final = (1 << 32) - 1
 
@@ -94,6 +93,10 @@ _SUBJECT = Struct(">B16s")
 _SUBJECT_FIELDS = Struct(">x16s").unpack_from
 
 _PREFIX_SIZE: Final = 6
+_COMPRESSED: Final = 10
+_MOST_DECOMPRESSED: Final = 1 << 28
+_MOST_GAIN: Final = 64
+"""How many times as large as its compressed form a message may be; whole views are three to ten times as large."""
 _HEADER_SIZE: Final = _HEADER.size
 _TARGETED_SIZE: Final = _TARGETED.size
 _ACCUSATION_FIELDS_SIZE: Final = _ACCUSATION.size + 1
@@ -123,12 +126,14 @@ class NativeDialect:
     """
 
     records: RecordCodec = NativeRecords()
+    can_compress = CAN_COMPRESS
     packet_overhead = 0
     update_overhead = 0
 
     def __init__(self, cluster: str) -> None:
         self._cluster = blake2b(cluster.encode()).digest()[:4]
         self._prefixes = {kind: bytes((VERSION, number)) + self._cluster for kind, (number, _) in _MESSAGES.items()}
+        self._compressed = bytes((VERSION, _COMPRESSED)) + self._cluster
         self._readers = {self._prefixes[kind]: read for kind, (_, read) in _MESSAGES.items()}
 
     def encode(self, message: Message) -> bytes:
@@ -148,9 +153,13 @@ class NativeDialect:
             case Compare():
                 ranges = write_ranges(message.ranges)
                 return b"".join((header, write_varint(message.members), write_varint(message.steps), ranges))
-            case SyncRequest() | SyncResponse():
-                ranges, count = write_ranges(message.ranges), write_varint(len(message.records))
-                return b"".join((header, ranges, count, *map(_write_record, message.records)))
+            case SyncRequest():
+                takes, ranges = bytes((message.takes_compressed,)), write_ranges(message.ranges)
+                return b"".join((header, takes, ranges, write_snapshot(message.rows)))
+            case SyncResponse():
+                takes, ranges = bytes((message.takes_compressed,)), write_ranges(message.ranges)
+                others = (write_varint(len(message.others)), *map(write_address, message.others))
+                return b"".join((header, takes, ranges, *others, write_snapshot(message.rows)))
 
     def encode_update(self, update: Update) -> bytes:
         """One update, to be attached to any number of packets."""
@@ -175,6 +184,11 @@ class NativeDialect:
         """The same as `encode_update` of an `Alive`, from a record."""
         return b"".join((_ALIVE_KIND, write_varint(incarnation), record))
 
+    def compress(self, data: bytes) -> bytes:
+        """A message of `encode` in fewer bytes, for a peer that takes that. Only where `can_compress`."""
+        packed = compress(data)
+        return b"".join((data[:1], bytes((_COMPRESSED,)), data[2:_PREFIX_SIZE], write_varint(len(data)), packed))
+
     def attach(self, packet: bytes, updates: Sequence[bytes]) -> bytes:
         """`packet` followed by `updates`. A sync message takes none."""
         return packet + b"".join(updates)
@@ -189,6 +203,9 @@ class NativeDialect:
         All or nothing: one bad update rejects the whole packet. The time it takes is linear in the size of `data`.
         """
         read = self._readers.get(data[:_PREFIX_SIZE])
+        if read is None and data[:_PREFIX_SIZE] == self._compressed:
+            data = _decompress(data)
+            read = self._readers.get(data[:_PREFIX_SIZE])
         if read is None:
             raise DecodeError(self._flaw_of_prefix(data))
         try:
@@ -249,15 +266,32 @@ def _read_compare(data: bytes) -> tuple[Compare, int]:
     return Compare(seq, digest, NodeId(sender), members, steps, ranges), position
 
 
-def _sync_reader(
-    make: Callable[[int, int, NodeId, Sequence[Range], Sequence[SyncRecord]], Message],
-) -> _MessageReader:
-    def read(data: bytes) -> tuple[Message, int]:
-        seq, digest, sender = _HEADER_FIELDS(data)
-        ranges, position = read_ranges(data, _HEADER_SIZE)
-        return make(seq, digest, NodeId(sender), ranges, _read_records(data, position)), len(data)
+def _read_sync_request(data: bytes) -> tuple[SyncRequest, int]:
+    seq, digest, sender = _HEADER_FIELDS(data)
+    takes_compressed, position = _read_flag(data, _HEADER_SIZE)
+    ranges, position = read_ranges(data, position)
+    rows = read_snapshot(data, position)
+    return SyncRequest(seq, digest, NodeId(sender), takes_compressed, ranges, rows), len(data)
 
-    return read
+
+def _read_sync_response(data: bytes) -> tuple[SyncResponse, int]:
+    seq, digest, sender = _HEADER_FIELDS(data)
+    takes_compressed, position = _read_flag(data, _HEADER_SIZE)
+    ranges, position = read_ranges(data, position)
+    count, position = read_varint(data, position, _MAX_OTHERS)
+    others = []
+    for _ in range(count):
+        address, position = read_address(data, position)
+        others.append(address)
+    rows = read_snapshot(data, position)
+    return SyncResponse(seq, digest, NodeId(sender), takes_compressed, ranges, others, rows), len(data)
+
+
+def _read_flag(data: bytes, position: int) -> tuple[bool, int]:
+    value = data[position]
+    if value > 1:
+        raise DecodeError(Flaw.BAD_VALUE)
+    return value == 1, position + 1
 
 
 _MESSAGES: Final[dict[type[Message], tuple[int, _MessageReader]]] = {
@@ -267,45 +301,24 @@ _MESSAGES: Final[dict[type[Message], tuple[int, _MessageReader]]] = {
     Nack: (4, _bare_reader(Nack)),
     Gossip: (5, _bare_reader(Gossip)),
     UserMessage: (6, _read_user_message),
-    SyncRequest: (7, _sync_reader(SyncRequest)),
-    SyncResponse: (8, _sync_reader(SyncResponse)),
+    SyncRequest: (7, _read_sync_request),
+    SyncResponse: (8, _read_sync_response),
     Compare: (9, _read_compare),
 }
 
 
-# Sync records
-
-
-def _write_record(record: SyncRecord) -> bytes:
-    # Rounded up: a tombstone may get older on its way, never younger.
-    age = ceil(min(record.age, MAX_AGE))
-    return b"".join(
-        (bytes((record.state,)), write_varint(record.incarnation), write_varint(age), write_info(record.info))
-    )
-
-
-def _read_records(data: bytes, position: int) -> list[SyncRecord]:
-    """The records that fill the rest of a sync message."""
-    count, position = read_varint(data, position, _MAX_SIZE)
-    if count * _MIN_RECORD_SIZE > len(data) - position:
-        raise DecodeError(Flaw.TRUNCATED)
-    records = []
-    for _ in range(count):
-        record, position = _read_record(data, position)
-        records.append(record)
-    if position != len(data):
-        raise DecodeError(Flaw.TRAILING_BYTES)
-    return records
-
-
-def _read_record(data: bytes, position: int) -> tuple[SyncRecord, int]:
-    state = _STATES.get(data[position])
-    if state is None:
+def _decompress(data: bytes) -> bytes:
+    """The message in a compressed one, which has at most the announced size, and that is bounded."""
+    try:
+        size, position = read_varint(data, _PREFIX_SIZE, _MOST_DECOMPRESSED)
+    except IndexError:
+        raise DecodeError(Flaw.TRUNCATED) from None
+    if size > _MOST_GAIN * len(data):
         raise DecodeError(Flaw.BAD_VALUE)
-    incarnation, position = read_varint(data, position + 1, MAX_INCARNATION)
-    age, position = read_varint(data, position, int(MAX_AGE))
-    info, position = read_info(data, position)
-    return SyncRecord(info, state, incarnation, float(age)), position
+    message = decompress(data[position:], size)
+    if message is None:
+        raise DecodeError(Flaw.BAD_VALUE)
+    return message
 
 
 # Updates: each reader gets the position of the kind and returns the update and the position behind it.
