@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from random import Random
 
 from shoal.config import ClusterConfig
+from shoal.snapshot import Snapshot
 from shoal.state.precedence import pack
-from shoal.state.snapshot import Snapshot
 from shoal.state.table import MemberTable
 from shoal.swim.core import Swim
 from shoal.types import Address, MemberState, NodeId, NodeInfo, Tags

@@ -35,6 +35,15 @@ def test_one_equal_digest_takes_one_other_back_and_no_more() -> None:
     assert not agreement.is_wanting
 
 
+def test_differences_that_are_to_be_expected_count_less() -> None:
+    agreement = _agreement(2)
+    for _ in range(7):
+        agreement.note(OTHER, is_expected=True)
+    assert not agreement.is_wanting
+    agreement.note(OTHER, is_expected=True)
+    assert agreement.is_wanting
+
+
 def test_the_count_begins_anew_once_something_is_done() -> None:
     agreement = _note(_agreement(2), OTHER, OTHER)
     agreement.begin_anew()

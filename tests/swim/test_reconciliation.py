@@ -112,6 +112,17 @@ def test_comparisons_that_bring_no_agreement_are_made_less_and_less_often() -> N
     assert set(pauses[6:]) == {10.0}
 
 
+def test_while_a_suspicion_stands_views_may_differ_for_longer() -> None:
+    solo = _peer(suspicion_alpha=50.0)
+    solo.meet(2)
+    solo.hear(Suspect(node_id(2), 0, STRANGER))
+    solo.quiet()
+    _differ(solo, 19)
+    assert _comparisons(solo) == []
+    _differ(solo, 1)
+    assert len(_comparisons(solo)) == 1
+
+
 def test_an_equal_digest_shows_that_comparisons_do_help() -> None:
     solo = _peer(probe_interval=1.0)
     for _ in range(10):
@@ -226,7 +237,8 @@ class Pair:
         for solo in (self.one, self.other):
             solo.now += 3.0
         if self.one.core.digest != self.other.core.digest:
-            self.one.receive(Ping(1, self.other.core.digest, self.other.info.id, self.one.info.id))
+            for _ in range(4):  # while a suspicion stands, four count as one
+                self.one.receive(Ping(1, self.other.core.digest, self.other.info.id, self.one.info.id))
         self._carry()
 
     def _carry(self) -> None:

@@ -11,6 +11,9 @@ __all__ = ["WINDOW", "Agreement"]
 WINDOW: Final = 64
 """Of how many probes the share of agreement is taken."""
 
+_EXPECTED: Final = 0.25
+"""What a difference counts for while it is to be expected: members come to suspect one, and to hold it dead, within
+seconds of each other, and that comes right by itself."""
 _ALL: Final = (1 << WINDOW) - 1
 
 
@@ -27,7 +30,7 @@ class Agreement:
         self._table = context.table
         self._threshold = context.config.sync_threshold
         #: By how many packets the differing digests lead over the equal ones, never below 0.
-        self._lead = 0
+        self._lead = 0.0
         #: The last probes as bits, the latest lowest: whether the digest of the ack was equal.
         self._equal = 0
         self._answered = 0
@@ -47,15 +50,18 @@ class Agreement:
         self._equal = (self._equal << 1 | (digest == self._table.digest)) & _ALL
         self._answered = min(self._answered + 1, WINDOW)
 
-    def note(self, digest: int) -> bool:
-        """A ping or ack carried that digest; returns whether it is ours."""
+    def note(self, digest: int, *, is_expected: bool = False) -> bool:
+        """A ping or ack carried that digest; returns whether it is ours.
+
+        `is_expected` says whether another one is no sign of something missed, as while a suspicion stands.
+        """
         is_equal = digest == self._table.digest
         if not is_equal:
-            self._lead += 1
-        elif self._lead:
-            self._lead -= 1
+            self._lead += _EXPECTED if is_expected else 1.0
+        else:
+            self._lead = max(0.0, self._lead - 1.0)
         return is_equal
 
     def begin_anew(self) -> None:
         """Something is being done about it: count from the start."""
-        self._lead = 0
+        self._lead = 0.0

@@ -82,7 +82,7 @@ class Reconciliation:
     def observe(self, digest: int, sender: NodeId, now: float) -> None:
         """A ping or ack carried the digest of the sender's view."""
         agreement = self._agreement
-        if agreement.note(digest):
+        if agreement.note(digest, is_expected=bool(self._membership.suspicions.ids())):
             self._fruitless = 0
         elif agreement.is_wanting and now >= self._earliest and self._table.is_present(sender):
             agreement.begin_anew()
