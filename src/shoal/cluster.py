@@ -883,6 +883,8 @@ class Cluster:
             async with asyncio.timeout(self._config.leave_timeout):
                 while not (is_spread() or self.is_closed):  # noqa: ASYNC110 - the core tells of no single update
                     await asyncio.sleep(self._config.gossip_interval / 2)
+                # Who heard it from our last packet tells it on in a round of its own.
+                await asyncio.sleep(2 * self._config.gossip_interval)
 
     def _keys(self) -> KeyRotation:
         keys = self._commanded().keys

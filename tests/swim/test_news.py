@@ -21,15 +21,15 @@ def _tellings(first: Update, *heard: Update, **settings: Any) -> int:
     return sum(type(first) in map(type, packet.updates) for packet in solo.sent())
 
 
-def test_news_that_is_heard_again_is_told_less() -> None:
-    news = Alive(info_of(1, tag="new"), 1)
+def test_a_verdict_that_is_heard_again_is_told_less() -> None:
+    news = Dead(SUBJECT, 0, node_id(5))
     alone = _tellings(news)
     assert alone >= 8
     assert _tellings(news, news, news, news) <= alone - 3
 
 
 def test_without_feedback_it_is_told_as_often() -> None:
-    news = Alive(info_of(1, tag="new"), 1)
+    news = Dead(SUBJECT, 0, node_id(5))
     assert _tellings(news, news, news, news, gossip_feedback=False) == _tellings(news)
 
 
@@ -38,9 +38,9 @@ def test_a_death_is_the_same_news_whoever_declared_it() -> None:
     assert _tellings(*deaths) <= _tellings(deaths[0]) - 3
 
 
-def test_older_news_is_not_the_same() -> None:
-    news, older = Alive(info_of(1, tag="new"), 2), Alive(info_of(1), 1)
-    assert _tellings(news, older, older, older) == _tellings(news)
+def test_what_nobody_finds_out_alone_is_told_in_full() -> None:
+    news = Alive(info_of(1, tag="new"), 1)
+    assert _tellings(news, news, news, news) == _tellings(news)
 
 
 def test_a_confirmation_is_told_half_as_often_as_a_suspicion() -> None:

@@ -69,15 +69,16 @@ class Membership:
     def apply(self, update: Update, now: float) -> None:
         """Take in one piece of news."""
         self._stats.updates_in += 1
-        self._news.hear(update)
         match update:
             case Suspect():
+                self._news.hear(update)
                 self.accusations.hear_suspicion(
                     update.id, update.incarnation, update.accuser, now, is_stalled=update.is_stalled
                 )
             case Alive():
                 self._apply_alive(update.info, update.incarnation, now)
             case Dead():
+                self._news.hear(update)
                 self.accusations.hear_death(update.id, update.incarnation, update.accuser, now)
             case Left():
                 self._apply_left(update.id, update.incarnation, now)

@@ -10,7 +10,7 @@ from shoal.swim.gossip_queue import Priority
 from shoal.swim.outbox import retransmit_limit
 from shoal.swim.stats import Drop
 from shoal.types import NodeId
-from shoal.wire.messages import Alive, Gossip, Stall, Suspect, Update, UserBroadcast
+from shoal.wire.messages import Alive, Dead, Gossip, Stall, Suspect, Update, UserBroadcast
 
 __all__ = ["News", "stall_key"]
 
@@ -42,7 +42,7 @@ class News:
     def tell_alive(self, record: bytes, incarnation: int, priority: Priority) -> None:
         """The same for an `Alive`, from the record of its info."""
         id, data = NodeId(record[: NodeId.SIZE]), self._dialect.encode_alive(record, incarnation)
-        self._push(id, data, priority, (Alive, incarnation), 0)
+        self._push(id, data, priority, None, 0)
 
     def _push(self, key: Hashable, data: bytes, priority: Priority, gist: Hashable, told: int) -> None:
         if len(data) <= self._room:
@@ -51,11 +51,14 @@ class News:
             self._queue.discard(key)
             self._stats.drop(Drop.OVERSIZED)
 
-    def hear(self, update: Update) -> None:
-        """Take note of what is told to us, before it is acted upon."""
-        key = _key(update)
-        if self._config.gossip_feedback and key in self._queue:
-            self._queue.heard(key, _gist(update), self._limit())
+    def hear(self, verdict: Suspect | Dead) -> None:
+        """Take note of a verdict that is told to us, before it is acted upon.
+
+        Whom gossip misses with a verdict soon finds out alone. With other news nobody does, so all of it is told as
+        often as it takes to reach everybody.
+        """
+        if self._config.gossip_feedback and verdict.id in self._queue:
+            self._queue.heard(verdict.id, _gist(verdict), self._limit())
 
     def check_fits(self, what: str, update: Update) -> None:
         """Refuse an update of our own that fits in no datagram with `MessageTooLargeError`, which names it `what`."""
@@ -89,16 +92,14 @@ def _key(update: Update) -> Hashable:
 
 
 def _gist(update: Update) -> Hashable:
-    """What an update says of that: two with one gist are the same news, whoever brings it."""
+    """What a verdict says: two with one gist are the same news, whoever brings it."""
     match update:
-        case UserBroadcast():
-            return None
-        case Stall():
-            return update.number
         case Suspect():
-            return (Suspect, update.incarnation, update.accuser)
+            return (Suspect, update.incarnation, update.accuser, update.is_stalled)
+        case Dead():
+            return (Dead, update.incarnation)
         case _:
-            return (type(update), update.incarnation)
+            return None
 
 
 def stall_key(id: NodeId) -> Hashable:

@@ -75,7 +75,7 @@ class _Kill:
         self._is_probing = np.zeros(members, np.bool_)
         self._probes, self._deadlines = Agenda(), Agenda()
         self._accusations = 0
-        self._spread = Spread(setting, random, self._hear, silent=self._victim)
+        self._spread = Spread(setting, random, self._hear, silent=self._victim, are_verdicts=True)
 
     def play(self, shares: Sequence[float]) -> KillOutcome:
         self._draw_probes()

@@ -92,14 +92,15 @@ def churn_load(setting: Setting, per_minute: float) -> ChurnLoad:
     config, sizes, quiet = setting.config, Sizes.of(setting.config.cluster), quiet_load(setting)
     changes = setting.members * per_minute / 60
     rate = changes * (WAVES_PER_KILL + 1)
-    busy_for = ceil(setting.copies / config.gossip_fanout) * config.gossip_interval
+    busy_for = ceil(setting.sends / config.gossip_fanout) * config.gossip_interval
     most = config.gossip_fanout / config.gossip_interval
     rounds = most * (1 - exp(-rate * busy_for))
-    needed = changes * setting.copies * (WAVES_PER_KILL * sizes.verdict + sizes.alive)
+    verdicts = WAVES_PER_KILL * setting.verdict_copies
+    needed = changes * (verdicts * sizes.verdict + setting.sends * sizes.alive)
     room = (most + quiet.datagrams) * (config.max_datagram - sizes.gossip)
     return ChurnLoad(
         datagrams=quiet.datagrams + rounds,
         bytes=quiet.bytes + rounds * sizes.gossip + min(needed, room),
-        updates=rate * setting.copies,
+        updates=changes * (verdicts + setting.sends),
         room_used=needed / room,
     )

@@ -41,8 +41,8 @@ class Setting:
         return retransmit_limit(self.config, self.members)
 
     @property
-    def copies(self) -> float:
-        """How often each member sends one piece of news on average.
+    def verdict_copies(self) -> float:
+        """How often each member sends one suspicion or death on average.
 
         With feedback each copy that is heard counts as sent, and as many are heard as are sent; the last round
         overshoots by half of itself.

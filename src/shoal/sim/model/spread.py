@@ -35,12 +35,22 @@ Hear = Callable[[Ints, Ints, float], None]
 class Spread:
     """Carries updates from member to member; `say` puts one into queues, `hear` is told of each arrival.
 
-    Members are numbers from 0; those for which `silent` holds neither send nor hear.
+    Members are numbers from 0; those for which `silent` holds neither send nor hear. Of verdicts, other than of other
+    news, each copy that is heard counts as sent (`gossip_feedback`).
     """
 
-    def __init__(self, setting: Setting, random: np.random.Generator, hear: Hear, silent: int | None = None) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        random: np.random.Generator,
+        hear: Hear,
+        *,
+        silent: int | None = None,
+        are_verdicts: bool = False,
+    ) -> None:
         members = setting.members
         self._setting = setting
+        self._has_feedback = are_verdicts and setting.config.gossip_feedback
         self._random = random
         self._hear = hear
         self._silent = -1 if silent is None else silent
@@ -73,7 +83,7 @@ class Spread:
         What `is_common` is what many members find out at the same time.
         """
         self._waiting[members] = update
-        self._sent[members] = self._setting.sends // 2 if is_common and self._setting.config.gossip_feedback else 0
+        self._sent[members] = self._setting.sends // 2 if is_common and self._has_feedback else 0
         self._arm(members[~self._is_armed[members]], now)
 
     def step(self) -> None:
@@ -162,7 +172,7 @@ class Spread:
 
     def _take_in(self, members: Ints, updates: Ints, now: float) -> None:
         """To hear what one is telling counts as having told it once more."""
-        if self._setting.config.gossip_feedback:
+        if self._has_feedback:
             self._count_sent(members[self._waiting[members] == updates], 1)
         self._hear(members, updates, now)
 
