@@ -40,7 +40,8 @@ addresses = st.builds(Address, hosts, st.integers(1, 65535))
 
 node_names = st.text(min_size=1, max_size=32).filter(is_node_name)
 tags = st.dictionaries(st.text(max_size=12), st.text(max_size=40), max_size=6).map(Tags)
-infos = st.builds(NodeInfo, node_names, node_ids, addresses, tags, st.sampled_from(Readiness))
+proofs = st.one_of(st.just(b""), st.binary(min_size=1, max_size=200))
+infos = st.builds(NodeInfo, node_names, node_ids, addresses, tags, st.sampled_from(Readiness), proofs)
 
 payloads = st.binary(max_size=300)
 

@@ -311,6 +311,7 @@ WHO: dict[str, Any] = {
     "tags": {"role": "worker"},
     "interface": "eth0",
     "key_file": "/etc/shoal/keys",
+    "identity_key": "/etc/shoal/identity",
     "encryption": "hmac-sha256",
 }
 

@@ -36,6 +36,7 @@ from shoal.net.advertise import advertised_address
 from shoal.net.driver import Driver
 from shoal.net.exposure import check_exposure
 from shoal.net.gc_pauses import GcPauses
+from shoal.net.identity_files import configured_identity
 from shoal.net.key_file import configured_keys
 from shoal.net.loops import OwnLoop
 from shoal.net.sealed import SealedTransport
@@ -382,6 +383,7 @@ class Cluster:
         keys = configured_keys(self._config)
         self._keyring = Keyring(keys) if keys else None
         self._save_keys = save_keys
+        self._identity = configured_identity(self._config)
         store = store or open_store(self._config)
         self._keeper = None if store is None else Keeper(store, self._config, is_named=config.name is not None)
         self._phase = _Phase.NEW
@@ -764,7 +766,7 @@ class Cluster:
                 tags=Tags(self._config.tags) if keeper is None else keeper.tags,
             )
             dialect = NativeDialect(self._config.cluster)
-            core = Swim(config, info, dialect, Random(secrets.randbits(128)), loop.time())
+            core = Swim(config, info, dialect, Random(secrets.randbits(128)), loop.time(), self._identity)
             complaints, subscriptions = _Complaints(core), self._subscriptions
             core.is_heard = lambda: keeper is not None or len(subscriptions) > 0
 

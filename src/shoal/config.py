@@ -141,6 +141,9 @@ class ClusterConfig:
     replay_window: float = _seconds(60.0, 5.0, _DAY)
     """Seconds, 5 to 86400. How far the clock of a node that is new to this one may be off, and for how long a recorded
     message may fool a node that has restarted since. Keep it above the difference of any two clocks."""
+    identity_key: str | None = None
+    """Path of a file with this node's own key, as `shoal keygen --identity` makes it. Members then sign what they say
+    of themselves, and take nobody's word for another; so all need one, or none. Default: no identities."""
     allow_unencrypted: bool = False
     """Let a node without keys use an address that other machines can reach. Whoever can send to it is then believed."""
 
@@ -514,7 +517,7 @@ def _read(field: str, value: object, types: Mapping[str, Any]) -> Any:
             return parse_keys(_read_keys(value))
         if field == "encryption":
             return _read_encryption(value)
-        if field == "state_dir" and isinstance(value, Path):
+        if field in ("state_dir", "identity_key") and isinstance(value, Path):
             return str(value)
         if field in ("tags", "partition_role"):
             return Tags(msgspec.convert(_read_tags(value), dict[str, str]))

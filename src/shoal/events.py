@@ -19,6 +19,7 @@ __all__ = [
     "EventsLost",
     "Evidence",
     "HealthReason",
+    "IdentityRefused",
     "JoinCompleted",
     "LeaveCompleted",
     "MemberDamped",
@@ -32,6 +33,7 @@ __all__ = [
     "MemberSuspected",
     "MemberUpdated",
     "MessageReceived",
+    "Mistrust",
     "NameConflict",
     "Partition",
     "PartitionDecided",
@@ -50,6 +52,17 @@ __all__ = [
     "ViewChanged",
     "Withheld",
 ]
+
+
+class Mistrust(StrEnum):
+    """Why what is said of a member was not taken for its own word; the same word in counters, logs and events."""
+
+    UNSIGNED = "unsigned"
+    """It proves nothing: the member runs without an identity, or somebody took its proof away."""
+    BAD_SIGNATURE = "bad_signature"
+    """The owner of the key did not say this: forged, altered, or of a cluster of another name."""
+    KEY_CHANGED = "key_changed"
+    """The name is known with another key."""
 
 
 class VerdictReason(Enum):
@@ -344,6 +357,17 @@ class NameConflict:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityRefused:
+    """Somebody claims to be a member, or to speak for one, and cannot prove it; told once for each run and reason."""
+
+    name: str
+    id: NodeId
+    address: Address
+    """Where it says that it is, not where the claim came from."""
+    reason: Mistrust
+
+
+@dataclass(frozen=True, slots=True)
 class RemovalHalted:
     """More members than ever fail together were about to be removed: they stay suspect, and removal stops."""
 
@@ -458,6 +482,7 @@ Event = (
     | MemberDamped
     | MemberReinstated
     | NameConflict
+    | IdentityRefused
     | RemovalHalted
     | RemovalResumed
     | PartitionSuspected

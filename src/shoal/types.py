@@ -277,6 +277,8 @@ class NodeInfo:
     address: Address
     tags: Tags
     readiness: Readiness = Readiness.READY
+    proof: bytes = b""
+    """What shows that the node itself says so, if nodes sign: see docs/protocol.md, section 13."""
 
 
 @dataclass(frozen=True, slots=True)

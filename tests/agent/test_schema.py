@@ -44,6 +44,7 @@ NAMED_EVENTS: dict[str, events.Event] = {
     "partition_healed": events.PartitionHealed((B,), (), 63.5),
     "view_changed": events.ViewChanged((), (B,), (), (FailureDomain("zone", "a"),)),
     "name_conflict": events.NameConflict(B, B),
+    "identity_refused": events.IdentityRefused("b", ID, Address("10.0.0.1", 7946), events.Mistrust.KEY_CHANGED),
     "broadcast_received": events.BroadcastReceived(ID, b"\x00\xff"),
     "message_received": events.MessageReceived(ID, b"\x00\xff"),
     "join_completed": events.JoinCompleted(),

@@ -17,6 +17,7 @@ from shoal.events import Event, ViewChanged
 from shoal.sim.profiles import MEMBERLIST
 from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram, StreamExchange
+from shoal.swim.trust import Trust
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Tags
 from shoal.wire.messages import Alive, Gossip, Message, Range, RangeKind, SyncRecord, SyncRequest, SyncResponse, Update
 from shoal.wire.native import NativeDialect
@@ -65,11 +66,19 @@ OWN = 100
 class Solo:
     """One core, its clock, and what it was handed out so far."""
 
-    def __init__(self, number: int = OWN, *, seed: int = 1, info: NodeInfo | None = None, **config: Any) -> None:
+    def __init__(
+        self,
+        number: int = OWN,
+        *,
+        seed: int = 1,
+        info: NodeInfo | None = None,
+        trust: Trust | None = None,
+        **config: Any,
+    ) -> None:
         self.now = 0.0
         self.info = info or info_of(number, "me")
         self.config = MEMBERLIST.replace(**{"forgive_stalls": True, **config})
-        self.core = Swim(self.config, self.info, DIALECT, Random(seed), self.now)
+        self.core = Swim(self.config, self.info, DIALECT, Random(seed), self.now, trust)
         self._streams: list[StreamExchange] = []
         self._datagrams: list[tuple[float, Datagram]] = []
         self._events: list[Event] = []
@@ -232,10 +241,14 @@ class Net:
     `lost` says which datagrams go missing, `cut` which streams do not open; `down` nodes stand still.
     """
 
-    def __init__(self, count: int, *, seed: int = 0, **config: Any) -> None:
+    def __init__(
+        self, count: int, *, seed: int = 0, trust: Callable[[int], Trust | None] = lambda _number: None, **config: Any
+    ) -> None:
         self.now = 0.0
         self.nodes = {
-            address_of(number): Solo(info=info_of(number), seed=1000 * seed + number, **OUR_SETTINGS | config)
+            address_of(number): Solo(
+                info=info_of(number), seed=1000 * seed + number, trust=trust(number), **OUR_SETTINGS | config
+            )
             for number in range(1, count + 1)
         }
         self.down: set[Solo] = set()

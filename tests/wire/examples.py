@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from shoal.types import Address, MemberState, NodeId, NodeInfo, Readiness, Tags
+from shoal.wire.identity import IdentityKey, SignedIdentity
 from shoal.wire.messages import (
     Ack,
     Alive,
@@ -37,6 +38,8 @@ C = NodeId.parse("019a8f3e-7c00-7000-8000-00000000000c")
 GPU_1 = NodeInfo("gpu-1", A, Address("192.0.2.1", 7946), Tags({"zone": "a", "role": "worker"}))
 GPU_2 = NodeInfo("gpu-2", B, Address("2001:db8::2", 7946), Tags())
 GPU_3 = NodeInfo("größe-3", C, Address("gpu-3.example", 65535), Tags({"": "", "text": "µ"}), Readiness.DRAINING)
+
+IDENTITY = SignedIdentity(IdentityKey(bytes(range(32))), CLUSTER)
 
 SEQ = 0x0102030405060708
 DIGEST = 0xA1A2A3A4A5A6A7A8
@@ -79,6 +82,7 @@ UPDATES: dict[str, Update] = {
     "alive": Alive(GPU_1, 1),
     "alive, IPv6": Alive(GPU_2, 2**48 - 1),
     "alive, host name": Alive(GPU_3, 128),
+    "alive, signed": Alive(IDENTITY.sign(GPU_2, 1), 1),
     "suspect": Suspect(B, 1, A),
     "suspect, stalled": Suspect(B, 1, A, is_stalled=True),
     "dead": Dead(B, 1, A),

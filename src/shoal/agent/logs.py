@@ -28,6 +28,7 @@ _LEVELS: Final[dict[type[schema.Event], int]] = {
     schema.MemberStalled: logging.WARNING,
     schema.MemberFailed: logging.WARNING,
     schema.MemberDamped: logging.WARNING,
+    schema.IdentityRefused: logging.WARNING,
     schema.RemovalHalted: logging.WARNING,
     schema.PartitionSuspected: logging.WARNING,
     schema.PartitionDecided: logging.WARNING,

@@ -24,6 +24,7 @@ __all__ = [
     "Evidence",
     "Failure",
     "Health",
+    "IdentityRefused",
     "Info",
     "InstallKeyRequest",
     "JoinCompleted",
@@ -640,6 +641,15 @@ class NameConflict(_Event, frozen=True, kw_only=True):
     loser: Member
 
 
+class IdentityRefused(_Event, frozen=True, kw_only=True):
+    """Somebody claims to be a member and cannot prove it."""
+
+    name: str
+    id: str
+    address: str
+    reason: str
+
+
 class BroadcastReceived(_Event, frozen=True, kw_only=True):
     """A user broadcast arrived; the payload is in base64."""
 
@@ -693,6 +703,7 @@ Event: TypeAlias = (
     | PartitionHealed
     | ViewChanged
     | NameConflict
+    | IdentityRefused
     | BroadcastReceived
     | MessageReceived
     | JoinCompleted
@@ -772,6 +783,8 @@ def event_of(event: events.Event, now: Moment) -> Event:
             )
         case events.NameConflict(winner, loser):
             return NameConflict(time=now.wall, winner=Member.of(winner, now), loser=Member.of(loser, now))
+        case events.IdentityRefused(name, id, address, reason):
+            return IdentityRefused(time=now.wall, name=name, id=str(id), address=str(address), reason=reason.value)
         case events.BroadcastReceived(origin, payload):
             return BroadcastReceived(time=now.wall, origin=str(origin), payload=payload)
         case events.MessageReceived(sender, payload):

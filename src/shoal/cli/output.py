@@ -55,6 +55,7 @@ _EVENT_STYLES: Final[dict[type[schema.Event], str]] = {
     schema.PartitionHealed: "green",
     schema.ViewChanged: "bright_black",
     schema.NameConflict: "red",
+    schema.IdentityRefused: "red",
     schema.SeedUnreachable: "yellow",
     schema.EventsLost: "red",
 }

@@ -54,6 +54,7 @@ class Accusations:
         self._stats = context.stats
         self._timers = context.timers
         self._verdicts = context.verdicts
+        self._trust = context.trust
         self._tell = context.events.append
         self._own = own
         self._claims = claims
@@ -158,6 +159,9 @@ class Accusations:
         elif accuser in self._deaths.damping:
             self._stats.drop(Drop.DAMPED_ACCUSER)
             return None
+        elif not self._trust.is_credulous and incarnation > incarnation_of(self._table.belief(slot)):
+            self._stats.drop(Drop.UNKNOWN_INCARNATION)
+            return None
         return slot
 
     def _suspect(
@@ -172,7 +176,7 @@ class Accusations:
     ) -> None:
         table = self._table
         id, address, was = table.id(slot), table.address(slot), table.state(slot)
-        if not self._claims.may_take_address(address, id):
+        if not self._claims.may_take_address(address, id, table.name(slot)):
             return
         self._deaths.acquit(slot, now)
         self._claims.clear_address(address, id, now)

@@ -14,12 +14,13 @@ __all__ = ["Claims"]
 class Claims:
     """Decides who may take a name or an address, and ends whoever had it."""
 
-    __slots__ = ("_config", "_deaths", "_own", "_stats", "_table")
+    __slots__ = ("_config", "_deaths", "_own", "_stats", "_table", "_trust")
 
     def __init__(self, context: Context, own: OwnRecord, deaths: Deaths) -> None:
         self._config = context.config
         self._table = context.table
         self._stats = context.stats
+        self._trust = context.trust
         self._own = own
         self._deaths = deaths
 
@@ -45,12 +46,16 @@ class Claims:
         self._table.remove(slot)
         return older
 
-    def may_take_address(self, address: Address, id: NodeId) -> bool:
-        """Whether neither a newer run nor this node is at the address."""
+    def may_take_address(self, address: Address, id: NodeId, name: str) -> bool:
+        """Whether neither a newer run nor this node is at the address, nor a member that nobody may end in this way."""
         slot = self._table.slot_at(address)
-        holder = id if slot is None else self._table.id(slot)
-        if holder != id and (holder == self._own.id or holder > id):
+        if slot is None or (holder := self._table.id(slot)) == id:
+            return True
+        if holder == self._own.id or holder > id:
             self._stats.drop(Drop.OLD_RUN)
+            return False
+        if not self._trust.is_credulous and self._table.name(slot) != name:
+            self._stats.drop(Drop.TAKEN_ADDRESS)
             return False
         return True
 

@@ -14,6 +14,7 @@ from shoal.swim.health import LocalHealth
 from shoal.swim.mass_join import MassJoin
 from shoal.swim.stats import Stats
 from shoal.swim.timers import Timers
+from shoal.swim.trust import Credulous, Trust
 from shoal.swim.verdicts import Verdicts
 from shoal.wire.dialect import Dialect
 
@@ -27,6 +28,7 @@ class Context:
     config: ClusterConfig
     dialect: Dialect
     random: Random
+    trust: Trust = field(default_factory=Credulous)
     table: MemberTable = field(init=False)
     queue: GossipQueue = field(init=False)
     health: LocalHealth = field(init=False)

@@ -57,6 +57,7 @@ from shoal.swim.prober import Prober
 from shoal.swim.reconciliation import Reconciliation
 from shoal.swim.stats import Drop, Stats
 from shoal.swim.sync import Sync
+from shoal.swim.trust import Credulous, Trust
 from shoal.swim.view_changes import ViewChanges
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness
 from shoal.wire.dialect import DecodeError, Dialect
@@ -68,13 +69,21 @@ __all__ = ["Swim"]
 class Swim:
     """One member. `now` is monotonic seconds and never falls; one thread at a time may be inside."""
 
-    def __init__(self, config: ClusterConfig, info: NodeInfo, dialect: Dialect, random: Random, now: float) -> None:
-        """Make a member that knows only itself.
+    def __init__(
+        self,
+        config: ClusterConfig,
+        info: NodeInfo,
+        dialect: Dialect,
+        random: Random,
+        now: float,
+        trust: Trust | None = None,
+    ) -> None:
+        """Make a member that knows only itself; `trust` says whose word it takes, everybody's by default.
 
         Of `config` the protocol's numbers are used; who and where the member is stands in `info`. Raises
-        `MessageTooLargeError` when its name and tags do not fit in a datagram.
+        `MessageTooLargeError` when its name and tags do not fit in a datagram, and what `trust.sign` raises.
         """
-        context = Context(config, dialect, random)
+        context = Context(config, dialect, random, trust or Credulous())
         self._context = context
         self._stats = context.stats
         self._dialect = context.dialect

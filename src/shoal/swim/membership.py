@@ -28,6 +28,7 @@ from shoal.swim.probe_order import ProbeOrder
 from shoal.swim.stalls import Stalls
 from shoal.swim.stats import Drop
 from shoal.swim.suspicions import Suspicions
+from shoal.swim.vouching import Vouching
 from shoal.types import MemberState, NodeId, NodeInfo
 from shoal.wire.messages import Alive, Dead, Left, Stall, Suspect, SyncRecord, Update, UserBroadcast
 
@@ -48,6 +49,8 @@ class Membership:
         self._events = context.events
         self._tell = context.events.append
         self._order = order
+        self._trust = context.trust
+        self._vouching = Vouching(context)
         self._news = News(context, info.id)
         self.stalls = Stalls(context, self._news)
         self.disputed: list[NodeId] = []
@@ -124,9 +127,10 @@ class Membership:
 
         Rows that are held here just so change nothing. Members unknown here that are alive, and whose name and address
         nobody else has, come in all at once. Every other row goes through `apply_record`; returns which these were.
-        Members unknown here are gossiped if they joined no longer than `news_age` seconds ago.
+        Members unknown here are gossiped if they joined no longer than `news_age` seconds ago. Where nodes sign, each
+        row goes through `apply_record`.
         """
-        room = max(0, self._max_members - len(self._table))
+        room = max(0, self._max_members - len(self._table)) if self._trust.is_credulous else 0
         rows = self._table.compare(snapshot, room=room, not_new=(self.id,))
         if rows.equal:
             self._stats.drop(Drop.STALE, rows.equal)
@@ -195,7 +199,11 @@ class Membership:
     def _welcome(self, info: NodeInfo, incarnation: int, now: float, *, is_news: bool) -> None:
         """A run that is not in the table."""
         claims = self._claims
-        if not (claims.may_take_name(info.name, info.id) and claims.may_take_address(info.address, info.id)):
+        if not (
+            claims.may_take_name(info.name, info.id)
+            and claims.may_take_address(info.address, info.id, info.name)
+            and self._vouching.is_own_word(info, incarnation)
+        ):
             return
         claims.clear_address(info.address, info.id, now)
         older = claims.clear_name(info.name, now)
@@ -212,7 +220,10 @@ class Membership:
     def _renew(self, slot: int, info: NodeInfo, incarnation: int, now: float) -> None:
         """The owner's newer word about a run in the table: a refutation, a return from the dead, or new tags."""
         known, was = self._table.member(slot), self._table.state(slot)
-        if not self._claims.may_take_address(info.address, info.id):
+        if not (
+            self._claims.may_take_address(info.address, info.id, info.name)
+            and self._vouching.is_own_word(info, incarnation)
+        ):
             return
         self.deaths.acquit(slot, now)
         self._claims.clear_address(info.address, info.id, now)
@@ -241,6 +252,9 @@ class Membership:
             self._stats.drop(Drop.UNKNOWN_MEMBER)
             return
         belief = pack(incarnation, MemberState.LEFT)
+        if not self._trust.is_credulous and incarnation > incarnation_of(self._table.belief(slot)):
+            self._stats.drop(Drop.UNKNOWN_INCARNATION)
+            return
         if not supersedes(belief, self._table.belief(slot)):
             self._stats.drop(Drop.STALE)
             return
@@ -252,7 +266,7 @@ class Membership:
         since = now - record.age
         if self.deaths.tombstones.is_over(since, now) or info.id == self.id:
             self._stats.drop(Drop.STALE)
-        elif self._claims.may_take_name(info.name, info.id):
+        elif self._claims.may_take_name(info.name, info.id) and self._vouching.is_own_word(info, record.incarnation):
             self._claims.clear_name(info.name, now)
             self.deaths.remember(info, pack(record.incarnation, record.state), since)
 
@@ -285,7 +299,7 @@ class Membership:
             self._stats.drop(Drop.OLD_RUN)
             if state.is_present and not own.is_leaving:
                 own.announce_again()
-        elif not own.is_leaving:
+        elif not own.is_leaving and self._vouching.is_own_word(info, incarnation):
             if own.is_settled and state.is_present and info.address != own.info.address:
                 self._yield_name(info, incarnation, now)
             else:
@@ -293,7 +307,7 @@ class Membership:
 
     def _yield_name(self, info: NodeInfo, incarnation: int, now: float) -> None:
         """A newer run holds our name in every view but ours: give it up here too, and say so."""
-        if not self._claims.may_take_address(info.address, info.id):
+        if not self._claims.may_take_address(info.address, info.id, info.name):
             return
         self._claims.clear_address(info.address, info.id, now)
         loser = self.own.member

@@ -30,10 +30,11 @@ class OwnRecord:
         self._health = context.health
         self._stats = context.stats
         self._tell = context.events.append
+        self._trust = context.trust
         self._news = news
         self._stalls = stalls
         self._stalls_declared = 0
-        self.info = info
+        self.info = self._trust.sign(info, 0)
         self.incarnation = 0
         """Never falls, and only this node raises it."""
         self.is_leaving = False
@@ -42,8 +43,8 @@ class OwnRecord:
         self.is_settled = False
         """Whether we have exchanged views with a peer; until then a newer run of our name is our own past, not a
         rival."""
-        self._check_size(info)
-        self._table.add(info, pack(0, MemberState.ALIVE), now)
+        self._check_size(self.info)
+        self._table.add(self.info, pack(0, MemberState.ALIVE), now)
         self.announce()
 
     @property
@@ -64,15 +65,13 @@ class OwnRecord:
     # Commands
 
     def set_tags(self, tags: Mapping[str, str], now: float) -> None:
-        """Publish other tags; raises `MessageTooLargeError` when they exceed their limit."""
+        """Publish other tags; raises `MessageTooLargeError` above their limit, and what `Trust.sign` raises."""
         info = replace(self.info, tags=Tags(tags))
         if info.tags == self.info.tags:
             return
-        self._check_size(info)
+        self._check_size(self._trust.sign(info, self.incarnation))
         previous, self.info = self.info.tags, info
-        slot = self._table.slot_of(self.id)
-        if slot is not None:
-            self._table.set_info(slot, info)
+        if self._table.slot_of(self.id) is not None:
             self._raise_incarnation(self.incarnation, now)
             self._tell(MemberUpdated(self.member, previous))
 
@@ -81,9 +80,7 @@ class OwnRecord:
         if readiness is self.info.readiness:
             return
         previous, self.info = self.member.readiness, replace(self.info, readiness=readiness)
-        slot = self._table.slot_of(self.id)
-        if slot is not None:
-            self._table.set_info(slot, self.info)
+        if self._table.slot_of(self.id) is not None:
             self._raise_incarnation(self.incarnation, now, Priority.CRITICAL)
             if self.member.readiness is not previous:
                 self._tell(MemberReadinessChanged(self.member, previous))
@@ -149,8 +146,8 @@ class OwnRecord:
     def renew(self, above: NodeId, now: float) -> None:
         """Become a new run of our name, with an id higher than `above`, so that every view takes us for the latest."""
         self._drop_row()
-        self.info = replace(self.info, id=NodeId.mint_after(above, self._random))
         self.incarnation = 0
+        self.info = self._trust.sign(replace(self.info, id=NodeId.mint_after(above, self._random)), 0)
         self._stats.renewals += 1
         self._table.add(self.info, pack(0, MemberState.ALIVE), now)
         self.announce()
@@ -174,6 +171,8 @@ class OwnRecord:
         self.incarnation = above + 1
         slot = self._table.slot_of(self.id)
         assert slot is not None
+        self.info = self._trust.sign(self.info, self.incarnation)
+        self._table.set_info(slot, self.info)
         self._table.set_belief(slot, pack(self.incarnation, MemberState.ALIVE), now)
         self.announce(priority)
 

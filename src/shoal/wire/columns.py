@@ -16,7 +16,7 @@ from typing import Final
 from shoal.snapshot import Snapshot
 from shoal.types import NodeId, Readiness, is_node_name
 from shoal.wire.dialect import DecodeError, Flaw
-from shoal.wire.fields import MIN_INFO_SIZE, read_address, read_tags
+from shoal.wire.fields import MIN_INFO_SIZE, is_signed, read_address, read_info, read_tags
 from shoal.wire.varint import read_varint, write_varint
 
 __all__ = ["MAX_AGE", "MAX_BELIEF", "read_snapshot", "write_snapshot"]
@@ -107,13 +107,19 @@ def _width(value: int) -> int:
 def _check(records: Sequence[bytes]) -> None:
     """Refuse what `read_info` would refuse, and an id that is there twice.
 
-    All names are checked as one text, and what follows the name (the tags) once for each that is different.
+    All names are checked as one text, and what follows the name (the tags) once for each that is different. Signed
+    ones are read one by one, for no two end alike.
     """
     names: list[bytes] = []
     rests: set[bytes] = set()
     for record in records:
         if len(record) < MIN_INFO_SIZE:
             raise DecodeError(Flaw.TRUNCATED)
+        if is_signed(record):
+            _, end = read_info(record, 0)
+            if end != len(record):
+                raise DecodeError(Flaw.TRAILING_BYTES)
+            continue
         if record[_ADDRESS] == _IPV4 and record[_IPV4_END - 2 : _IPV4_END] != _ZERO_PORT:
             end = _IPV4_END
         else:
@@ -125,8 +131,8 @@ def _check(records: Sequence[bytes]) -> None:
         _, end = read_tags(rest, 0)
         if end != len(rest):
             raise DecodeError(Flaw.TRAILING_BYTES)
-    are_named = _are_printable(names) or all(is_node_name(name.decode()) for name in names)
-    are_ready = {record[NodeId.SIZE] for record in records} <= _READINESS
+    are_named = not names or _are_printable(names) or all(is_node_name(name.decode()) for name in names)
+    are_ready = {record[NodeId.SIZE] for record in records if not is_signed(record)} <= _READINESS
     are_distinct = len({record[: NodeId.SIZE] for record in records}) == len(records)
     if not (are_named and are_ready and are_distinct):
         raise DecodeError(Flaw.BAD_VALUE)

@@ -18,15 +18,18 @@ from shoal.wire.varint import read_varint, write_varint
 
 __all__ = [
     "INFO_ADDRESS",
+    "MAX_PROOF",
     "MAX_TAG_BYTES",
     "MIN_INFO_SIZE",
     "address_end",
+    "is_signed",
     "read_address",
     "read_bytes",
     "read_info",
     "read_tags",
     "write_address",
     "write_info",
+    "write_statement",
     "write_tags",
 ]
 
@@ -34,9 +37,14 @@ MAX_TAG_BYTES: Final = 32_768
 """Bytes. Largest encoded tag set; so no key or value is longer either."""
 MIN_INFO_SIZE: Final = 25
 """Bytes. A node's info with a host of one letter, a name of one letter and no tags."""
+MAX_PROOF: Final = 1024
+"""Bytes. Largest proof that its owner says what an info holds."""
 INFO_ADDRESS: Final = 17
 """Bytes. Where the address begins in a node's info, behind its id and readiness; then come its name and its tags."""
 
+_READINESS_AT: Final = 16
+_SIGNED: Final = 0x80
+"""The bit of an info's readiness that says that a proof follows its tags."""
 _HOST_NAME: Final = 0
 _IPV4: Final = 4
 _IPV6: Final = 6
@@ -101,16 +109,33 @@ def _read_host_name(data: bytes, position: int) -> tuple[str, int]:
 
 
 def write_info(info: NodeInfo) -> bytes:
-    """Who a node is, where it is, and what it says of itself."""
+    """Who a node is, where it is, what it says of itself, and the proof of that if there is one."""
+    proof = info.proof
+    if not proof:
+        return _write_info(info, 0)
+    return b"".join((_write_info(info, _SIGNED), write_varint(len(proof)), proof))
+
+
+def write_statement(info: NodeInfo) -> bytes:
+    """The same without the proof: what the owner signs."""
+    return _write_info(info, 0)
+
+
+def is_signed(record: bytes) -> bool:
+    """Whether a proof stands behind the tags of what `write_info` wrote."""
+    return record[_READINESS_AT] >= _SIGNED
+
+
+def _write_info(info: NodeInfo, flag: int) -> bytes:
     name = info.name.encode()
-    owner = _OWNER.pack(info.id, info.readiness)
+    owner = _OWNER.pack(info.id, info.readiness | flag)
     return b"".join((owner, write_address(info.address), bytes((len(name),)), name, write_tags(info.tags)))
 
 
 def read_info(data: bytes, position: int) -> tuple[NodeInfo, int]:
     """Who a node is, where it is, and what it says of itself."""
     node_id, number = _OWNER.unpack_from(data, position)
-    readiness = _READINESS.get(number)
+    readiness = _READINESS.get(number & ~_SIGNED)
     if readiness is None:
         raise DecodeError(Flaw.BAD_VALUE)
     address, position = read_address(data, position + _OWNER.size)
@@ -119,7 +144,17 @@ def read_info(data: bytes, position: int) -> tuple[NodeInfo, int]:
     if not is_node_name(name):
         raise DecodeError(Flaw.BAD_VALUE)
     tags, position = read_tags(data, position)
-    return NodeInfo(name, NodeId(node_id), address, tags, readiness), position
+    if number < _SIGNED:
+        return NodeInfo(name, NodeId(node_id), address, tags, readiness), position
+    proof, position = _read_proof(data, position)
+    return NodeInfo(name, NodeId(node_id), address, tags, readiness, proof), position
+
+
+def _read_proof(data: bytes, position: int) -> tuple[bytes, int]:
+    size, position = read_varint(data, position, MAX_PROOF)
+    if not size:
+        raise DecodeError(Flaw.BAD_VALUE)
+    return read_bytes(data, position, size)
 
 
 def write_tags(tags: Mapping[str, str]) -> bytes:

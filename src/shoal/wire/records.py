@@ -1,6 +1,7 @@
 """Records of the native format: `write_info` as it stands in a gossiped Alive, read part by part where they lie.
 
-id (16) | address (7 for IPv4, 19 for IPv6, more for a host name) | name, a length byte first | tags
+id (16) | readiness (1) | address (7 for IPv4, 19 for IPv6, more for a host name) | name, a length byte first | tags
+| proof, if there is one
 """
 
 from __future__ import annotations
@@ -10,7 +11,16 @@ from functools import lru_cache
 from typing import Final
 
 from shoal.types import Address, NodeInfo, Tags
-from shoal.wire.fields import INFO_ADDRESS, address_end, read_address, read_info, read_tags, write_address, write_info
+from shoal.wire.fields import (
+    INFO_ADDRESS,
+    address_end,
+    is_signed,
+    read_address,
+    read_info,
+    read_tags,
+    write_address,
+    write_info,
+)
 
 __all__ = ["NativeRecords"]
 
@@ -63,7 +73,10 @@ class NativeRecords:
     def tags(self, record: bytes) -> Tags:
         """The tags alone."""
         end = address_end(record, _ADDRESS)
-        return _tags(record[end + 1 + record[end] :])
+        start = end + 1 + record[end]
+        if is_signed(record):  # No two records end alike, so none is worth keeping.
+            return read_tags(record, start)[0]
+        return _tags(record[start:])
 
     def name_key(self, record: bytes) -> bytes:
         """The key of a record's name: its UTF-8."""

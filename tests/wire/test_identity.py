@@ -1,0 +1,87 @@
+"""Identities: whose word a signed record is."""
+
+from dataclasses import replace
+
+import pytest
+
+from shoal.errors import ConfigError
+from shoal.events import Mistrust
+from shoal.types import Address, NodeId, NodeInfo, Tags
+from shoal.wire.identity import IdentityKey, PublicKey, SignedIdentity
+
+OWN = SignedIdentity(IdentityKey(bytes(32)), "shoal")
+PEER = SignedIdentity(IdentityKey(bytes([1]) * 32), "shoal")
+THIEF = SignedIdentity(IdentityKey(bytes([2]) * 32), "shoal")
+INFO = NodeInfo("a", NodeId(bytes(16)), Address("10.0.0.1", 7946), Tags({"role": "worker"}))
+SIGNED = PEER.sign(INFO, 3)
+
+
+def test_the_owners_word_is_taken() -> None:
+    assert OWN.check(SIGNED, 3, None) is None
+
+
+def test_it_is_taken_again() -> None:
+    assert [OWN.check(SIGNED, 3, SIGNED) for _ in range(3)] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        replace(SIGNED, name="b"),
+        replace(SIGNED, id=NodeId(bytes([1] * 16))),
+        replace(SIGNED, address=Address("10.0.0.2", 7946)),
+        replace(SIGNED, tags=Tags()),
+        replace(SIGNED, proof=bytes(96)),
+        replace(SIGNED, proof=SIGNED.proof[:-1] + bytes([SIGNED.proof[-1] ^ 1])),
+        replace(SIGNED, proof=SIGNED.proof[:40]),
+        replace(SIGNED, proof=SIGNED.proof + b"x"),
+        replace(SIGNED, proof=THIEF.sign(INFO, 3).proof[:32] + SIGNED.proof[32:]),
+    ],
+)
+def test_whatever_was_altered_is_refused(forged: NodeInfo) -> None:
+    assert OWN.check(forged, 3, None) is Mistrust.BAD_SIGNATURE
+
+
+def test_a_record_is_good_for_its_own_incarnation_only() -> None:
+    assert OWN.check(SIGNED, 4, None) is Mistrust.BAD_SIGNATURE
+
+
+def test_a_record_is_good_for_its_own_cluster_only() -> None:
+    other = SignedIdentity(IdentityKey(bytes(32)), "other")
+    assert other.check(SIGNED, 3, None) is Mistrust.BAD_SIGNATURE
+
+
+def test_a_record_without_proof_is_refused() -> None:
+    assert OWN.check(INFO, 3, None) is Mistrust.UNSIGNED
+
+
+def test_a_known_name_with_another_key_is_refused() -> None:
+    assert OWN.check(THIEF.sign(INFO, 4), 4, SIGNED) is Mistrust.KEY_CHANGED
+
+
+def test_signing_again_replaces_the_proof() -> None:
+    assert PEER.sign(PEER.sign(INFO, 1), 3) == SIGNED
+
+
+def test_a_key_reads_what_it_writes() -> None:
+    key = IdentityKey(bytes(range(32)))
+    assert IdentityKey.parse(key.text + "\n") == key
+    assert PublicKey.parse(str(key.public)) == key.public
+
+
+def test_a_secret_key_shows_its_public_part_alone() -> None:
+    key = IdentityKey(bytes(range(32)))
+    assert key.text not in repr(key)
+    assert str(key.public) in repr(key)
+
+
+@pytest.mark.parametrize("kind", [IdentityKey, PublicKey])
+@pytest.mark.parametrize("text", ["", "AAAA", "shoal-identity:AAAA", "shoal-public:%", "A" * 43 + "="])
+def test_what_is_no_key_is_refused_without_being_shown(kind: type[IdentityKey] | type[PublicKey], text: str) -> None:
+    with pytest.raises(ConfigError, match=r"not shown.*keygen --identity"):
+        kind.parse(text)
+
+
+def test_a_public_key_is_not_taken_for_a_secret_one() -> None:
+    with pytest.raises(ConfigError, match="no identity key"):
+        IdentityKey.parse(str(IdentityKey(bytes(32)).public))
