@@ -642,9 +642,9 @@ class NameConflict(_Event, frozen=True, kw_only=True):
 
 
 class IdentityRefused(_Event, frozen=True, kw_only=True):
-    """Somebody claims to be a member and cannot prove it."""
+    """Somebody claims to be a member, by the name of `node`, and cannot prove it."""
 
-    name: str
+    node: str
     id: str
     address: str
     reason: str
@@ -784,7 +784,7 @@ def event_of(event: events.Event, now: Moment) -> Event:
         case events.NameConflict(winner, loser):
             return NameConflict(time=now.wall, winner=Member.of(winner, now), loser=Member.of(loser, now))
         case events.IdentityRefused(name, id, address, reason):
-            return IdentityRefused(time=now.wall, name=name, id=str(id), address=str(address), reason=reason.value)
+            return IdentityRefused(time=now.wall, node=name, id=str(id), address=str(address), reason=reason.value)
         case events.BroadcastReceived(origin, payload):
             return BroadcastReceived(time=now.wall, origin=str(origin), payload=payload)
         case events.MessageReceived(sender, payload):

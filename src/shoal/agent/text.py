@@ -98,7 +98,7 @@ def describe(event: schema.Event) -> str:
         case schema.NameConflict(winner=winner, loser=loser):
             name = printable(winner.name)
             return f"two nodes are named {name}: {winner.address} holds the name now, {loser.address} lost it"
-        case schema.IdentityRefused(name=name, address=address, reason=reason):
+        case schema.IdentityRefused(node=name, address=address, reason=reason):
             return f"refused {printable(name)} at {address}: {reason.replace('_', ' ')}"
         case schema.BroadcastReceived(origin=origin, payload=payload):
             return f"broadcast of {len(payload)} bytes from {origin}"
