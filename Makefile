@@ -64,8 +64,8 @@ coverage: venv ## Run the suite and list the lines that no test reaches
 fuzz: venv ## Throw mutated packets at the decoders
 	@$(PY) -m tests.fuzz.decode
 
-.PHONY: bench bench-formation bench-leave bench-steady bench-decode bench-table
-bench: bench-formation bench-leave bench-steady bench-decode bench-table ## Run every benchmark of shoal itself
+.PHONY: bench bench-formation bench-leave bench-steady bench-decode bench-table bench-table-size
+bench: bench-formation bench-leave bench-steady bench-decode bench-table bench-table-size ## Run every benchmark of shoal itself
 bench-formation: venv ## Time until every view of a new cluster is complete
 	@$(PY) -m benchmarks.formation
 bench-leave: venv ## Time until a graceful leave is seen by all
@@ -76,6 +76,8 @@ bench-decode: venv ## Decode random and mutated datagrams
 	@$(PY) -m benchmarks.decode
 bench-table: venv ## Memory of a member, and the time of the member table's work
 	@$(PY) -m benchmarks.table
+bench-table-size: venv ## What a quiet node's core costs, by how many members its view holds
+	@$(PY) -m benchmarks.table_size
 
 # The peers of the comparison; what has no toolchain here is skipped.
 PEERS ?= shoal-uvloop,shoal-encrypted,kinship,memberlist,memberlist-encrypted,foca,floor-uvloop

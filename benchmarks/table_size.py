@@ -88,7 +88,7 @@ def measure(size: int, count: int) -> list[float]:
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--members", default="200,1000,5000", help="sizes of the views (200,1000,5000)")
+    parser.add_argument("--members", default="200,1000,5000,10000", help="sizes of the views (200,1000,5000,10000)")
     parser.add_argument("--nodes", type=int, default=50, help="cores that take turns (50)")
     options = parser.parse_args()
     print(f"{options.nodes} cores in turn, µs of a node's second, median of {ROUNDS} rounds (least to most)")
