@@ -147,6 +147,22 @@ class ClusterConfig:
     allow_unencrypted: bool = False
     """Let a node without keys use an address that other machines can reach. Whoever can send to it is then believed."""
 
+    limit_sources: bool = True
+    """Take no more from any one source, and from all strangers together, than the next four settings allow. Off:
+    whatever comes is read."""
+    source_datagrams: int = _count(5000, 10, 10_000_000, "datagrams a second")
+    """Datagrams a second, 10 to 10000000, from the address of one member, far above what the protocol sends. Any other
+    address may send a tenth, and all other addresses together as much as one member."""
+    source_bytes: int = _count(16 * _MIB, _MIB, 1024 * _MIB, "bytes a second")
+    """Bytes a second, 1048576 to 1073741824, in datagrams, likewise."""
+    source_streams: int = _count(1000, 1, 1_000_000, "connections a second")
+    """Connections a second, 1 to 1000000, from one host; all nodes of one machine share it."""
+    max_streams_per_source: int = _count(96, 1, 10_000, "connections")
+    """Connections, 1 to 10000. So many of `max_streams_in` one host may hold open, so that it cannot take all."""
+    max_new_members: int = _count(256, 1, 100_000, "members")
+    """Members, 1 to 100000. So many members that are new to this node one datagram may tell of; 1,400 bytes hold fewer
+    than 30."""
+
     # Probing
 
     probe_interval: float = _seconds(1.0, 0.01, 60.0)
@@ -349,6 +365,9 @@ class ClusterConfig:
     dropped."""
     max_streams_in: int = _count(128, 1, 10_000, "connections")
     """Connections, 1 to 10000. How many incoming streams are served at once; further ones are closed and counted."""
+    stream_grace: float = _seconds(1.0, 0.01, 600.0)
+    """Seconds, 0.01 to 600. An incoming stream that has been open for so long gives way where another one would find no
+    room; one that nobody waits for has until `stream_timeout`."""
     resolve_ttl: float = _seconds(30.0, 0.0, _DAY)
     """Seconds, 0 to 86400. How long the answer for a host name is kept."""
     max_resolved: int = _count(1024, 1, 1_000_000, "names")

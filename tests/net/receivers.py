@@ -18,6 +18,7 @@ class Recorder:
         self.batches: list[list[tuple[bytes, Address]]] = []
         self.streams: list[tuple[bytes, Address]] = []
         self.answer = answer
+        self.known: set[Address] = set()
         self._arrived = asyncio.Event()
 
     @property
@@ -32,6 +33,9 @@ class Recorder:
         self.streams.append((data, source))
         self._arrived.set()
         return self.answer(data)
+
+    def knows(self, address: Address) -> bool:
+        return address in self.known
 
     async def until(self, *, datagrams: int = 0, streams: int = 0) -> None:
         """Wait until so many have arrived."""

@@ -88,6 +88,9 @@ class FakeCore:
     def next_deadline(self) -> float | None:
         return self.deadline
 
+    def knows(self, address: Address) -> bool:
+        return False
+
     def outgoing(self) -> list[Output]:
         self._entered("outgoing", self._latest)
         outputs, self.outputs = self.outputs, []

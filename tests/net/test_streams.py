@@ -16,7 +16,7 @@ from shoal.types import Address
 from tests.net.receivers import PATIENCE, Recorder, eventually
 
 MAX_STREAM = 65_536
-CONFIG = ClusterConfig(bind=Address("127.0.0.1", 0), max_stream=MAX_STREAM, max_streams_in=2)
+CONFIG = ClusterConfig(bind=Address("127.0.0.1", 0), max_stream=MAX_STREAM, max_streams_in=2, stream_grace=600.0)
 
 
 def frame(message: bytes) -> bytes:
@@ -71,20 +71,20 @@ async def hasty(receiver: Recorder) -> AsyncIterator[SocketTransport]:
 
 
 @pytest.fixture
-async def connect() -> AsyncIterator[Callable[[SocketTransport], asyncio.Future[Peer]]]:
+async def connect() -> AsyncIterator[Callable[..., asyncio.Future[Peer]]]:
     peers: list[Peer] = []
 
-    async def connected(server: SocketTransport) -> Peer:
-        peer = Peer(*await asyncio.open_connection(*server.address))
+    async def connected(server: SocketTransport, host: str = "127.0.0.1") -> Peer:
+        peer = Peer(*await asyncio.open_connection(*server.address, local_addr=(host, 0)))
         peers.append(peer)
         return peer
 
-    yield lambda server: asyncio.ensure_future(connected(server))
+    yield lambda *where: asyncio.ensure_future(connected(*where))
     for peer in peers:
         await peer.close()
 
 
-Connect = Callable[[SocketTransport], asyncio.Future[Peer]]
+Connect = Callable[..., asyncio.Future[Peer]]
 
 
 async def test_a_message_in_single_bytes_is_put_together(
@@ -172,6 +172,82 @@ async def test_connections_beyond_the_limit_are_closed_and_later_ones_served_aga
     served = await connect(server)
     await served.send(frame(b"hello"))
     assert await served.until_closed() == frame(b"hello")
+
+
+async def _serve(receiver: Recorder, **changes: object) -> SocketTransport:
+    server = SocketTransport(CONFIG.replace(**changes))
+    await server.start(receiver)
+    return server
+
+
+async def test_who_holds_connections_open_keeps_nobody_out(receiver: Recorder, connect: Connect) -> None:
+    server = await _serve(receiver, max_streams_in=4, stream_grace=0.01)
+    idle = [await connect(server) for _ in range(4)]
+    for each in idle:
+        await each.send(b"\0")
+    await eventually(lambda: server.stats.streams_in == 4)
+    await asyncio.sleep(0.02)  # the grace passes
+
+    honest = [await connect(server) for _ in range(3)]
+    for each in honest:
+        await each.send(frame(b"hello"))
+
+    assert [await each.until_closed() for each in honest] == [frame(b"hello")] * 3
+    assert await idle[0].until_closed() == b""
+    assert 1 <= server.stats.streams_displaced <= 3
+    await server.close()
+
+
+async def test_one_host_cannot_take_all_places(receiver: Recorder, connect: Connect) -> None:
+    server = await _serve(receiver, max_streams_in=4, max_streams_per_source=2)
+    for _ in range(2):
+        await connect(server)
+    await eventually(lambda: server.stats.streams_in == 2)
+
+    assert await (await connect(server)).until_closed() == b""
+    elsewhere = await connect(server, "127.0.0.2")
+    await elsewhere.send(frame(b"hello"))
+
+    assert await elsewhere.until_closed() == frame(b"hello")
+    assert server.stats.streams_refused == 1
+    await server.close()
+
+
+async def test_one_host_cannot_connect_without_end(receiver: Recorder, connect: Connect) -> None:
+    server = await _serve(receiver, source_streams=1)
+    for _ in range(3):
+        await (await connect(server)).close()
+    await eventually(lambda: server.stats.streams_in + server.stats.streams_refused == 3)
+    assert server.stats.streams_refused >= 1
+    await server.close()
+
+
+async def test_without_limits_one_host_may_take_all_places(receiver: Recorder, connect: Connect) -> None:
+    server = await _serve(receiver, limit_sources=False, source_streams=1, max_streams_per_source=1)
+    for _ in range(2):
+        await connect(server)
+    await eventually(lambda: server.stats.streams_in == 2)
+    await server.close()
+
+
+async def test_all_streams_together_hold_a_bounded_number_of_bytes(receiver: Recorder, connect: Connect) -> None:
+    server = await _serve(receiver, max_streams_in=4)
+    nearly_all = MAX_STREAM.to_bytes(4) + bytes(MAX_STREAM - 100)
+    patient = [await connect(server) for _ in range(2)]
+    for each in patient:
+        await each.send(nearly_all)
+    third = await connect(server)
+    await third.send(nearly_all)
+    await eventually(lambda: server.stats.streams_over_memory == 1)
+    await third.close()
+
+    for each in patient:
+        await each.close()
+    await eventually(lambda: server.stats.streams_failed == 3)
+    again = await connect(server)
+    await again.send(frame(bytes(1000)))
+    assert await again.until_closed() == frame(bytes(1000))
+    await server.close()
 
 
 async def test_closing_the_server_ends_open_connections(server: SocketTransport, connect: Connect) -> None:

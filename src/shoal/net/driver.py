@@ -46,6 +46,7 @@ class Core(Protocol):
     def stream_silent(self, token: int, reason: str, now: float) -> None: ...  # noqa: D102
     def advance(self, now: float) -> None: ...  # noqa: D102
     def next_deadline(self) -> float | None: ...  # noqa: D102
+    def knows(self, address: Address) -> bool: ...  # noqa: D102
     def outgoing(self) -> list[Output]: ...  # noqa: D102
     def events(self) -> list[Event]: ...  # noqa: D102
 
@@ -203,6 +204,10 @@ class Driver:
             self._core_fault(f"receive_stream of {_shown(data)} from {source}", error)
         self._flush()
         return reply
+
+    def knows(self, address: Address) -> bool:
+        """As `Receiver.knows`."""
+        return self._core.knows(address)  # only this thread changes the core: no lock is needed to read it here
 
     def _now(self) -> float:
         """The loop's time, made to never fall: the timer may fire a hair before its deadline."""

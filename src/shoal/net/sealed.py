@@ -164,6 +164,10 @@ class SealedTransport:
             return self._reply(Channel.KEY_REPLY, self._answer(message, source, sender), data, sender)
         return self._reply(Channel.REPLY, self._receiver.stream_received(message, source), data, sender)
 
+    def knows(self, address: Address) -> bool:
+        """As `Receiver.knows`."""
+        return self._receiver.knows(address)
+
     # Keys
 
     async def ask_keys(

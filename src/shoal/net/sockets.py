@@ -9,6 +9,7 @@ from functools import partial
 
 from shoal.config import ClusterConfig
 from shoal.errors import AlreadyStartedError, ClosedError, NotStartedError, ResolutionError
+from shoal.net.admission import Admission
 from shoal.net.binding import bind_pair, client_socket, family_of
 from shoal.net.failures import reason
 from shoal.net.held import HeldDatagrams
@@ -80,7 +81,9 @@ class SocketTransport:
         server = StreamServer(self._config, receiver, self._stats)
         self._open.push_async_callback(server.close)
         await server.start(parts.listener)
-        parts.datagrams.start(receiver.datagrams_received)
+        is_limited = self._config.limit_sources
+        admission = Admission(self._config, self._stats, receiver.knows) if is_limited else None
+        parts.datagrams.start(receiver.datagrams_received, admission)
 
     def send(self, data: bytes, address: Address) -> None:
         """As `Transport.send`; datagrams to a host name that is being resolved are held back, a few at most."""

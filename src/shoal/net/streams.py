@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import cast
 
 from shoal.config import ClusterConfig
 from shoal.errors import ReceiveError, RefusedError, SendError
+from shoal.net.admission import Buckets
 from shoal.net.exchanges import WAITING, ExchangesUnderWay
 from shoal.net.failures import reason
 from shoal.net.resolver import Resolver
@@ -26,6 +29,8 @@ BACKLOG = 256
 """Connections that the kernel keeps waiting; a join storm beyond it is told to try again by TCP itself."""
 
 _LENGTH = 4
+_MESSAGES_HELD = 2
+"""All incoming streams together hold no more bytes than so many of the largest messages."""
 
 _log = logging.getLogger("shoal.net")
 
@@ -90,6 +95,8 @@ class _Incoming(_Connection):
         self._source = Address("", 0)
         self._timer: asyncio.TimerHandle | None = None
         self._failed = True  # until it is answered
+        self._held = 0
+        self.opened_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -97,24 +104,43 @@ class _Incoming(_Connection):
         peer = transport.get_extra_info("peername")
         if peer is not None:  # it is gone already otherwise, and connection_lost follows
             self._source = Address(*peer[:2])
-        if server.is_closed or len(server.connections) >= server.config.max_streams_in:
+        self.opened_at = time.monotonic()
+        if not server.admit(self):
             server.stats.streams_refused += 1
             self._failed = False
             self.abort()
             return
         server.stats.streams_in += 1
-        server.connections.add(self)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(server.config.stream_timeout, self._time_out)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._server.connections.discard(self)
+        self._server.release(self)
+        self._hold(0)
         if self._timer is not None:
             self._timer.cancel()
         if self._failed:
             self._server.stats.streams_failed += 1
             _log.debug("the stream from %s ended without an answer", self._source)
+
+    @property
+    def host(self) -> str:
+        """Of the other side."""
+        return self._source.host
+
+    def data_received(self, data: bytes) -> None:
+        if self._hold(self._held + len(data)):
+            super().data_received(data)
+        else:
+            self._over_memory()
+
+    def _hold(self, size: int) -> bool:
+        """Hold so many bytes from now on; False if that is too much, together with all other connections."""
+        server = self._server
+        server.held += size - self._held
+        self._held = size
+        return server.held <= _MESSAGES_HELD * server.config.max_stream
 
     def _received(self, message: bytes) -> None:
         server = self._server
@@ -133,11 +159,20 @@ class _Incoming(_Connection):
             if reply is not None:
                 server.stats.stream_bytes_out += len(reply)
                 self._transport.write(_frame(reply))
-        self._transport.close()
+        # What the other side does not read at once waits here.
+        if self._hold(self._transport.get_write_buffer_size()):
+            self._transport.close()
+        else:
+            self._over_memory()
 
     def _too_large(self, size: int) -> None:
         self._server.stats.streams_too_large += 1
         _log.debug("%s announces %d bytes, the limit is %d (max_stream)", self._source, size, self._limit)
+        self.abort()
+
+    def _over_memory(self) -> None:
+        self._server.stats.streams_over_memory += 1
+        _log.debug("all streams together hold too much: closing the one from %s", self._source)
         self.abort()
 
     def _time_out(self) -> None:
@@ -149,21 +184,60 @@ class _Incoming(_Connection):
 class StreamServer:
     """Accepts streams on a listening socket and answers each through the receiver.
 
-    Bounded by `max_streams_in`, `max_stream` and `stream_timeout`.
+    Bounded by `max_streams_in`, `max_stream` and `stream_timeout`, and for each host by `max_streams_per_source` and
+    `source_streams`. Where there is no room the oldest connection gives way, once it has had `stream_grace`: whoever
+    holds connections open without using them keeps nobody out.
     """
 
     def __init__(self, config: ClusterConfig, receiver: Receiver, stats: TransportStats) -> None:
         self.config = config
         self.receiver = receiver
         self.stats = stats
-        self.connections: set[_Incoming] = set()
+        self.connections: dict[_Incoming, None] = {}
+        """Open ones, the oldest first."""
+        self.held = 0
+        """Bytes received and not read, or written and not sent."""
         self.is_closed = False
         self._server: asyncio.Server | None = None
+        self._open_of: Counter[str] = Counter()
+        self._rates: Buckets[str] = Buckets()
 
     async def start(self, sock: socket.socket) -> None:
         """Accept on `sock`, which this server owns from now on."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(partial(_Incoming, self), sock=sock, backlog=BACKLOG)
+
+    def admit(self, connection: _Incoming) -> bool:
+        """Whether there is room for a new connection; an old one may be closed for it."""
+        if self.is_closed:
+            return False
+        config, host, now = self.config, connection.host, connection.opened_at
+        is_crowding = False
+        if config.limit_sources:
+            if not self._rates.take(host, 1 / config.source_streams, now):
+                return False
+            is_crowding = self._open_of[host] >= config.max_streams_per_source
+        if is_crowding or len(self.connections) >= config.max_streams_in:
+            rivals = (each for each in self.connections if not is_crowding or each.host == host)
+            oldest = next(rivals)
+            if now - oldest.opened_at < config.stream_grace:
+                return False
+            self.stats.streams_displaced += 1
+            self.release(oldest)
+            oldest.abort()
+        self.connections[connection] = None
+        self._open_of[host] += 1
+        return True
+
+    def release(self, connection: _Incoming) -> None:
+        """A connection has ended, or is about to: its place is free."""
+        if connection not in self.connections:
+            return
+        del self.connections[connection]
+        host = connection.host
+        self._open_of[host] -= 1
+        if not self._open_of[host]:
+            del self._open_of[host]
 
     async def close(self) -> None:
         """Stop accepting and end what is open; may be called again."""
@@ -171,9 +245,10 @@ class StreamServer:
         if self._server is None:
             return
         self._server.close()
-        lost = [connection.lost for connection in self.connections]
-        for connection in list(self.connections):
+        connections = list(self.connections)
+        for connection in connections:
             connection.abort()
+        lost = [connection.lost for connection in connections]
         if lost:
             await asyncio.wait(lost)
         await self._server.wait_closed()

@@ -47,13 +47,22 @@ class TransportStats:
     """Exchanges begun."""
     stream_bytes_out: int = 0
     streams_refused: int = 0
-    """Incoming connections closed at once because `max_streams_in` were open."""
+    """Incoming connections closed at once because `max_streams_in` were open, or `max_streams_per_source` of one host,
+    or more came from it in a second than `source_streams`."""
+    streams_displaced: int = 0
+    """Incoming connections that had been open for `stream_grace`, and were closed to make room for another one."""
+    streams_over_memory: int = 0
+    """Incoming connections closed because all of them together held twice `max_stream`."""
     streams_failed: int = 0
     """Exchanges without a reply and incoming streams without an answer, for whatever reason."""
     streams_timed_out: int = 0
     """Those of them that took too long."""
     streams_too_large: int = 0
     """Messages above `max_stream`, in or out."""
+    dropped_source_rate: int = 0
+    """Datagrams of a source that sent more than `source_datagrams` and `source_bytes` allow it."""
+    dropped_unknown_rate: int = 0
+    """Datagrams of sources at which no member is known, above what all such sources together are allowed."""
     dropped_not_sealed: int = 0
     """Datagrams and stream messages, dropped by a node with keys because they were not sealed, or not for this use."""
     dropped_unknown_key: int = 0
@@ -79,6 +88,10 @@ class Receiver(Protocol):
 
     def stream_received(self, data: bytes, source: Address) -> bytes | None:
         """A whole message from a stream; returns the reply, or None to close the stream without one."""
+        ...
+
+    def knows(self, address: Address) -> bool:
+        """Whether a member is known to be at an address; whoever else sends something may send less."""
         ...
 
 

@@ -6,9 +6,11 @@ import asyncio
 import errno
 import logging
 import socket
+import time
 from collections.abc import Callable, Sequence
 
 from shoal.errors import ClosedError
+from shoal.net.admission import Admission
 from shoal.net.failures import reason
 from shoal.net.transport import TransportStats
 from shoal.types import Address
@@ -45,19 +47,23 @@ class DatagramSocket:
     first datagram of each batch. Either way errors are counted and reading goes on.
     """
 
-    __slots__ = ("_closed", "_deliver", "_loop", "_reader", "_sock", "_stats")
+    __slots__ = ("_admission", "_closed", "_deliver", "_loop", "_reader", "_sock", "_stats")
 
     def __init__(self, sock: socket.socket, stats: TransportStats) -> None:
         self._sock = sock
         self._stats = stats
         self._closed = False
+        self._admission: Admission | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reader: asyncio.Task[None] | None = None
         self._deliver: Callable[[Sequence[tuple[bytes, Address]]], None]
 
-    def start(self, deliver: Callable[[Sequence[tuple[bytes, Address]]], None]) -> None:
-        """Begin to read on the running loop."""
+    def start(
+        self, deliver: Callable[[Sequence[tuple[bytes, Address]]], None], admission: Admission | None = None
+    ) -> None:
+        """Begin to read on the running loop; what `admission` refuses is not delivered."""
         self._deliver = deliver
+        self._admission = admission
         loop = asyncio.get_running_loop()
         try:
             loop.add_reader(self._sock, self._drain)
@@ -119,12 +125,17 @@ class DatagramSocket:
         except OSError as error:
             self._receive_failed(error)
 
-    def _received(self, batch: list[tuple[bytes, Address]]) -> None:
+    def _received(self, batch: Sequence[tuple[bytes, Address]]) -> None:
+        size = 0
+        for data, _ in batch:
+            size += len(data)
         stats = self._stats
         stats.datagrams_in += len(batch)
-        for data, _ in batch:
-            stats.bytes_in += len(data)
-        self._deliver(batch)
+        stats.bytes_in += size
+        if self._admission is not None:
+            batch = self._admission.admit(batch, size, time.monotonic())
+        if batch:
+            self._deliver(batch)
 
     def _receive_failed(self, error: OSError) -> None:
         self._stats.receive_errors += 1
