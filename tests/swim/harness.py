@@ -95,8 +95,9 @@ class Solo:
         self.receive(Gossip(0, 0, STRANGER), *updates)
 
     def meet(self, *numbers: int) -> None:
-        """Hear that these nodes are alive."""
-        self.hear(*(Alive(info_of(number), 0) for number in numbers))
+        """Hear that these nodes are alive, in datagrams that tell of 100 each."""
+        for begin in range(0, len(numbers), 100):
+            self.hear(*(Alive(info_of(number), 0) for number in numbers[begin : begin + 100]))
 
     def ask(self, message: Message) -> Message | None:
         """The reply to a stream message."""

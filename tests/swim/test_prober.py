@@ -10,7 +10,7 @@ from shoal.swim.outputs import StreamExchange
 from shoal.swim.stats import Drop
 from shoal.types import Address, MemberState, NodeId
 from shoal.wire.dialect import Flaw
-from shoal.wire.messages import Ack, Alive, Dead, Gossip, Nack, Ping, PingRequest, Suspect, SyncRequest
+from shoal.wire.messages import Ack, Alive, Dead, Gossip, Nack, Ping, PingRequest, Suspect, SyncRequest, UserBroadcast
 from tests.rows import rows
 from tests.swim.harness import OWN, STRANGER, Solo, address_of, info_of, node_id
 
@@ -468,7 +468,9 @@ def test_a_stranger_gets_a_bare_ack_and_a_member_one_with_news() -> None:
     solo.receive(Ping(7, 0, TARGET, ME))
     assert [packet.updates for packet in solo.sent(Ack)] == [()]
     solo.hear(Alive(info_of(1), 0))
-    solo.receive(Ping(7, 0, TARGET, ME))
+    solo.receive(Ping(7, 0, TARGET, ME), source=REQUESTER)
+    assert [packet.updates for packet in solo.sent(Ack)] == [()], "somebody in the member's name"
+    solo.receive(Ping(7, 0, TARGET, ME), source=address_of(1))
     [packet] = solo.sent(Ack)
     assert Alive(solo.info, 0) in packet.updates
 
@@ -482,12 +484,12 @@ def test_a_ping_over_a_stream_is_acked() -> None:
 
 
 def _relay(**config: Any) -> Solo:
-    """One that was asked to ping node 1."""
+    """One that node 2 asked to ping node 1."""
     solo = Solo(**config)
-    solo.meet(1)
+    solo.meet(1, 2)
     solo.sleep(5.0)
     solo.quiet()
-    solo.receive(PingRequest(77, 0, STRANGER, TARGET, Address("10.8.8.8", 8), 0.5), source=REQUESTER)
+    solo.receive(PingRequest(77, 0, node_id(2), TARGET, Address("10.8.8.8", 8), 0.5), source=REQUESTER)
     return solo
 
 
@@ -508,7 +510,10 @@ def test_a_relay_pings_the_target_where_it_knows_it_to_be() -> None:
 
 def test_a_relay_pings_an_unknown_target_where_the_requester_knows_it_to_be() -> None:
     solo = Solo()
-    solo.receive(PingRequest(77, 0, STRANGER, TARGET, Address("10.8.8.8", 8), 0.5), source=REQUESTER)
+    solo.meet(2)
+    solo.sleep(60.0)
+    solo.quiet()
+    solo.receive(PingRequest(77, 0, node_id(2), TARGET, Address("10.8.8.8", 8), 0.5), source=REQUESTER)
     [packet] = solo.sent(Ping)
     assert packet.to == Address("10.8.8.8", 8)
 
@@ -518,7 +523,7 @@ def test_a_relay_passes_an_ack_on_under_the_number_of_the_requester() -> None:
     ping = _relayed(solo)
     solo.receive(Ack(ping.seq, 0, TARGET))
     [packet] = solo.sent()
-    assert (packet.message, packet.to) == (Ack(77, solo.core.digest, ME), REQUESTER)
+    assert (packet.message, packet.to) == (Ack(77, solo.core.digest, ME), address_of(2))
     solo.sleep(5.0)
     assert solo.sent(Nack) == []
     assert (solo.core.stats.relayed_acks, solo.core.stats.nacks_out) == (1, 0)
@@ -540,7 +545,7 @@ def test_a_relay_without_an_ack_says_so_shortly_before_the_timeout(fraction: flo
     asked = solo.now
     solo.sleep(1.0)
     [packet] = solo.sent(Nack)
-    assert (packet.message, packet.to) == (Nack(77, solo.core.digest, ME), REQUESTER)
+    assert (packet.message, packet.to) == (Nack(77, solo.core.digest, ME), address_of(2))
     assert packet.at == pytest.approx(asked + after)
     assert solo.core.stats.nacks_out == 1
 
@@ -566,7 +571,7 @@ def test_a_relay_forgets_what_nobody_waits_for_any_more() -> None:
 def test_a_relay_carries_a_bounded_number_of_probes() -> None:
     solo = _relay(max_relayed=2)
     ping = _relayed(solo)
-    request = PingRequest(78, 0, STRANGER, TARGET, Address("10.8.8.8", 8), 0.5)
+    request = PingRequest(78, 0, node_id(2), TARGET, Address("10.8.8.8", 8), 0.5)
     solo.receive(request)
     solo.receive(request)
     assert len(solo.sent(Ping)) == 1
@@ -576,11 +581,52 @@ def test_a_relay_carries_a_bounded_number_of_probes() -> None:
     assert len(solo.sent(Ping)) == 1
 
 
+def test_a_relay_serves_members_only() -> None:
+    solo = Solo()
+    solo.meet(1, 2)
+    solo.hear(Dead(node_id(2), 0, TARGET))
+    solo.sleep(60.0)
+    solo.quiet()
+    for sender in (STRANGER, node_id(2)):
+        solo.receive(PingRequest(77, 0, sender, TARGET, address_of(1), 0.5))
+    assert solo.sent() == []
+    assert solo.dropped[Drop.UNKNOWN_MEMBER] == 2
+
+
+def test_a_relay_sends_bare_pings_to_addresses_that_are_new_to_it() -> None:
+    solo = Solo()
+    solo.meet(2)
+    solo.quiet()
+    solo.hear(UserBroadcast(STRANGER, 1, b"news"))
+    solo.receive(PingRequest(77, 0, node_id(2), TARGET, Address("10.8.8.8", 8), 0.5))
+    [packet] = solo.sent(Ping)
+    assert (packet.to, packet.updates) == (Address("10.8.8.8", 8), ())
+
+
+def test_a_relay_passes_on_the_ack_of_the_target_only() -> None:
+    solo = _relay()
+    ping = _relayed(solo)
+    solo.receive(Ack(ping.seq, 0, node_id(2)))
+    assert solo.sent(Ack) == []
+    solo.receive(Ack(ping.seq, 0, TARGET))
+    assert len(solo.sent(Ack)) == 1
+
+
+def test_nobody_holds_a_relay_for_an_hour() -> None:
+    solo = Solo(max_relayed=1, probe_timeout=0.5, local_health_max=8)
+    solo.meet(1, 2)
+    solo.receive(PingRequest(77, 0, node_id(2), TARGET, address_of(1), 3600.0))
+    solo.sleep(2 * 0.5 * 9 + 0.01)
+    solo.quiet()
+    solo.receive(PingRequest(78, 0, node_id(2), TARGET, address_of(1), 0.5))
+    assert Drop.RELAYS_FULL not in solo.dropped
+
+
 def test_a_relay_keeps_no_timers_of_what_was_answered() -> None:
     solo = _relay().quiet()
     timers = len(solo.core._timers)
     for number in range(1000):
-        solo.receive(PingRequest(number, 0, STRANGER, TARGET, address_of(1), 3600.0))
+        solo.receive(PingRequest(number, 0, node_id(2), TARGET, address_of(1), 3600.0))
         [ping] = solo.sent(Ping)
         assert isinstance(ping.message, Ping)
         solo.receive(Ack(ping.message.seq, solo.core.digest, TARGET))
@@ -594,7 +640,7 @@ def test_a_relay_tells_a_suspect_of_the_suspicion() -> None:
     solo.hear(Suspect(TARGET, 0, node_id(2)))
     solo.sleep(5.0)
     solo.quiet()
-    solo.receive(PingRequest(77, 0, STRANGER, TARGET, address_of(1), 0.5))
+    solo.receive(PingRequest(77, 0, node_id(2), TARGET, address_of(1), 0.5))
     [packet] = solo.sent(Ping)
     assert packet.updates == (Suspect(TARGET, 0, node_id(2)),)
 
@@ -605,6 +651,7 @@ def test_a_nack_arrives_before_the_verdict(profile: str) -> None:
     solo, relay = Probing(helpers=1, **config), Solo(2, info=info_of(2), **config)
     solo.at(solo.config.probe_timeout)
     [request] = solo.sent(PingRequest)
+    relay.hear(Alive(solo.info, 0))
     relay.receive(request.message, source=solo.info.address)
     solo.quiet()
     relay.sleep(solo.config.probe_timeout)

@@ -273,7 +273,9 @@ class Pair:
 
 
 def _know(solo: Solo, numbers: Iterable[int], incarnation: int = 0) -> None:
-    solo.hear(*(Alive(info_of(number), incarnation) for number in numbers))
+    news = [Alive(info_of(number), incarnation) for number in numbers]
+    for begin in range(0, len(news), 100):
+        solo.hear(*news[begin : begin + 100])
 
 
 def test_equal_views_cost_nothing() -> None:

@@ -20,7 +20,7 @@ spreads), `sync` (how views are brought together), `joining` (how the cluster is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -61,7 +61,19 @@ from shoal.swim.trust import Credulous, Trust
 from shoal.swim.view_changes import ViewChanges
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness
 from shoal.wire.dialect import DecodeError, Dialect
-from shoal.wire.messages import Ack, Compare, Gossip, Message, Nack, Ping, PingRequest, SyncRequest, UserMessage
+from shoal.wire.messages import (
+    Ack,
+    Alive,
+    Compare,
+    Gossip,
+    Message,
+    Nack,
+    Ping,
+    PingRequest,
+    SyncRequest,
+    Update,
+    UserMessage,
+)
 
 __all__ = ["Swim"]
 
@@ -147,6 +159,8 @@ class Swim:
             stats.drop(Drop.FROM_OURSELVES)
             return
         self._contact.note(now)
+        if len(updates) > self._context.config.max_new_members:
+            updates = self._without_too_many_new(updates)
         # News first: a ping that tells us of a suspicion gets an ack that refutes it.
         for update in updates:
             self._membership.apply(update, now)
@@ -451,7 +465,24 @@ class Swim:
         """How many members are in each state."""
         return {state: self._table.count(state) for state in MemberState}
 
+    def knows(self, address: Address) -> bool:
+        """Whether a member that is alive or suspect is held to be at an address."""
+        return self._table.slot_at(address) is not None
+
     # Inside
+
+    def _without_too_many_new(self, updates: Sequence[Update]) -> list[Update]:
+        """One datagram may not fill the table."""
+        kept: list[Update] = []
+        new = 0
+        for update in updates:
+            if isinstance(update, Alive) and self._table.slot_of(update.info.id) is None:
+                new += 1
+                if new > self._context.config.max_new_members:
+                    self.stats.drop(Drop.TOO_MANY_NEW)
+                    continue
+            kept.append(update)
+        return kept
 
     def _on_ping(self, ping: Ping, source: Address, now: float) -> None:
         self._prober.on_ping(ping, source)

@@ -33,6 +33,11 @@ class Outbox:
         self._stats = context.stats
         self._outputs: list[Output] = []
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is any to go along with messages."""
+        return bool(self._queue.waiting)
+
     def post(self, message: Message, address: Address) -> None:
         """Send a message bare."""
         self._put(self._dialect.encode(message), address)

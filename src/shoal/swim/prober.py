@@ -66,6 +66,7 @@ class _Relayed:
 
     requester: Address
     requester_seq: int
+    target: NodeId
     timer: Timer
     """Of the nack, and after it of the end."""
 
@@ -316,9 +317,10 @@ class Prober:
             else:
                 self._stats.drop(Drop.UNMATCHED_REPLY)
             return True
-        relayed = self._relayed.pop(ack.seq, None)
-        if relayed is None:
+        relayed = self._relayed.get(ack.seq)
+        if relayed is None or ack.sender != relayed.target:
             return False
+        del self._relayed[ack.seq]
         relayed.timer.cancel()
         self._stats.relayed_acks += 1
         answer = Ack(relayed.requester_seq, self._table.digest, self._membership.id)
@@ -340,11 +342,14 @@ class Prober:
             self._stats.drop(Drop.WRONG_TARGET)
             return
         ack = Ack(ping.seq, self._table.digest, ping.target)
-        if self._table.slot_of(ping.sender) is None:
-            # Bare, so that nobody makes us send much to a forged address.
-            self._outbox.post(ack, source)
+        slot = self._table.slot_of(ping.sender)
+        verdict = None if slot is None else self._verdict_about(ping.sender)
+        has_news = verdict is not None or self._outbox.has_news
+        if has_news and slot is not None and self._table.address(slot) == source:
+            self._outbox.post_with_news(ack, source, verdict)
         else:
-            self._outbox.post_with_news(ack, source, self._verdict_about(ping.sender))
+            # Bare, and so shorter than the ping: nobody makes us send much to a forged address.
+            self._outbox.post(ack, source)
 
     def on_stream_ping(self, ping: Ping) -> bytes | None:
         """The reply to a ping over a stream; None if another run is meant."""
@@ -355,19 +360,34 @@ class Prober:
 
     # Pinging for others
 
-    def on_ping_request(self, request: PingRequest, source: Address, now: float) -> None:
-        """Ping the target for the sender, where we know it to be, or else where the sender does."""
+    def on_ping_request(self, request: PingRequest, _source: Address, now: float) -> None:
+        """Ping the target for a member, where we know it to be, or else where the member does.
+
+        Both answers go to where the table has the member: a forged source gets nothing.
+        """
+        requester = self._table.slot_of(request.sender)
+        if requester is None or not self._table.is_present(request.sender):
+            self._stats.drop(Drop.UNKNOWN_MEMBER)
+            return
+        if request.target == self._membership.id:
+            self._stats.drop(Drop.WRONG_TARGET)
+            return
         if len(self._relayed) >= self._config.max_relayed:
             self._stats.drop(Drop.RELAYS_FULL)
             return
         seq = self.next_seq()
-        end = now + _RELAY_LIFE * request.timeout
-        nack_due = now + self._config.nack_fraction * request.timeout
-        self._relayed[seq] = _Relayed(
-            source, request.seq, self._timers.at(nack_due, partial(self._send_nack, seq, end))
-        )
+        # No member that has our settings asks for longer, and nobody shall hold a place for an hour.
+        timeout = min(request.timeout, self._config.probe_timeout * (self._config.local_health_max + 1))
+        end = now + _RELAY_LIFE * timeout
+        nack_due = now + self._config.nack_fraction * timeout
+        nack = self._timers.at(nack_due, partial(self._send_nack, seq, end))
+        self._relayed[seq] = _Relayed(self._table.address(requester), request.seq, request.target, nack)
         slot = self._table.slot_of(request.target)
-        self._ping(request.target, request.address if slot is None else self._table.address(slot), seq)
+        if slot is None:
+            ping = Ping(seq, self._table.digest, self._membership.id, request.target)
+            self._outbox.post(ping, request.address)  # bare: shorter than the request
+        else:
+            self._ping(request.target, self._table.address(slot), seq)
 
     def _send_nack(self, seq: int, end: float, _now: float) -> None:
         relayed = self._relayed[seq]

@@ -14,7 +14,7 @@ class Drop(StrEnum):
 
     FROM_OURSELVES = "from_ourselves"
     WRONG_TARGET = "wrong_target"
-    """A ping for another run, which had our address before."""
+    """A ping for another run, which had our address before, or a request to ping ourselves."""
     WRONG_CHANNEL = "wrong_channel"
     """A stream message in a datagram, or the other way round."""
     UNMATCHED_REPLY = "unmatched_reply"
@@ -37,6 +37,8 @@ class Drop(StrEnum):
     DAMPED_ACCUSER = "damped_accuser"
     """A suspicion or death by a member that is damped."""
     TABLE_FULL = "table_full"
+    TOO_MANY_NEW = "too_many_new"
+    """A member that is new to this node, in a datagram that tells of more such than `max_new_members`."""
     RELAYS_FULL = "relays_full"
     QUEUE_FULL = "queue_full"
     """An update pushed out of the gossip queue before it had spread."""
