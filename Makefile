@@ -64,6 +64,10 @@ coverage: venv ## Run the suite and list the lines that no test reaches
 fuzz: venv ## Throw mutated packets at the decoders
 	@$(PY) -m tests.fuzz.decode
 
+.PHONY: hostile
+hostile: venv ## Attack a live cluster with 1,000,000 datagrams and 10,000 streams (5 minutes)
+	@$(PY) -m benchmarks.hostile
+
 .PHONY: bench bench-formation bench-leave bench-steady bench-decode bench-table bench-table-size
 bench: bench-formation bench-leave bench-steady bench-decode bench-table bench-table-size ## Run every benchmark of shoal itself
 bench-formation: venv ## Time until every view of a new cluster is complete
