@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoal.events import MemberLeft
+from shoal.state.range_index import RangeIndex
+from shoal.swim.comparison import opening
 from shoal.swim.outputs import Datagram, StreamExchange
 from shoal.swim.stats import Drop
 from shoal.types import Address, MemberState
@@ -86,8 +88,43 @@ def test_only_a_member_that_is_present_is_compared_with() -> None:
     solo.hear(Left(node_id(2), 0))
     _differ(solo, 50, sender=2)
     assert _comparisons(solo) == []
+    solo.sleep(1.0)
     _differ(solo, 1)
     assert len(_comparisons(solo)) == 1
+
+
+def test_nothing_is_compared_while_news_comes_in() -> None:
+    solo = _peer(gossip_interval=0.2)
+    solo.meet(2)
+    solo.sleep(0.9)
+    _differ(solo, 50)
+    assert _comparisons(solo) == []
+    solo.sleep(0.2)
+    _differ(solo, 1)
+    assert len(_comparisons(solo)) == 1
+
+
+def test_where_news_comes_in_all_the_time_views_are_compared_all_the_same() -> None:
+    solo = _peer(gossip_interval=0.2)
+    began, number = solo.now, 100
+    while not _comparisons(solo):
+        solo.meet(number := number + 1)
+        _differ(solo, 5)
+        solo.sleep(0.5)
+    assert 10.0 <= solo.now - began < 11.0
+
+
+def test_a_comparison_sees_what_changed_since_the_last() -> None:
+    solo = _peer(probe_interval=1.0)
+    for number in (2, 3, 4):
+        solo.meet(number)
+        solo.sleep(4.5)
+        _differ(solo, 5)
+        [packet] = _comparisons(solo)
+        assert isinstance(packet.message, Compare)
+        salt = packet.message.seq
+        index = RangeIndex(solo.core._table.terms())
+        assert packet.message.ranges == opening(index, salt)
 
 
 def test_comparisons_that_bring_no_agreement_lead_to_a_stream() -> None:

@@ -17,6 +17,7 @@ from shoal.wire.messages import (
     Message,
     Ping,
     PingRequest,
+    Repeated,
     SyncRecord,
     SyncRequest,
     SyncResponse,
@@ -64,6 +65,34 @@ def test_a_message_is_decoded_as_it_was_encoded(message: Message) -> None:
 @given(packet_messages, st.lists(updates, min_size=1, max_size=8))
 def test_updates_are_decoded_in_the_order_they_were_attached(message: Message, news: list[Update]) -> None:
     assert DIALECT.decode(encode(DIALECT, message, news)) == (message, news)
+
+
+@given(updates, st.booleans())
+def test_an_alive_with_a_record_that_the_reader_holds_comes_as_a_repeated_one(update: Update, same: bool) -> None:
+    packet = encode(DIALECT, Ack(1, 2, A), [update, UPDATES["left"]])
+    held: dict[bytes, bytes] = {}
+    if isinstance(update, Alive):
+        info = update.info if same else replace(update.info, tags=Tags({**update.info.tags, "more": "of them"}))
+        held[info.id] = DIALECT.records.pack(info)
+    _, [first, second] = DIALECT.decode(packet, lambda id: held.get(id, b""))
+    if isinstance(update, Alive) and same:
+        assert first == Repeated(update.info.id, update.incarnation)
+    else:
+        assert first == update
+    assert second == UPDATES["left"]
+
+
+def test_a_repeated_alive_is_nothing_to_send() -> None:
+    with pytest.raises(TypeError):
+        DIALECT.encode_update(Repeated(A, 0))
+
+
+@given(updates)
+def test_an_alive_that_was_read_is_written_as_it_was(update: Update) -> None:
+    data = DIALECT.encode_update(update)
+    _, [read] = DIALECT.decode(DIALECT.attach(DIALECT.encode(Ack(1, 2, A)), [data]))
+    assert DIALECT.encode_update(read) == data
+    assert (read, repr(read)[:5]) == (update, repr(update)[:5])
 
 
 @given(packet_messages, st.lists(updates, max_size=8))

@@ -1,7 +1,7 @@
 """One node of a benchmark: the protocol core on its driver and its sockets, as `shoal.Cluster` runs it.
 
-What is left out is what a process has once however many nodes live in it: event streams, and the watch on garbage
-collections.
+What is left out is what a process has once however many nodes live in it: event streams, so that nobody listens to who
+joins, and the watch on garbage collections.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class BenchNode:
         identity = NodeId.mint(time.time_ns() // 1_000_000, Random(secrets.randbits(128)))
         info = NodeInfo(name_of(number), identity, transport.address, Tags(config.tags))
         core = Swim(config, info, NativeDialect(config.cluster), Random(secrets.randbits(128)), now)
+        core.is_heard = lambda: False
         node = cls(number, core, transport, on_late)
         node.driver = Driver(
             core,

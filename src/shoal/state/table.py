@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from math import inf
 from operator import itemgetter
 from random import Random
 from typing import Final
@@ -71,6 +72,10 @@ class MemberTable:
         self._tags = TagIndex(self._records, codec.tags)
         self.generation = 0
         """Rises with every change that a reader can see."""
+        self.changed_at = -inf
+        """When the digest changed last because of news, in monotonic seconds."""
+        self.touched: set[bytes] | None = None
+        """Ids of runs that came to count otherwise in the digest since somebody made this a set; None: nobody asks."""
         _pool.enter()
 
     def __len__(self) -> int:
@@ -105,6 +110,19 @@ class MemberTable:
     def slot_at(self, address: Address) -> int | None:
         """The row of the present member at an address."""
         return self._by_address.find(self._codec.key_of_address(address))
+
+    def record_of(self, id: bytes) -> bytes:
+        """What a run published of itself, as its dialect writes it; empty if it has no row."""
+        slot = self._by_id.find(id)
+        return _FREE if slot is None else self._records[slot]
+
+    def is_new(self, record: bytes) -> bool:
+        """Whether nobody has the id or the name of a record, and no present member its address."""
+        return (
+            self._by_id.find(_id_of(record)) is None
+            and self._by_name.find(self._codec.name_key(record)) is None
+            and self._by_address.find(self._codec.address_key(record)) is None
+        )
 
     def record(self, slot: int) -> bytes:
         """What the member published of itself, as its dialect writes it; empty if there is no row."""
@@ -170,16 +188,20 @@ class MemberTable:
 
     def add(self, info: NodeInfo, belief: int, now: float) -> int:
         """Make a row; neither the id nor the name may have one. Returns its slot."""
-        record = self._pack(info)
-        name_key = self._codec.name_key(record)
+        record = self._codec.pack(info)
         assert self._by_id.find(info.id) is None
-        assert self._by_name.find(name_key) is None
+        assert self._by_name.find(self._codec.name_key(record)) is None
+        return self.add_record(record, belief, now)
+
+    def add_record(self, record: bytes, belief: int, now: float) -> int:
+        """The same from a record."""
+        [record] = _pool.share([record])
         slot = self._take_slot()
         self._records[slot] = record
-        self._by_id.add(info.id, slot)
-        self._by_name.add(name_key, slot)
+        self._by_id.add(_id_of(record), slot)
+        self._by_name.add(self._codec.name_key(record), slot)
         self._beliefs[slot] = belief
-        self._since[slot] = now
+        self._since[slot] = self.changed_at = now
         self._count_in(slot)
         if belief & _STATE_MASK <= _LAST_PRESENT:
             self._enter(slot)
@@ -197,6 +219,9 @@ class MemberTable:
         self._by_address.extend(rows.addresses, slots)
         self.ring.extend(slots)
         self._digest.extend(rows.ids, rows.beliefs)
+        self.changed_at = now
+        if self.touched is not None:
+            self.touched.update(rows.ids)
         self._counts[MemberState.ALIVE] += len(rows)
         self._tags.note_more(slots)
         self._values.note_more()
@@ -214,6 +239,7 @@ class MemberTable:
         self._by_address.copy_rows(other._by_address)
         self.ring.copy_places(other.ring)
         self._digest.value = other._digest.value
+        self.touched = None
         self._counts = other._counts.copy()
         self._values.forget()
         self._tags.forget()
@@ -224,6 +250,7 @@ class MemberTable:
         state = self._beliefs[slot] & _STATE_MASK
         if belief & _STATE_MASK != state:
             self._since[slot] = now
+        self.changed_at = now
         self._count_out(slot)
         self._beliefs[slot] = belief
         self._count_in(slot)
@@ -385,12 +412,18 @@ class MemberTable:
         self._counts[belief & _STATE_MASK] += 1
         if belief & _STATE_MASK <= _LAST_PRESENT:
             self._digest.add(_id_of(self._records[slot]), belief)
+            self._touch(slot)
 
     def _count_out(self, slot: int) -> None:
         belief = self._beliefs[slot]
         self._counts[belief & _STATE_MASK] -= 1
         if belief & _STATE_MASK <= _LAST_PRESENT:
             self._digest.remove(_id_of(self._records[slot]), belief)
+            self._touch(slot)
+
+    def _touch(self, slot: int) -> None:
+        if self.touched is not None:
+            self.touched.add(_id_of(self._records[slot]))
 
     def _enter(self, slot: int) -> None:
         """The member of the row became present."""

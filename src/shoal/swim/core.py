@@ -147,7 +147,7 @@ class Swim:
         stats.datagrams_in += 1
         stats.bytes_in += len(data)
         try:
-            message, updates = self._dialect.decode(data)
+            message, updates = self._dialect.decode(data, self._table.record_of)
         except DecodeError as error:
             stats.drop(error.flaw)
             return

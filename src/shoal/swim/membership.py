@@ -30,7 +30,7 @@ from shoal.swim.stats import Drop
 from shoal.swim.suspicions import Suspicions
 from shoal.swim.vouching import Vouching
 from shoal.types import MemberState, NodeId, NodeInfo
-from shoal.wire.messages import Alive, Dead, Left, Stall, Suspect, SyncRecord, Update, UserBroadcast
+from shoal.wire.messages import Alive, Dead, Left, Repeated, Stall, Suspect, SyncRecord, Update, UserBroadcast
 
 __all__ = ["Membership"]
 
@@ -73,13 +73,18 @@ class Membership:
         """Take in one piece of news."""
         self._stats.updates_in += 1
         match update:
+            case Repeated():
+                self._apply_repeated(update, now)
             case Suspect():
                 self._news.hear(update)
                 self.accusations.hear_suspicion(
                     update.id, update.incarnation, update.accuser, now, is_stalled=update.is_stalled
                 )
             case Alive():
-                self._apply_alive(update.info, update.incarnation, now)
+                if self._is_stranger(update.record):
+                    self._let_in(update.record, update.incarnation, now)
+                else:
+                    self._apply_alive(update.info, update.incarnation, now)
             case Dead():
                 self._news.hear(update)
                 self.accusations.hear_death(update.id, update.incarnation, update.accuser, now)
@@ -148,7 +153,7 @@ class Membership:
         for number, record, belief in zip(rows.numbers, rows.records, rows.beliefs, strict=True):
             if snapshot.ages[number] <= news_age:
                 self._news.tell_alive(record, incarnation_of(belief), Priority.NORMAL)
-        self._events.append(MassJoin(rows, now, self._records))
+        self._events.append(MassJoin(rows.records, rows.beliefs, now, self._records))
 
     def _note_disputed(self, id: NodeId, incarnation: int) -> None:
         """A peer holds a member present: if we hold it dead at that incarnation, it has to hear of it, from us."""
@@ -177,6 +182,30 @@ class Membership:
                 return [alive, Left(info.id, incarnation)]
 
     # Alive
+
+    def _apply_repeated(self, repeated: Repeated, now: float) -> None:
+        """An Alive that says what we have, or only that it is said again at a higher incarnation."""
+        slot = self._table.slot_of(repeated.id)
+        if slot is None or not supersedes(pack(repeated.incarnation, MemberState.ALIVE), self._table.belief(slot)):
+            self._stats.drop(Drop.STALE)
+        else:
+            self._apply_alive(self._table.info(slot), repeated.incarnation, now)
+
+    def _is_stranger(self, record: bytes) -> bool:
+        """Whether a record that was read may come in without a rule to be weighed."""
+        return (
+            bool(record)
+            and self._table.is_new(record)
+            and len(self._table) < self._max_members
+            and record[: NodeId.SIZE] != self.id
+            and self._trust.is_credulous
+        )
+
+    def _let_in(self, record: bytes, incarnation: int, now: float) -> None:
+        belief = pack(incarnation, MemberState.ALIVE)
+        self._order.insert(self._table.add_record(record, belief, now))
+        self._news.tell_alive(record, incarnation, Priority.NORMAL)
+        self._events.append(MassJoin((record,), (belief,), now, self._records))
 
     def _apply_alive(self, info: NodeInfo, incarnation: int, now: float, *, is_news: bool = True) -> None:
         if self._is_mismatched(info):

@@ -12,6 +12,7 @@ long as views differ there is a next one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 from typing import Final
 
 from shoal.state.precedence import pack
@@ -26,7 +27,7 @@ from shoal.swim.outbox import Outbox
 from shoal.swim.stats import Drop
 from shoal.swim.sync import Sync
 from shoal.types import Address, MemberState, NodeId
-from shoal.wire.messages import Alive, Compare, Dead, Left, RangeKind, Suspect, Update
+from shoal.wire.messages import Alive, Compare, Dead, Left, RangeKind, Repeated, Suspect, Update
 
 __all__ = ["Reconciliation"]
 
@@ -46,6 +47,10 @@ _FRUITLESS: Final = 3
 """So many comparisons without an equal digest since, and a stream is tried: datagrams may not get through, or a record
 may not fit in one."""
 
+_ROUNDS_OF_CALM: Final = 5
+"""Gossip intervals without a change here, after which peers that differ have something that gossip will not bring."""
+_LONGEST_WAIT: Final = 10.0
+"""Seconds without agreement after which views are compared even though news still comes in."""
 
 _Belief = tuple[NodeId, int, str | None]
 """Which run an update is about, what it says of it, and the run's name if that is said too."""
@@ -76,6 +81,10 @@ class Reconciliation:
         self._allowance = Allowance(_BYTES_PER_SECOND)
         self._earliest = self._earliest_stream = 0.0
         self._fruitless = 0
+        #: Seconds without a change after which gossip has said what it has to say.
+        self._calm = _ROUNDS_OF_CALM * context.config.gossip_interval
+        #: When a peer's digest was ours last; at first, when one was not.
+        self._agreed_at = inf
         #: The salt of the comparison that this node began last, and with whom; it alone may go over to a stream.
         self._own: tuple[int, NodeId] | None = None
 
@@ -84,11 +93,25 @@ class Reconciliation:
         agreement = self._agreement
         if agreement.note(digest, is_expected=bool(self._membership.suspicions.ids())):
             self._fruitless = 0
-        elif agreement.is_wanting and now >= self._earliest and self._table.is_present(sender):
+            self._agreed_at = now
+        elif (
+            agreement.is_wanting
+            and now >= self._earliest
+            and not self._is_news_on_its_way(now)
+            and self._table.is_present(sender)
+        ):
             agreement.begin_anew()
             # While a cluster forms, comparisons bring no agreement, however often they are made.
             self._earliest = now + min(self._config.probe_interval * 2**self._fruitless, self._config.sync_interval)
             self._begin(sender, now)
+
+    def _is_news_on_its_way(self, now: float) -> bool:
+        """Whether gossip is still at work: what it brings need not be looked for, and who missed it hears nothing.
+
+        Where views change all the time, that is no reason to wait for ever.
+        """
+        self._agreed_at = min(self._agreed_at, now)
+        return now - self._table.changed_at < self._calm and now - self._agreed_at < _LONGEST_WAIT
 
     def receive(self, message: Compare, updates: Sequence[Update], size: int, now: float) -> None:
         """A peer's question or answer came, in a packet of `size` bytes whose news was taken in already."""
@@ -97,7 +120,6 @@ class Reconciliation:
             self._stats.drop(Drop.UNKNOWN_MEMBER)
             return
         said = [belief for belief in map(_belief_in, updates) if belief is not None]
-        self._view.note(id for id, _, _ in said)
         index = self._view.index(now)
         found = list(differences(index, message.ranges, message.seq))
         address = self._table.address(slot)
@@ -181,6 +203,8 @@ def _belief_in(update: Update) -> _Belief | None:
     match update:
         case Alive():
             return update.info.id, pack(update.incarnation, MemberState.ALIVE), update.info.name
+        case Repeated():
+            return update.id, pack(update.incarnation, MemberState.ALIVE), None
         case Suspect():
             return update.id, pack(update.incarnation, MemberState.SUSPECT), None
         case Dead():

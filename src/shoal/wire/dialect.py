@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
 from shoal.records import RecordCodec
 from shoal.wire.messages import Message, Update
 
-__all__ = ["DecodeError", "Dialect", "Flaw"]
+__all__ = ["DecodeError", "Dialect", "Flaw", "RecordOf"]
+
+RecordOf = Callable[[bytes], bytes]
+"""The record that the reader of a message holds of a run, by its id; empty if it holds none."""
 
 
 class Flaw(StrEnum):
@@ -81,8 +84,10 @@ class Dialect(Protocol):
         """
         ...
 
-    def decode(self, data: bytes) -> tuple[Message, Sequence[Update]]:
+    def decode(self, data: bytes, record_of: RecordOf | None = None) -> tuple[Message, Sequence[Update]]:
         """Read a packet or stream message.
+
+        An `Alive` whose record is just what `record_of` gives comes as `Repeated`, unread.
 
         Raises `DecodeError` for everything else, and nothing but that, whatever `data` is.
         All or nothing: one bad update rejects the whole packet.

@@ -9,7 +9,7 @@ much to make. Nobody changes one after making it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -29,6 +29,7 @@ __all__ = [
     "PingRequest",
     "Range",
     "RangeKind",
+    "Repeated",
     "Stall",
     "Suspect",
     "SyncRecord",
@@ -40,11 +41,59 @@ __all__ = [
 ]
 
 
-@dataclass(slots=True)
 class Alive:
-    """The owner's word about itself: it joined, refutes, or has new tags."""
+    """The owner's word about itself: it joined, refutes, or has new tags.
 
-    info: NodeInfo
+    One that was read from a message keeps the record that it was read from, and makes the info when asked for it: what
+    most members need of it stands in the record.
+    """
+
+    __match_args__ = ("info", "incarnation")
+    __slots__ = ("_info", "_unpack", "incarnation", "record")
+
+    def __init__(self, info: NodeInfo, incarnation: int) -> None:
+        self._info: NodeInfo | None = info
+        self._unpack: Callable[[bytes], NodeInfo]
+        self.incarnation = incarnation
+        self.record = b""
+        """What was read, which is good; empty if this was not read."""
+
+    @classmethod
+    def read(cls, record: bytes, incarnation: int, unpack: Callable[[bytes], NodeInfo]) -> Alive:
+        """One whose info `unpack` finds in a record."""
+        alive = cls.__new__(cls)
+        alive._info, alive._unpack = None, unpack
+        alive.record, alive.incarnation = record, incarnation
+        return alive
+
+    @property
+    def info(self) -> NodeInfo:
+        """What the owner publishes."""
+        if self._info is None:
+            self._info = self._unpack(self.record)
+        return self._info
+
+    @property
+    def id(self) -> NodeId:
+        """Whose word it is."""
+        return NodeId(self.record[: NodeId.SIZE]) if self._info is None else self._info.id
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Alive):
+            return NotImplemented
+        return (self.info, self.incarnation) == (other.info, other.incarnation)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Alive(info={self.info!r}, incarnation={self.incarnation})"
+
+
+@dataclass(slots=True)
+class Repeated:
+    """An `Alive` whose record is the one that the reader holds of that run: most of what gossip brings. Only read."""
+
+    id: NodeId
     incarnation: int
 
 
@@ -96,7 +145,7 @@ class Stall:
     """How long at most, from when this is heard; sent in whole seconds, rounded up. 0: it is over."""
 
 
-Update = Alive | Suspect | Dead | Left | UserBroadcast | Stall
+Update = Alive | Repeated | Suspect | Dead | Left | UserBroadcast | Stall
 
 
 @dataclass(slots=True)

@@ -18,12 +18,12 @@ from shoal.records import RecordCodec
 from shoal.types import MemberState, NodeId
 from shoal.wire.columns import MAX_AGE, read_snapshot, write_snapshot
 from shoal.wire.compression import CAN_COMPRESS, compress, decompress
-from shoal.wire.dialect import DecodeError, Flaw
+from shoal.wire.dialect import DecodeError, Flaw, RecordOf
 from shoal.wire.fields import (
     MIN_INFO_SIZE,
+    info_end,
     read_address,
     read_bytes,
-    read_info,
     write_address,
     write_info,
     write_tags,
@@ -39,6 +39,7 @@ from shoal.wire.messages import (
     Nack,
     Ping,
     PingRequest,
+    Repeated,
     Stall,
     Suspect,
     SyncRequest,
@@ -118,6 +119,9 @@ _UpdateReader = Callable[[bytes, int], tuple[Update, int]]
 _STATES: Final = {int(state): state for state in MemberState}
 
 
+_RECORDS: Final = NativeRecords()
+
+
 class NativeDialect:
     """The native wire format of one cluster; implements `Dialect`.
 
@@ -125,7 +129,7 @@ class NativeDialect:
     `ValueError` or `struct.error` or makes bytes that no receiver takes. Ages and timeouts are cut down to theirs.
     """
 
-    records: RecordCodec = NativeRecords()
+    records: RecordCodec = _RECORDS
     can_compress = CAN_COMPRESS
     packet_overhead = 0
     update_overhead = 0
@@ -165,7 +169,9 @@ class NativeDialect:
         """One update, to be attached to any number of packets."""
         match update:
             case Alive():
-                return self.encode_alive(write_info(update.info), update.incarnation)
+                return self.encode_alive(update.record or write_info(update.info), update.incarnation)
+            case Repeated():
+                raise TypeError("a Repeated has no record to send; send an Alive")
             case Suspect():
                 kind = _SUSPECT_STALLED if update.is_stalled else _SUSPECT
                 return _ACCUSATION.pack(kind, update.id, update.accuser) + write_varint(update.incarnation)
@@ -197,8 +203,10 @@ class NativeDialect:
         """Bytes that `tags` take in a message, the count included. Raises `ValueError` for text that has no UTF-8."""
         return len(write_tags(tags))
 
-    def decode(self, data: bytes) -> tuple[Message, Sequence[Update]]:
+    def decode(self, data: bytes, record_of: RecordOf | None = None) -> tuple[Message, Sequence[Update]]:
         """Read a packet or stream message. Raises `DecodeError` for everything else, and nothing but that.
+
+        An `Alive` whose record is just what `record_of` gives comes as `Repeated`, unread.
 
         All or nothing: one bad update rejects the whole packet. The time it takes is linear in the size of `data`.
         """
@@ -212,7 +220,7 @@ class NativeDialect:
             message, position = read(data)
             if position == len(data):
                 return message, ()
-            return message, _read_updates(data, position)
+            return message, _read_updates(data, position, record_of)
         except (IndexError, struct.error):
             raise DecodeError(Flaw.TRUNCATED if len(data) >= _HEADER_SIZE else Flaw.TOO_SHORT) from None
         except UnicodeDecodeError:
@@ -324,22 +332,34 @@ def _decompress(data: bytes) -> bytes:
 # Updates: each reader gets the position of the kind and returns the update and the position behind it.
 
 
-def _read_updates(data: bytes, position: int) -> list[Update]:
+def _read_updates(data: bytes, position: int, record_of: RecordOf | None) -> list[Update]:
     """The updates that fill the rest of a packet."""
     updates: list[Update] = []
     while position < len(data):
-        read = _UPDATES.get(data[position])
-        if read is None:
-            raise DecodeError(Flaw.UNKNOWN_TYPE)
-        update, position = read(data, position)
+        kind = data[position]
+        if kind == _ALIVE:
+            update, position = _read_alive(data, position, record_of)
+        else:
+            read = _UPDATES.get(kind)
+            if read is None:
+                raise DecodeError(Flaw.UNKNOWN_TYPE)
+            update, position = read(data, position)
         updates.append(update)
     return updates
 
 
-def _read_alive(data: bytes, position: int) -> tuple[Alive, int]:
-    incarnation, position = read_varint(data, position + 1, MAX_INCARNATION)
-    info, position = read_info(data, position)
-    return Alive(info, incarnation), position
+def _read_alive(data: bytes, position: int, record_of: RecordOf | None) -> tuple[Update, int]:
+    incarnation, position = data[position + 1], position + 2
+    if incarnation >= 0x80:
+        incarnation, position = read_varint(data, position - 1, MAX_INCARNATION)
+    if record_of is not None:
+        id = data[position : position + NodeId.SIZE]
+        record = record_of(id)
+        # No record is the beginning of another, so one that stands here is all that stands here.
+        if record and data.startswith(record, position):
+            return Repeated(NodeId(id), incarnation), position + len(record)
+    end = info_end(data, position)
+    return Alive.read(data[position:end], incarnation, _RECORDS.unpack), end
 
 
 def _accusation_reader(make: Callable[[NodeId, int, NodeId], Update]) -> _UpdateReader:
@@ -375,7 +395,6 @@ def _read_stall(data: bytes, position: int) -> tuple[Stall, int]:
 
 
 _UPDATES: Final[dict[int, _UpdateReader]] = {
-    _ALIVE: _read_alive,
     _SUSPECT: _accusation_reader(Suspect),
     _DEAD: _accusation_reader(Dead),
     _LEFT: _read_left,
