@@ -153,6 +153,7 @@ def test_while_a_suspicion_stands_views_may_differ_for_longer() -> None:
     solo = _peer(suspicion_alpha=50.0)
     solo.meet(2)
     solo.hear(Suspect(node_id(2), 0, STRANGER))
+    solo.sleep(1.1)
     solo.quiet()
     _differ(solo, 19)
     assert _comparisons(solo) == []
