@@ -17,7 +17,8 @@ from shoal.config import ClusterConfig
 from shoal.swim.core import Swim
 from shoal.swim.trust import Credulous, Trust
 from shoal.types import Address, NodeId, NodeInfo, Tags
-from shoal.wire.identity import IdentityKey, SignedIdentity
+from shoal.wire.identity import SignedIdentity
+from shoal.wire.identity_keys import IdentityKey
 from shoal.wire.messages import Alive, Gossip
 from shoal.wire.native import NativeDialect
 

@@ -50,7 +50,7 @@ PURE_EXTRAS = {
     "shoal.config": frozenset({"msgspec", "open", "pathlib", "tomllib"}),  # it reads a file, once
     "shoal.wire.compression": frozenset({"importlib"}),  # of what may be missing: functions of bytes
     "shoal.wire.seals": frozenset({"cryptography"}),  # functions of bytes only
-    "shoal.wire.identity": frozenset({"cryptography"}),  # likewise
+    "shoal.wire.identity_keys": frozenset({"cryptography"}),  # likewise
     "shoal.wire.envelope": frozenset({"cryptography"}),  # the error that they raise
 }
 IMPURE_BUILTINS = frozenset({"__import__", "eval", "exec", "input", "open", "print"})

@@ -30,6 +30,8 @@ _COMMAND_LINE_VARIABLES = frozenset({"SHOAL_AGENT", "SHOAL_HTTP_TOKEN", "SHOAL_H
 """They share the prefix, and say which agent to ask and how, not how a node behaves."""
 _SECRETS = ("key", "token")
 """What in the name of a setting says that its value must not be shown, also where the name is misspelt."""
+_PATHS = ("state_dir", "identity_key", "identity_certificate", "authority")
+"""Settings that may be given as a `Path` too."""
 _SEALED_DATAGRAM = 576
 """Bytes: with keys, the least of `max_datagram`, of which sealing takes its part."""
 
@@ -144,6 +146,12 @@ class ClusterConfig:
     identity_key: str | None = None
     """Path of a file with this node's own key, as `shoal keygen --identity` makes it. Members then sign what they say
     of themselves, and take nobody's word for another; so all need one, or none. Default: no identities."""
+    authority: str | None = None
+    """Path of a file with the public key of an authority, as `shoal keygen --identity` writes it into FILE.pub. Nobody
+    joins then without a certificate by it. Needs `identity_certificate`."""
+    identity_certificate: str | None = None
+    """Path of a file with this node's certificate, as `shoal keys issue` makes it for its name and the public part of
+    its `identity_key`. Needs `authority`."""
     allow_unencrypted: bool = False
     """Let a node without keys use an address that other machines can reach. Whoever can send to it is then believed."""
 
@@ -506,6 +514,7 @@ class ClusterConfig:
             raise ConfigError("key_file", self.key_file, "keys are given too; keep one of the two")
         if (self.keys or self.key_file is not None) and self.max_datagram < _SEALED_DATAGRAM:
             raise ConfigError("max_datagram", self.max_datagram, f"must be {_SEALED_DATAGRAM} bytes or more with keys")
+        self._check_identity()
         for seed in self.seeds:
             if seed.port == 0:
                 raise ConfigError("seeds", str(seed), "a seed needs a port from 1 to 65535")
@@ -513,6 +522,14 @@ class ClusterConfig:
             raise ConfigError("advertise", str(self.advertise), "no peer can send to it; give an address of this node")
         if self.advertise is not None and "%" in self.advertise.host:
             raise ConfigError("advertise", str(self.advertise), "the zone (%) means nothing to peers; leave it out")
+
+    def _check_identity(self) -> None:
+        if self.authority is not None and self.identity_certificate is None:
+            raise ConfigError("authority", self.authority, "needs identity_certificate; see `shoal keys issue`")
+        if self.identity_certificate is not None and self.authority is None:
+            raise ConfigError("identity_certificate", self.identity_certificate, "needs authority, who issued it")
+        if self.authority is not None and self.identity_key is None:
+            raise ConfigError("authority", self.authority, "needs identity_key; see `shoal keygen --identity`")
 
 
 @cache
@@ -536,7 +553,7 @@ def _read(field: str, value: object, types: Mapping[str, Any]) -> Any:
             return parse_keys(_read_keys(value))
         if field == "encryption":
             return _read_encryption(value)
-        if field in ("state_dir", "identity_key") and isinstance(value, Path):
+        if field in _PATHS and isinstance(value, Path):
             return str(value)
         if field in ("tags", "partition_role"):
             return Tags(msgspec.convert(_read_tags(value), dict[str, str]))

@@ -63,6 +63,12 @@ class Mistrust(StrEnum):
     """The owner of the key did not say this: forged, altered, or of a cluster of another name."""
     KEY_CHANGED = "key_changed"
     """The name is known with another key."""
+    UNCERTIFIED = "uncertified"
+    """It has no certificate of this node's authority for its name, key and cluster."""
+    EXPIRED = "expired"
+    """Its certificate is too old, by this node's clock."""
+    FORBIDDEN_TAG = "forbidden_tag"
+    """It publishes a tag that its certificate does not allow."""
 
 
 class VerdictReason(Enum):

@@ -6,7 +6,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from shoal.cli.root import shoal
-from shoal.wire.identity import IdentityKey, PublicKey
+from shoal.wire.certificates import Certificate
+from shoal.wire.identity_keys import IdentityKey, PublicKey
 
 
 def test_an_identity_goes_to_a_file_that_only_the_user_can_read(tmp_path: Path) -> None:
@@ -30,3 +31,23 @@ def test_an_identity_is_never_overwritten(tmp_path: Path) -> None:
     path.write_text("mine")
     assert CliRunner().invoke(shoal, ["keygen", "--identity", "-o", str(path)]).exit_code == 1
     assert path.read_text() == "mine"
+
+
+def test_an_authority_issues_a_certificate_for_one_node(tmp_path: Path) -> None:
+    authority, node = tmp_path / "authority", tmp_path / "node"
+    for path in (authority, node):
+        CliRunner().invoke(shoal, ["keygen", "--identity", "-o", str(path)])
+    files = ["--authority", str(authority), "--public-key", f"{node}.pub"]
+    result = CliRunner().invoke(shoal, ["keys", "issue", "gpu-1", *files, "--tags", "role"])
+    certificate = Certificate.parse(result.stdout)
+    assert (certificate.name, certificate.namespaces) == ("gpu-1", ("role",))
+    assert certificate.is_by(PublicKey.parse(Path(f"{authority}.pub").read_text()), "shoal")
+    assert certificate.public_key == PublicKey.parse(Path(f"{node}.pub").read_text())
+
+
+def test_a_public_key_is_no_authority(tmp_path: Path) -> None:
+    CliRunner().invoke(shoal, ["keygen", "--identity", "-o", str(tmp_path / "node")])
+    public = str(tmp_path / "node.pub")
+    result = CliRunner().invoke(shoal, ["keys", "issue", "a", "--authority", public, "--public-key", public])
+    assert result.exit_code == 1
+    assert "holds no identity key" in result.output

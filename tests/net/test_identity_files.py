@@ -1,6 +1,7 @@
 """The identity that a configuration names."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,8 @@ from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
 from shoal.net.identity_files import configured_identity
 from shoal.types import Address, NodeId, NodeInfo, Tags
-from shoal.wire.identity import IdentityKey
+from shoal.wire.certificates import Certificate
+from shoal.wire.identity_keys import IdentityKey
 
 KEY = IdentityKey(bytes(range(32)))
 INFO = NodeInfo("a", NodeId(bytes(16)), Address("10.0.0.1", 7946), Tags())
@@ -43,3 +45,54 @@ def test_a_file_of_another_kind_is_told_with_the_remedy_and_not_shown(tmp_path: 
     with pytest.raises(ConfigError, match="keygen --identity") as caught:
         configured_identity(ClusterConfig(identity_key=str(path)))
     assert not text or text not in str(caught.value)
+
+
+AUTHORITY = IdentityKey(bytes([9]) * 32)
+LATE = 1 << 40
+
+
+def admitted(directory: Path, **changes: Any) -> ClusterConfig:
+    """A node named a with a certificate by the authority, but for `changes`."""
+    given: dict[str, Any] = {"cluster": "shoal", "name": "a", "public_key": KEY.public, "expires": LATE, **changes}
+    certificate = Certificate.issue(AUTHORITY, **given)
+    return ClusterConfig(
+        name="a",
+        identity_key=str(write(directory / "identity", KEY.text)),
+        authority=str(write(directory / "authority.pub", str(AUTHORITY.public))),
+        identity_certificate=str(write(directory / "certificate", certificate.text)),
+    )
+
+
+def test_a_node_with_a_certificate_shows_it(tmp_path: Path) -> None:
+    identity = configured_identity(admitted(tmp_path))
+    assert identity is not None
+    assert identity.check(identity.sign(INFO, 0), 0, None) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"name": "b"}, "is for the name 'b'; set that as name"),
+        ({"public_key": AUTHORITY.public}, "is for another identity_key"),
+        ({"cluster": "other"}, "for another cluster than 'shoal'"),
+        ({"expires": 1}, "has expired"),
+    ],
+)
+def test_a_certificate_that_admits_this_node_nowhere_is_told(
+    tmp_path: Path, changes: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        configured_identity(admitted(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"authority": "a"}, "needs identity_certificate"),
+        ({"identity_certificate": "c"}, "needs authority"),
+        ({"authority": "a", "identity_certificate": "c"}, "needs identity_key"),
+    ],
+)
+def test_settings_that_need_one_another_say_so(settings: dict[str, str], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        ClusterConfig(**settings)  # type: ignore[arg-type]

@@ -7,7 +7,8 @@ import pytest
 from shoal.events import IdentityRefused, MemberJoined, MemberUpdated, Mistrust
 from shoal.swim.trust import Trust
 from shoal.types import MemberState, NodeId, NodeInfo, Tags
-from shoal.wire.identity import IdentityKey, SignedIdentity
+from shoal.wire.identity import SignedIdentity
+from shoal.wire.identity_keys import IdentityKey
 from shoal.wire.messages import Alive, Dead, Left, Suspect, SyncRecord
 from tests.swim.harness import Net, Solo, address_of, info_of, node_id
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from shoal.types import Address, MemberState, NodeId, NodeInfo, Readiness, Tags
-from shoal.wire.identity import IdentityKey, SignedIdentity
+from shoal.wire.identity import SignedIdentity
+from shoal.wire.identity_keys import IdentityKey
 from shoal.wire.messages import (
     Ack,
     Alive,

@@ -7,7 +7,8 @@ import pytest
 from shoal.errors import ConfigError
 from shoal.events import Mistrust
 from shoal.types import Address, NodeId, NodeInfo, Tags
-from shoal.wire.identity import IdentityKey, PublicKey, SignedIdentity
+from shoal.wire.identity import SignedIdentity
+from shoal.wire.identity_keys import IdentityKey, PublicKey
 
 OWN = SignedIdentity(IdentityKey(bytes(32)), "shoal")
 PEER = SignedIdentity(IdentityKey(bytes([1]) * 32), "shoal")

@@ -8,7 +8,7 @@ import secrets
 import click
 
 from shoal.keys import ClusterKey
-from shoal.wire.identity import IdentityKey
+from shoal.wire.identity_keys import IdentityKey
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import click
 
@@ -13,8 +14,11 @@ from shoal.cli.options import agent_option, json_option
 from shoal.cli.output import print_columns, print_json
 from shoal.errors import ConfigError
 from shoal.keys import ClusterKey
+from shoal.net.identity_files import read_identity_key, read_public_key
 from shoal.net.secret_file import read_secret
+from shoal.wire.certificates import ALL_TAGS, Certificate
 
+_DAY = 86_400
 _HEADINGS = ("NAME", "ADDRESS", "KEYS", "ENCRYPTION", "PROBLEM")
 
 
@@ -25,6 +29,8 @@ def keys() -> None:
     To rotate: `shoal keygen -o FILE`, `shoal keys install FILE`, `shoal keys use ID`, `shoal keys remove OLD-ID`, and
     put the new key into every member's key file. All members are asked, each answer is shown, and what would cut a
     member off is refused. The exit code is 1 when a member did not do as asked.
+
+    `shoal keys issue` is for clusters whose members have identities, and asks nobody.
     """
 
 
@@ -65,6 +71,31 @@ def use(id: str, *, as_json: bool, client: AgentClient) -> None:
 def remove(id: str, *, strand: bool, as_json: bool, client: AgentClient) -> None:
     """Let all members forget the key of that id; refused as long as one seals with it, or is away."""
     _tell(client.remove_key(id, strand=strand), as_json=as_json)
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--authority", required=True, metavar="FILE", help="The authority's secret identity key.")
+@click.option("--public-key", required=True, metavar="FILE", help="The node's identity.pub.")
+@click.option("--cluster", default="shoal", show_default=True, help="The one cluster that the node may join.")
+@click.option("--days", type=click.IntRange(1, 36_500), default=365, show_default=True, help="How long it is good for.")
+@click.option(
+    "--tags", "namespaces", multiple=True, metavar="NAMESPACE", help="Tags that it may publish.  [default: all]"
+)
+def issue(name: str, *, authority: str, public_key: str, cluster: str, days: int, namespaces: tuple[str, ...]) -> None:
+    """Print a certificate with which the node NAME may join; needs no agent.
+
+    NAMESPACE allows the tag of that name, and those that begin with it and a dot.
+    """
+    certificate = Certificate.issue(
+        read_identity_key("--authority", authority),
+        cluster,
+        name,
+        read_public_key("--public-key", public_key),
+        expires=int(time.time()) + days * _DAY,
+        namespaces=namespaces or ALL_TAGS,
+    )
+    click.echo(certificate.text)
 
 
 def _read_key(path: str) -> ClusterKey:

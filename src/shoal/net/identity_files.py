@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import time
+
 from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
-from shoal.net.secret_file import read_secret
-from shoal.wire.identity import IdentityKey, SignedIdentity
+from shoal.net.secret_file import read_public, read_secret
+from shoal.wire.certificates import Authority, Certificate
+from shoal.wire.identity import SignedIdentity
+from shoal.wire.identity_keys import IdentityKey, PublicKey
 
-__all__ = ["configured_identity", "read_identity_key"]
+__all__ = ["configured_identity", "read_identity_key", "read_public_key"]
 
 
 def configured_identity(config: ClusterConfig) -> SignedIdentity | None:
     """What the configured files make of this node; None without an identity.
 
-    Raises `ConfigError` for a file that cannot be read or is of another kind. Warns of a key that others can read.
+    Raises `ConfigError` for a file that cannot be read or is of another kind, and for a certificate that would admit
+    this node nowhere. Warns of a key that others can read.
     """
     if config.identity_key is None:
         return None
-    return SignedIdentity(read_identity_key("identity_key", config.identity_key), config.cluster)
+    key = read_identity_key("identity_key", config.identity_key)
+    if config.authority is None or config.identity_certificate is None:
+        return SignedIdentity(key, config.cluster)
+    authority = Authority(read_public_key("authority", config.authority), config.cluster, time.time)
+    certificate = _read_certificate(config.identity_certificate)
+    problem = _problem(certificate, authority, key, config)
+    if problem is not None:
+        raise ConfigError("identity_certificate", config.identity_certificate, problem)
+    return SignedIdentity(key, config.cluster, authority, certificate)
 
 
 def read_identity_key(setting: str, path: str) -> IdentityKey:
@@ -27,3 +40,33 @@ def read_identity_key(setting: str, path: str) -> IdentityKey:
         return IdentityKey.parse(text)
     except ConfigError:
         raise ConfigError(setting, path, IdentityKey.REMEDY) from None
+
+
+def read_public_key(setting: str, path: str) -> PublicKey:
+    """The public key in a file. Raises `ConfigError`."""
+    text = read_public(setting, path, "`shoal keygen --identity -o FILE` writes it into FILE.pub")
+    try:
+        return PublicKey.parse(text)
+    except ConfigError:
+        raise ConfigError(setting, path, PublicKey.REMEDY) from None
+
+
+def _read_certificate(path: str) -> Certificate:
+    text = read_public("identity_certificate", path, "have one made with `shoal keys issue`")
+    try:
+        return Certificate.parse(text)
+    except ConfigError:
+        raise ConfigError("identity_certificate", path, Certificate.REMEDY) from None
+
+
+def _problem(certificate: Certificate, authority: Authority, key: IdentityKey, config: ClusterConfig) -> str | None:
+    """Why others would refuse this node with it."""
+    if certificate.public_key != key.public:
+        return "is for another identity_key; issue one for this node's own"
+    if certificate.name != config.name:
+        return f"is for the name {certificate.name!r}; set that as name, or issue one for {config.name!r}"
+    if not authority.has_issued(certificate):
+        return f"is not by the authority in {config.authority}, or for another cluster than {config.cluster!r}"
+    if certificate.expires <= time.time():
+        return "has expired; issue another one"
+    return None

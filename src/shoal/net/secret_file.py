@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shoal.errors import ConfigError
 
-__all__ = ["read_secret"]
+__all__ = ["read_public", "read_secret"]
 
 _MAX_SIZE = 65_536
 """Bytes; far more than any secret has."""
@@ -22,6 +22,18 @@ def read_secret(setting: str, path: str, remedy: str) -> str:
 
     Raises `ConfigError` with `remedy` for a file that cannot be read, and without for one that is no text or too large.
     """
+    text, mode = _read(setting, path, remedy)
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        _log.warning("%s = %r: other users may read it; chmod 600 %s", setting, path, path)
+    return text
+
+
+def read_public(setting: str, path: str, remedy: str) -> str:
+    """The same of a file that everybody may read."""
+    return _read(setting, path, remedy)[0]
+
+
+def _read(setting: str, path: str, remedy: str) -> tuple[str, int]:
     try:
         with Path(path).open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -31,6 +43,4 @@ def read_secret(setting: str, path: str, remedy: str) -> str:
         raise ConfigError(setting, path, f"cannot be read: {cause}; {remedy}, or correct the path") from None
     if len(data) > _MAX_SIZE:
         raise ConfigError(setting, path, f"is larger than {_MAX_SIZE} bytes, so it is another file")
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        _log.warning("%s = %r: other users may read it; chmod 600 %s", setting, path, path)
-    return data.decode("utf-8", errors="replace")
+    return data.decode("utf-8", errors="replace"), mode
