@@ -301,7 +301,17 @@ def test_many_records_at_once_are_checked_as_strictly_as_each(some: list[SyncRec
 
 @pytest.mark.parametrize("name", ["sync request", "sync response"])
 def test_a_compressed_message_is_read_as_the_message(name: str) -> None:
-    assert DIALECT.decode(DIALECT.compress(DIALECT.encode(MESSAGES[name]))) == (MESSAGES[name], ())
+    assert DIALECT.decode_stream(DIALECT.compress(DIALECT.encode(MESSAGES[name]))) == (MESSAGES[name], ())
+
+
+def test_a_compressed_message_in_a_datagram_is_not_even_opened() -> None:
+    assert _flaw(DIALECT.compress(EMPTY_SYNC)) is Flaw.UNKNOWN_TYPE
+
+
+def _flaw_in_stream(data: bytes) -> Flaw:
+    with pytest.raises(DecodeError) as failure:
+        DIALECT.decode_stream(data)
+    return failure.value.flaw
 
 
 def _compressed(size: int, content: bytes) -> bytes:
@@ -321,11 +331,11 @@ def _compressed(size: int, content: bytes) -> bytes:
     ids=["larger", "smaller", "cut off", "followed", "plain", "bomb"],
 )
 def test_what_does_not_decompress_to_just_the_announced_size_or_to_too_much_is_a_bad_value(data: bytes) -> None:
-    assert _flaw(data) is Flaw.BAD_VALUE
+    assert _flaw_in_stream(data) is Flaw.BAD_VALUE
 
 
 def test_nothing_is_compressed_twice() -> None:
-    assert _flaw(DIALECT.compress(DIALECT.compress(EMPTY_SYNC))) is Flaw.UNKNOWN_TYPE
+    assert _flaw_in_stream(DIALECT.compress(DIALECT.compress(EMPTY_SYNC))) is Flaw.UNKNOWN_TYPE
 
 
 # The cluster's name

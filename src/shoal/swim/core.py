@@ -173,7 +173,7 @@ class Swim:
     def receive_stream(self, data: bytes, source: Address, now: float) -> bytes | None:
         """A whole stream message arrived from `source`; returns the reply, or None to close without one."""
         try:
-            message, _ = self._context.dialect.decode(data)
+            message, _ = self._context.dialect.decode_stream(data)
         except DecodeError as error:
             self.stats.drop(error.flaw)
             return None

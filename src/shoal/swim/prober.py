@@ -214,7 +214,7 @@ class Prober:
 
     def _on_stream_ack(self, probe: _Probe, data: bytes, now: float) -> None:
         try:
-            reply, _ = self._dialect.decode(data)
+            reply, _ = self._dialect.decode_stream(data)
         except DecodeError as error:
             self._stats.drop(error.flaw)
             return

@@ -201,7 +201,7 @@ class Sync:
 
     def _read_reply(self, data: bytes, on_failure: OnFailure, now: float) -> SyncResponse | None:
         try:
-            reply, _ = self._dialect.decode(data)
+            reply, _ = self._dialect.decode_stream(data)
         except DecodeError as error:
             self._stats.drop(error.flaw)
             on_failure(f"the reply was malformed ({error.flaw})", now)

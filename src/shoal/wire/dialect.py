@@ -93,3 +93,7 @@ class Dialect(Protocol):
         All or nothing: one bad update rejects the whole packet.
         """
         ...
+
+    def decode_stream(self, data: bytes) -> tuple[Message, Sequence[Update]]:
+        """The same for what came over a stream, where alone a message may be compressed."""
+        ...

@@ -211,9 +211,6 @@ class NativeDialect:
         All or nothing: one bad update rejects the whole packet. The time it takes is linear in the size of `data`.
         """
         read = self._readers.get(data[:_PREFIX_SIZE])
-        if read is None and data[:_PREFIX_SIZE] == self._compressed:
-            data = _decompress(data)
-            read = self._readers.get(data[:_PREFIX_SIZE])
         if read is None:
             raise DecodeError(self._flaw_of_prefix(data))
         try:
@@ -225,6 +222,10 @@ class NativeDialect:
             raise DecodeError(Flaw.TRUNCATED if len(data) >= _HEADER_SIZE else Flaw.TOO_SHORT) from None
         except UnicodeDecodeError:
             raise DecodeError(Flaw.BAD_VALUE) from None
+
+    def decode_stream(self, data: bytes) -> tuple[Message, Sequence[Update]]:
+        """The same for what came over a stream, where alone a message may be compressed."""
+        return self.decode(_decompress(data) if data[:_PREFIX_SIZE] == self._compressed else data)
 
     def _flaw_of_prefix(self, data: bytes) -> Flaw:
         if len(data) < _HEADER_SIZE:
