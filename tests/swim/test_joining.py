@@ -46,13 +46,27 @@ def test_three_seeds_are_contacted_one_probe_timeout_after_the_other() -> None:
     assert solo.core.missing_seeds == SEEDS
 
 
-def test_once_a_seed_has_answered_no_other_is_contacted() -> None:
+def test_once_a_seed_has_answered_no_other_that_it_knows_is_contacted() -> None:
     solo = Solo(probe_timeout=0.5)
     solo.join(*SEEDS)
     [exchange] = solo.streams()
-    _answer(solo, exchange)
+    members = [info_of(number, at=seed) for number, seed in enumerate(SEEDS, 1)]
+    view = rows(*(SyncRecord(member, MemberState.ALIVE, 0, 0.0) for member in members))
+    solo.reply(exchange, SyncResponse(0, 0, members[0].id, False, [], [], view))
     solo.sleep(5.0)
     assert solo.streams() == []
+
+
+def test_seeds_that_the_first_does_not_know_are_contacted_all_the_same() -> None:
+    solo = Solo(probe_timeout=0.5)
+    solo.join(*SEEDS[:3])
+    [exchange] = solo.streams()
+    _answer(solo, exchange)
+    contacted = {exchange.address}
+    for _ in range(3):
+        solo.sleep(0.51)
+        contacted |= {further.address for further in solo.streams()}
+    assert contacted == set(SEEDS[:3])
 
 
 def test_a_seed_that_fails_hands_on_to_the_next_at_once() -> None:

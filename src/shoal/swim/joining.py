@@ -142,8 +142,9 @@ class Joining:
         return bool(self._contacting or self._turn)
 
     def note_company(self) -> None:
-        """Another member has exchanged views with us."""
-        self._turn.clear()
+        """Another member has exchanged views with us; what is left to do is to look for seeds that it does not know."""
+        missing = self.missing_seeds()
+        self._turn = [address for address in self._turn if address in missing]
         if not self.has_joined:
             self.has_joined = True
             self._membership.own.is_settled = True
