@@ -150,7 +150,7 @@ class Joining:
             self._membership.own.is_settled = True
             self._tell(JoinCompleted())
 
-    def _on_synced(self, address: Address, who: NodeId, _now: float) -> None:
+    def _on_synced(self, address: Address, who: NodeId, now: float) -> None:
         self._contacting.discard(address)
         if address in self._seeds:
             self._seeds[address] = who
@@ -158,6 +158,7 @@ class Joining:
             self.note_company()
         elif address in self._seeds:
             self._tell(SeedUnreachable(address, "it is this node itself"))
+        self._contact_next(now)
 
     def _on_failure(self, address: Address, reason: str, now: float) -> None:
         self._contacting.discard(address)
