@@ -47,8 +47,7 @@ class Leasing:
         """Ask no more; may be called again."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
 
     async def _follow(self) -> None:
         with self._cluster.events() as events, suppress(ClosedError):
