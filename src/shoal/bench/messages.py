@@ -22,6 +22,7 @@ __all__ = [
     "Reading",
     "Request",
     "Sightings",
+    "Start",
 ]
 
 
@@ -39,17 +40,22 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Open the sockets of these nodes, which do nothing before `Adopt`; answered by `Prepared`."""
+    """Open the sockets of these nodes, which do nothing before `Start`; answered by `Prepared`."""
 
     numbers: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """Let every prepared node know these members, and start it."""
+    """Let every prepared node know these members."""
 
     members: bytes
     """See `shoal.sim.formation`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Let every prepared node run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ class Collect:
     """What was seen of the killed nodes? Answered by `Sightings`."""
 
 
-Request = Open | Prepare | Adopt | Look | Kill | Collect
+Request = Open | Prepare | Adopt | Start | Look | Kill | Collect
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,20 @@ from typing import Final
 
 from shoal.bench import limits
 from shoal.bench.fleet import Fleet
-from shoal.bench.messages import Adopt, Collect, Done, Kill, Look, Open, Opened, Prepare, Prepared, Reading, Sightings
+from shoal.bench.messages import (
+    Adopt,
+    Collect,
+    Done,
+    Kill,
+    Look,
+    Open,
+    Opened,
+    Prepare,
+    Prepared,
+    Reading,
+    Sightings,
+    Start,
+)
 from shoal.bench.plan import BenchError, Plan
 from shoal.sim.formation import pack_members
 from shoal.types import Address
@@ -142,6 +155,7 @@ class _Run:
         prepared = self._fleet.ask(Prepared, lambda worker: Prepare(plan.share_of(worker)))
         members = pack_members(plan.config.cluster, (member for each in prepared for member in each.members))
         self._fleet.ask(Done, lambda _worker: Adopt(members))
+        self._fleet.ask(Done, lambda _worker: Start())  # all at once: whom nobody answers yet would be suspected
 
     def _kill(self) -> tuple[float, Moment]:
         plan = self._plan
