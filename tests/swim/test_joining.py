@@ -201,6 +201,17 @@ def test_a_node_with_company_tries_one_missing_seed_and_one_dead_member_at_a_tim
     assert solo.state(1) is not MemberState.DEAD
 
 
+def test_in_a_large_cluster_each_member_looks_for_the_lost_less_often() -> None:
+    solo = Solo(reconnect_interval=10.0, stream_probe=False, probe_interval=60.0, probe_timeout=30.0, lha_probe=False)
+    solo.start()
+    solo.meet(*range(1, 321))
+    solo.sync_from(node_id(1))
+    solo.hear(Dead(node_id(2), 0, STRANGER))
+    times = [time for time, address in _fail_all(solo, 1000.0) if address == address_of(2)]
+    assert all(75.0 <= later - earlier <= 125.0 for earlier, later in pairwise(times))
+    assert len(times) >= 7
+
+
 def test_an_address_is_contacted_once_at_a_time() -> None:
     solo = Solo()
     solo.start()

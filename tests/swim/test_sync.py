@@ -164,15 +164,48 @@ def test_what_the_other_side_holds_and_we_do_not_is_asked_for() -> None:
     assert records_of(reply.rows) == []
 
 
-def _in_company() -> tuple[Solo, StreamExchange, SyncRequest]:
-    """A node that knows two others syncs."""
+def _request(exchange: StreamExchange) -> SyncRequest:
+    request, _ = DIALECT.decode(exchange.data)
+    assert isinstance(request, SyncRequest)
+    return request
+
+
+def _asking() -> tuple[Solo, StreamExchange]:
+    """A node that knows two others asks whether somebody sees something else."""
     solo = Solo()
     solo.meet(1, 2)
     solo.join(SEED)
     [exchange] = solo.streams()
-    request, _ = DIALECT.decode(exchange.data)
-    assert isinstance(request, SyncRequest)
-    return solo, exchange, request
+    return solo, exchange
+
+
+def _in_company() -> tuple[Solo, StreamExchange, SyncRequest]:
+    """A node that knows two others syncs with one that sees something else."""
+    solo, exchange = _asking()
+    solo.reply(exchange, SyncResponse(_request(exchange).seq, solo.core.digest ^ 1, PEER, False, [], [], rows()))
+    [exchange] = solo.streams()
+    return solo, exchange, _request(exchange)
+
+
+def test_a_node_in_company_asks_first_and_is_content_with_an_equal_view() -> None:
+    solo, exchange = _asking()
+    request = _request(exchange)
+    assert request.ranges == []
+    assert _names(records_of(request.rows)) == {"me"}
+    solo.reply(exchange, SyncResponse(request.seq, solo.core.digest, PEER, False, [], [], rows()))
+    assert solo.streams() == []
+    assert solo.core.stats.syncs_completed == 1
+    assert solo.core.joined
+
+
+def test_whoever_is_only_asked_says_what_it_knows_better_of_the_asker() -> None:
+    solo = Solo()
+    solo.meet(1)
+    solo.hear(Dead(node_id(1), 0, PEER))
+    asker = rows(SyncRecord(info_of(1), ALIVE, 0, 0.0))
+    reply = solo.ask(SyncRequest(77, 0, node_id(1), False, [], asker))
+    assert isinstance(reply, SyncResponse)
+    assert [(record.info.name, record.state) for record in records_of(reply.rows)] == [("n1", DEAD)]
 
 
 def test_a_node_in_company_says_what_it_holds_and_brings_only_itself() -> None:

@@ -15,7 +15,7 @@ from typing import Final
 from shoal.events import JoinCompleted, SeedUnreachable
 from shoal.swim.context import Context
 from shoal.swim.membership import Membership
-from shoal.swim.sync import Sync
+from shoal.swim.sync import EVERYTHING, ONLY_IF_NEEDED, Sync
 from shoal.swim.timers import Timer
 from shoal.types import Address, MemberState, NodeId
 
@@ -26,6 +26,9 @@ _CONTACTS_IN_A_ROUND: Final = 3
 that has failed: a dead seed costs little time, and a thousand joiners fetch their view from one seed each."""
 _MAX_ACQUAINTANCES: Final = 1024
 """Bound for addresses that are remembered from an earlier run."""
+_MOST_VISITORS: Final = 32
+"""Members of a cluster that look for the lost at full pace. One who finds them is enough; where there are more, each
+looks less often, for 10,000 would hold up whoever comes back at an address that all of them try."""
 _MAX_SEEDS: Final = 256
 """Bound for seeds that are added one by one while the node runs; the oldest go first."""
 
@@ -93,7 +96,7 @@ class Joining:
             self._contact_one(self.missing_seeds(), now)
             self._contact_one(self._dead_addresses(), now)
             self._visit_acquaintance(now)
-            pause = self._config.reconnect_interval
+            pause = self._config.reconnect_interval * max(1.0, self._table.present_count / _MOST_VISITORS)
         self._timer = self._timers.at(now + pause * self._random.uniform(0.75, 1.25), self._round)
 
     def _contact_in_turn(self, addresses: list[Address], now: float) -> None:
@@ -124,6 +127,7 @@ class Joining:
             now,
             partial(self._on_synced, address),
             partial(self._on_failure, address),
+            spans=EVERYTHING if self._table.present_count <= 1 else ONLY_IF_NEEDED,
             # Rounds come again by themselves, so only the first contact of all is worth repeating at once.
             attempts=None if not self.has_joined else 1,
         )

@@ -25,7 +25,7 @@ from shoal.types import Address, NodeId
 from shoal.wire.dialect import DecodeError
 from shoal.wire.messages import Range, RangeKind, SyncRequest, SyncResponse
 
-__all__ = ["Sync"]
+__all__ = ["EVERYTHING", "ONLY_IF_NEEDED", "Sync"]
 
 _STILL_SPREADING: Final = 10.0
 """Seconds that a change may take to reach everybody: more than gossip takes, with a comparison where it fails. Nodes
@@ -39,7 +39,9 @@ _MOST_OTHERS: Final = 8
 """Members that a busy one names."""
 _MOST_HOPS: Final = 3
 """How often a joiner is sent on before it takes a pause."""
-_EVERYTHING: Final = ((b"", b""),)
+EVERYTHING: Final = ((b"", b""),)
+ONLY_IF_NEEDED: Final = ()
+"""Spans for whom it is enough to know whether there is anything to bring together."""
 _WHOLE_VIEW: Final = [Range(b"", RangeKind.HELD)]
 """What a node says that holds nothing."""
 
@@ -69,12 +71,13 @@ class Sync:
         on_synced: OnSynced = lambda _id, _now: None,
         on_failure: OnFailure = lambda _reason, _now: None,
         attempts: int | None = None,
-        spans: Sequence[Span] = _EVERYTHING,
+        spans: Sequence[Span] = EVERYTHING,
         hops: int = _MOST_HOPS,
     ) -> bool:
         """Sync with whoever is at `address` over some ranges of ids; False if too many exchanges are under way.
 
-        A busy member names others, who are asked in its place, up to `hops` times.
+        A busy member names others, who are asked in its place, up to `hops` times. With no ranges at all, it is first
+        asked whether it is there and sees something else, which costs next to nothing if not.
         """
         salt = self._random.getrandbits(64) | 1
         own = self._table.slot_of(self._membership.id)
@@ -89,7 +92,7 @@ class Sync:
         opened = self._exchanges.open(
             address,
             self._dialect.encode(request),
-            partial(self._on_reply, address, hops, on_synced, on_failure),
+            partial(self._on_reply, address, hops, on_synced, on_failure, is_question=not spans),
             on_failure,
             attempts=attempts,
         )
@@ -139,8 +142,10 @@ class Sync:
         """What we hold in some ranges. Who knows nobody says so, and is told of everybody."""
         if self._table.present_count <= 1:
             return _WHOLE_VIEW
-        index = self._view.index(now)
         ranges: list[Range] = []
+        if not spans:
+            return ranges
+        index = self._view.index(now)
         before = b""
         for start, end in spans:
             if start != before:
@@ -153,6 +158,8 @@ class Sync:
         """The rows that the peer lacks, and the ranges of what it holds and we do not."""
         lacking: list[int] = []
         wanted: list[Range] = []
+        if not request.ranges:
+            return lacking, wanted
         for each in differences(self._view.index(now), request.ranges, request.seq):
             lacking += self._slots_of(each.lacking)
             if each.wanted:
@@ -162,7 +169,15 @@ class Sync:
         return lacking, wanted
 
     def _on_reply(
-        self, address: Address, hops: int, on_synced: OnSynced, on_failure: OnFailure, data: bytes, now: float
+        self,
+        address: Address,
+        hops: int,
+        on_synced: OnSynced,
+        on_failure: OnFailure,
+        data: bytes,
+        now: float,
+        *,
+        is_question: bool,
     ) -> None:
         reply = self._read_reply(data, on_failure, now)
         if reply is None:
@@ -171,12 +186,22 @@ class Sync:
             self._ask_another(reply.others, hops, on_synced, on_failure, now)
             return
         if reply.sender != self._membership.id:
-            asked = [id for each in differences(self._view.index(now), reply.ranges, reply.seq) for id in each.asked]
+            asked = self._asked(reply, now)
             better = self._take_in(reply, now)
             slots = list(dict.fromkeys((*self._slots_of(asked), *better)))
             self._bring(address, slots, now, compressed=reply.takes_compressed)
         self._stats.syncs_completed += 1
-        on_synced(reply.sender, now)
+        if is_question and reply.sender != self._membership.id and reply.digest != self._table.digest:
+            if not self.start(address, now, on_synced, on_failure, attempts=1):
+                on_failure("too many exchanges are under way", now)
+        else:
+            on_synced(reply.sender, now)
+
+    def _asked(self, reply: SyncResponse, now: float) -> list[NodeId]:
+        """Whose records the peer wants."""
+        if not reply.ranges:
+            return []
+        return [id for each in differences(self._view.index(now), reply.ranges, reply.seq) for id in each.asked]
 
     def _ask_another(
         self, others: Sequence[Address], hops: int, on_synced: OnSynced, on_failure: OnFailure, now: float
