@@ -191,6 +191,9 @@ class ClusterConfig:
     challengers: int = _count(6, 0, 32, "members")
     """Members, 0 to 32. So many neighbours of a suspect probe it themselves as soon as they hear of the suspicion: a
     live one refutes a round trip later, and a dead one is confirmed dead within an interval. 0 is Lifeguard's way."""
+    corroborate: bool = True
+    """Let the challengers of a suspect check an accusation before everybody hears of it, so that whoever is only slow
+    costs few packets. Off: everybody hears of each accusation at once (SWIM, LG)."""
     max_challenges: int = _count(16, 1, 1000, "probes")
     """Probes, 1 to 1000. With so many probes under way this node challenges no further suspect, and leaves it to
     others."""
@@ -300,6 +303,10 @@ class ClusterConfig:
     """Seconds, 0.01 to 60. Least time between two rounds of gossip; there is none while there is no news (ML: 0.2)."""
     gossip_fanout: int = _count(3, 0, 64, "members")
     """Members, 0 to 64. How many members get each round (ML: 3). 0 leaves all news to probes and acks, as SWIM does."""
+    gossip_rounds: int = _count(2, 1, 64, "rounds")
+    """Rounds, 1 to 64. So many rounds a node gives to an update; afterwards the update rides on probes and acks alone,
+    which are sent in any case. With more, the last few members know a second earlier, for `gossip_fanout` datagrams a
+    member each (ML: until `retransmit_mult` ends it)."""
     retransmit_mult: int = _count(4, 1, 64, "")
     """Factor, 1 to 64. Each update is sent at most lambda * ceil(log10(n + 1)) times (SWIM: 3 with ln, ML: 4)."""
     gossip_feedback: bool = True

@@ -11,6 +11,8 @@ from shoal.swim.stats import Drop, Stats
 
 CRITICAL, HIGH, NORMAL, LOW = Priority
 LIMIT = 8
+EAGER = 4
+"""Sends for which an update is worth packets of its own."""
 SIZE = 20
 
 
@@ -19,7 +21,7 @@ def _data(text: str) -> bytes:
 
 
 def _queue(keys: Iterable[str] = (), priority: Priority = NORMAL, *, limit: int = 100) -> GossipQueue:
-    queue = GossipQueue(limit, Stats())
+    queue = GossipQueue(limit, EAGER, Stats())
     for key in keys:
         queue.push(key, _data(key), priority)
     return queue
@@ -55,6 +57,25 @@ def test_news_that_is_heard_counts_as_told() -> None:
     assert _pick(queue, 1, limit=3) == ["a"]
     assert "a" not in queue
     queue.heard("a", 1, limit=3)
+
+
+def test_an_update_is_worth_packets_of_its_own_for_its_first_sends() -> None:
+    queue = _queue("a")
+    queue.push("old", _data("old"), LOW, sent=EAGER)
+    assert queue.eager == 1
+    _pick(queue, 1, copies=EAGER - 1)
+    assert queue.eager == 1
+    _pick(queue, 1)
+    assert queue.eager == 0
+    assert "a" in queue
+
+
+def test_how_often_an_update_was_sent_can_be_asked() -> None:
+    queue = _queue("a")
+    _pick(queue, 1, copies=3)
+    assert queue.sent("a", NORMAL) == 3
+    assert queue.sent("a", HIGH) is None
+    assert queue.sent("b", NORMAL) is None
 
 
 def test_other_news_of_the_same_thing_does_not_count() -> None:
@@ -132,7 +153,7 @@ def test_overhead_counts_for_every_update() -> None:
 
 def test_a_full_queue_drops_the_least_urgent_then_the_most_often_sent_then_the_oldest() -> None:
     stats = Stats()
-    queue = GossipQueue(4, stats)
+    queue = GossipQueue(4, EAGER, stats)
     for key, priority in (("old", NORMAL), ("sent", NORMAL), ("new", NORMAL), ("low", LOW)):
         queue.push(key, _data(key), priority)
         if key == "sent":
@@ -146,7 +167,7 @@ def test_a_full_queue_drops_the_least_urgent_then_the_most_often_sent_then_the_o
 
 def test_a_full_queue_does_not_drop_the_urgent_for_the_less_urgent() -> None:
     stats = Stats()
-    queue = GossipQueue(2, stats)
+    queue = GossipQueue(2, EAGER, stats)
     queue.push("a", _data("a"), CRITICAL)
     queue.push("b", _data("b"), HIGH)
     queue.push("c", _data("c"), LOW)
@@ -156,7 +177,7 @@ def test_a_full_queue_does_not_drop_the_urgent_for_the_less_urgent() -> None:
 
 def test_a_replacement_drops_nothing() -> None:
     stats = Stats()
-    queue = GossipQueue(2, stats)
+    queue = GossipQueue(2, EAGER, stats)
     for key in ("a", "b", "a", "b"):
         queue.push(key, _data(key), NORMAL)
     assert (len(queue), stats.dropped) == (2, {})
@@ -206,7 +227,7 @@ class QueueModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stats = Stats()
-        self.queue = GossipQueue(LIMIT, self.stats)
+        self.queue = GossipQueue(LIMIT, EAGER, self.stats)
         self.items: dict[int, Item] = {}
         self.moment = 0
         self.dropped = 0
@@ -241,6 +262,10 @@ class QueueModel(RuleBasedStateMachine):
             if item.sent >= limit:
                 del self.items[item.key]
         assert self.queue.pick(count * SIZE, 0, limit, copies) == [item.data for item in expected]
+
+    @invariant()
+    def fresh_ones_are_counted(self) -> None:
+        assert self.queue.eager == sum(item.sent < EAGER for item in self.items.values())
 
     @invariant()
     def the_same_updates_wait(self) -> None:

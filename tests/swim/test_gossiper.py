@@ -1,7 +1,8 @@
 import pytest
 
+from shoal.events import HealthReason
 from shoal.types import Address, MemberState
-from shoal.wire.messages import Alive, Dead, Gossip, Left
+from shoal.wire.messages import Ack, Alive, Dead, Gossip, Left, Ping
 from tests.swim.harness import STRANGER, Solo, address_of, info_of, node_id
 
 
@@ -31,6 +32,32 @@ def test_each_round_goes_to_as_many_members_as_the_fanout() -> None:
     solo.meet(*range(1, 10))
     solo.sleep(0.0)
     assert len({packet.to for packet in solo.sent(Gossip)}) == 2
+
+
+def test_each_update_gets_so_many_rounds_and_then_rides_on_probes_and_acks() -> None:
+    solo = Solo(gossip_rounds=2)
+    solo.meet(*range(1, 200))
+    solo.sleep(30.0)
+    solo.quiet()
+    solo.hear(Alive(info_of(200), 0))
+    solo.sleep(5.0)
+    assert len({packet.at for packet in solo.sent(Gossip)}) == 2
+    solo.receive(Ping(1, 0, node_id(1), solo.info.id), source=address_of(1))
+    [ack] = solo.sent(Ack)
+    assert Alive(info_of(200), 0) in ack.updates
+
+
+def test_an_unwell_node_gossips_more_slowly() -> None:
+    solo = Solo(gossip_interval=0.2)
+    solo.meet(1, 2, 3, 4)
+    solo.sleep(0.0)
+    solo.quiet()
+    solo.core.note_lag(1.0, HealthReason.EVENT_LOOP_LAG, solo.now)
+    for number in range(5, 50):
+        solo.meet(number)
+        solo.sleep(0.05)
+    moments = sorted({packet.at for packet in solo.sent(Gossip)})
+    assert moments[2] - moments[1] == pytest.approx(0.4)
 
 
 def test_without_news_there_is_no_gossip() -> None:

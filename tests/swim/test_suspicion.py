@@ -77,7 +77,7 @@ def test_the_timeout_stays_in_its_bounds_and_never_grows(
 
 
 def _suspicion(confirmations: int = 2) -> Suspicion:
-    return Suspicion(ACCUSERS[0], SuspicionBounds(4.0, 24.0, confirmations), started=100.0, members=8)
+    return Suspicion(ACCUSERS[0], SuspicionBounds(4.0, 24.0, confirmations), now=100.0, members=8)
 
 
 def test_each_new_accuser_brings_the_deadline_nearer() -> None:

@@ -11,6 +11,8 @@ __all__ = ["LIFEGUARD", "MEMBERLIST", "SWIM"]
 _WITHOUT_OUR_PARTS: Final[dict[str, Any]] = {
     "neighbour_probes": 0,
     "challengers": 0,
+    "corroborate": False,
+    "gossip_rounds": 64,
     "adaptive_timeout": False,
     "trust_contact": False,
     "doubt_deaths": False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from shoal.events import (
     HealthReason,
@@ -18,8 +19,8 @@ from shoal.events import (
 from shoal.state.precedence import incarnation_of, pack, state_of, supersedes
 from shoal.swim.claims import Claims
 from shoal.swim.context import Context
+from shoal.swim.corroboration import Corroboration
 from shoal.swim.deaths import Deaths
-from shoal.swim.gossip_queue import Priority
 from shoal.swim.news import News
 from shoal.swim.own_record import OwnRecord
 from shoal.swim.probe_order import ProbeOrder
@@ -31,6 +32,9 @@ from shoal.types import MemberState, NodeId
 from shoal.wire.messages import Dead, Suspect
 
 __all__ = ["Accusations"]
+
+_PATIENCE: Final = 1.25
+"""For how many times as long as checking takes, who accuses waits for what comes of it: others may be somewhat late."""
 
 
 class Accusations:
@@ -46,6 +50,7 @@ class Accusations:
         stalls: Stalls,
         order: ProbeOrder,
         news: News,
+        corroboration: Corroboration,
     ) -> None:
         self._config = context.config
         self._dialect = context.dialect
@@ -63,8 +68,11 @@ class Accusations:
         self._stalls = stalls
         self._order = order
         self._news = news
+        self._corroboration = corroboration
         self.new_suspects: list[NodeId] = []
         """Who came under suspicion since the prober last looked."""
+        self.unchecked: list[NodeId] = []
+        """Whom this node accused since then, and others have to check."""
 
     # What this node found out
 
@@ -83,6 +91,13 @@ class Accusations:
         """Whether this node itself is among the accusers of a suspect."""
         suspicion = self._suspicions.get(id)
         return suspicion is not None and self._own.id in suspicion.accusers
+
+    def held_suspicion(self, id: NodeId) -> bytes:
+        """What is held against a suspect of which not everybody was told yet, as updates."""
+        slot = self._table.slot_of(id)
+        assert slot is not None, "a suspicion outlived its row"
+        told = self._told(id, incarnation_of(self._table.belief(slot)), self._suspicions[id])
+        return b"".join(map(self._dialect.encode_update, told))
 
     def verdict_about(self, id: NodeId) -> bytes | None:
         """The update that tells a member of the suspicion or death held against it; None if there is none.
@@ -121,7 +136,9 @@ class Accusations:
             return
         belief, incoming = self._table.belief(slot), pack(incarnation, MemberState.SUSPECT)
         if supersedes(incoming, belief):
-            self._suspect(slot, incoming, accuser, now, probe, is_stalled=is_stalled)
+            # What is told to everybody was checked before; then this node need not wait for so long.
+            age = 0.0 if self._checks(id, accuser) else self._corroboration.checking_time
+            self._suspect(slot, incoming, accuser, now, probe, is_stalled=is_stalled, age=age)
         elif incoming == belief:
             self._confirm(id, incarnation, accuser, now, probe, is_stalled=is_stalled)
         else:
@@ -140,7 +157,7 @@ class Accusations:
         else:
             evidence = self._suspicions.evidence(VerdictReason.REPORTED, id, now, declared_by=accuser)
             if self._deaths.bury(slot, belief, evidence, now):
-                self._news.tell(Dead(id, incarnation, accuser), Priority.HIGH)
+                self._news.tell_verdict([Dead(id, incarnation, accuser)])
             else:
                 self._doubt_death(slot, incarnation, accuser, now)
 
@@ -173,6 +190,7 @@ class Accusations:
         probe: ProbeReport | None,
         *,
         is_stalled: bool = False,
+        age: float = 0.0,
     ) -> None:
         table = self._table
         id, address, was = table.id(slot), table.address(slot), table.state(slot)
@@ -181,8 +199,9 @@ class Accusations:
         self._deaths.acquit(slot, now)
         self._claims.clear_address(address, id, now)
         table.set_belief(slot, belief, now)
-        self._open(id, accuser, now, probe, is_stalled=is_stalled and self._config.stall_tolerance > 0)
-        self._news.tell(Suspect(id, incarnation_of(belief), accuser, is_stalled), Priority.HIGH)
+        is_stalled = is_stalled and self._config.stall_tolerance > 0
+        suspicion = self._open(id, accuser, now, probe, is_stalled=is_stalled, age=age)
+        self._hold_or_spread(id, suspicion, now)
         member = table.member(slot)
         # What it refuted, before it was suspected again, we did not hear of.
         if was is MemberState.SUSPECT:
@@ -195,9 +214,11 @@ class Accusations:
         self._verdicts.add(Verdict(member, now, evidence))
         self._tell(MemberSuspected(member, evidence))
 
-    def _open(self, id: NodeId, accuser: NodeId, now: float, probe: ProbeReport | None, *, is_stalled: bool) -> None:
+    def _open(
+        self, id: NodeId, accuser: NodeId, now: float, probe: ProbeReport | None, *, is_stalled: bool, age: float
+    ) -> Suspicion:
         members = self._table.present_count
-        suspicion = Suspicion(accuser, suspicion_bounds(self._config, members), now, members=members)
+        suspicion = Suspicion(accuser, suspicion_bounds(self._config, members), now, members=members, age=age)
         suspicion.is_stalled = is_stalled
         if probe is not None:
             suspicion.add_probe(probe)
@@ -205,6 +226,7 @@ class Accusations:
         self._arm(id, suspicion, now)
         self._stats.suspicions += 1
         self.new_suspects.append(id)
+        return suspicion
 
     def _confirm(
         self, id: NodeId, incarnation: int, accuser: NodeId, now: float, probe: ProbeReport | None, *, is_stalled: bool
@@ -219,8 +241,12 @@ class Accusations:
             self._stats.drop(Drop.STALE)
             return
         self._arm(id, suspicion, now)
-        update = Suspect(id, incarnation, accuser, suspicion.is_stalled)
-        self._news.tell(update, Priority.HIGH, is_common=not is_news)
+        if not suspicion.is_held:
+            self._spread(id, suspicion, is_common=not is_news)
+        elif suspicion.confirmations >= suspicion.bounds.confirmations:
+            self._spread(id, suspicion)
+        elif accuser == self._own.id:
+            self._have_checked(id, suspicion, now)
 
     def _note_refused(self, id: NodeId, now: float) -> None:
         """The suspect's machine says that nobody listens: whatever stood still there is gone."""
@@ -244,7 +270,55 @@ class Accusations:
             return
         suspicion.declared_by = accuser
         self._arm(id, suspicion, now)
-        self._news.tell(Dead(id, incarnation, accuser), Priority.HIGH)
+        # Whoever has all confirmations is about to find out without being told.
+        self._spread(id, suspicion, is_common=suspicion.confirmations >= suspicion.bounds.confirmations)
+
+    # Who is told
+
+    def _checks(self, id: NodeId, accuser: NodeId) -> bool:
+        """Whether this node finds out itself whether an accusation is right."""
+        own = self._own.id
+        return accuser == own or self._corroboration.is_challenger(own, id)
+
+    def _hold_or_spread(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
+        """Tell everybody, unless it is us who have to check it, or to have it checked."""
+        if not self._corroboration.checking_time or not self._checks(id, suspicion.first_accuser):
+            self._spread(id, suspicion)
+            return
+        suspicion.is_held = True
+        if suspicion.first_accuser == self._own.id:
+            self._have_checked(id, suspicion, now)
+
+    def _have_checked(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
+        """Tell those who check an accusation that it is ours; and all others, if nobody confirms or refutes."""
+        self.unchecked.append(id)
+        checking_time = self._corroboration.checking_time
+        checked_for = now - suspicion.started
+        patience = max(_PATIENCE * checking_time - checked_for, (_PATIENCE - 1) * checking_time)
+        self._timers.at(now + patience, partial(self._stop_holding, id, suspicion))
+
+    def _stop_holding(self, id: NodeId, suspicion: Suspicion, _now: float) -> None:
+        """Perhaps those who were asked are gone too."""
+        if suspicion.is_held and self._suspicions.get(id) is suspicion:
+            self._spread(id, suspicion)
+
+    def _spread(self, id: NodeId, suspicion: Suspicion, *, is_common: bool = False) -> None:
+        suspicion.is_held = False
+        slot = self._table.slot_of(id)
+        assert slot is not None, "a suspicion outlived its row"
+        incarnation = incarnation_of(self._table.belief(slot))
+        self._news.tell_verdict(self._told(id, incarnation, suspicion), is_common=is_common)
+
+    def _told(self, id: NodeId, incarnation: int, suspicion: Suspicion) -> list[Suspect | Dead]:
+        """What others are told: all accusers at once, so that whoever hears of it late need not wait for confirmations.
+
+        Without corroboration each accuser is news of its own (Lifeguard).
+        """
+        accusers = list(suspicion.accusers) if self._corroboration.checking_time else [suspicion.latest_accuser]
+        verdicts: list[Suspect | Dead] = [Suspect(id, incarnation, each, suspicion.is_stalled) for each in accusers]
+        if suspicion.declared_by is not None:
+            verdicts.append(Dead(id, incarnation, suspicion.declared_by))
+        return verdicts
 
     # The verdict
 
@@ -283,7 +357,9 @@ class Accusations:
             self._verdicts.withhold(id, HealthReason.MASS_FAILURE)
             self._await(id, suspicion, now + self._config.probe_interval)
         elif reported_by is None:
-            self._news.tell(Dead(id, incarnation, declared_by), Priority.HIGH, is_common=True)
+            death = Dead(id, incarnation, declared_by)
+            told = self._told(id, incarnation, suspicion) if self._corroboration.checking_time else []
+            self._news.tell_verdict([*told, death], is_common=True)
 
     def _wait_for_stalled(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
         """The suspect's machine is there and its process stands still: it gets time to go on."""
@@ -303,10 +379,7 @@ class Accusations:
         if id in self._stalls:  # Another stall took the place of the first.
             suspicion.timer = self._timers.at(self._stalls.until(id), partial(self._suspect_again, id, suspicion))
             return
-        slot = self._table.slot_of(id)
-        assert slot is not None, "a suspicion outlived its row"
-        incarnation = incarnation_of(self._table.belief(slot))
-        self._news.tell(Suspect(id, incarnation, suspicion.first_accuser), Priority.HIGH)
+        self._spread(id, suspicion)
         self._await(id, suspicion, now + suspicion.bounds.least)
 
     def _doubt(self, due: float, now: float) -> HealthReason | None:

@@ -110,6 +110,7 @@ class Swim:
         self._exchanges = Exchanges(context, self._outbox)
         self._membership = Membership(context, info, order, now)
         self._new_suspects = self._membership.accusations.new_suspects
+        self._unchecked = self._membership.accusations.unchecked
         self._disputed = self._membership.disputed
         self._prober = Prober(context, self._membership, schedule, self._outbox, self._exchanges)
         self._heartbeats = Heartbeats(context, self._membership, self._outbox, self._prober.next_seq)
@@ -507,9 +508,11 @@ class Swim:
             self._look_at_events(now)
         if self._new_suspects:
             self._prober.look_at_suspects(now)
+        if self._unchecked:
+            self._prober.have_suspects_checked()
         if self._disputed:
             self._prober.look_at_disputed()
-        if self._queue.waiting:
+        if self._queue.eager:
             self._gossiper.wake(now)
         if self._is_waiting_for_goodbye and self._membership.own.goodbye_is_spread:
             self._end_leave(now)

@@ -2,6 +2,7 @@
 
 Updates wait in four priorities, and within each by how often they were sent, fewest first and newest first: fresh news
 is what others most likely lack (SWIM §4.1). Sending moves an update one step; after its limit it has spread and goes.
+The first few sends are worth packets of their own; the others ride on packets that are sent anyhow.
 Picking looks only at what it takes, so its cost does not grow with the queue.
 """
 
@@ -54,11 +55,15 @@ class _Item:
 class GossipQueue:
     """A bounded queue of encoded updates; one per key, and a newer one replaces the older."""
 
-    __slots__ = ("_levels", "_limit", "_stats", "waiting")
+    __slots__ = ("_eager_sends", "_levels", "_limit", "_stats", "eager", "waiting")
 
-    def __init__(self, limit: int, stats: Stats) -> None:
+    def __init__(self, limit: int, eager_sends: int, stats: Stats) -> None:
+        """Of at most `limit` updates; each is worth packets of its own until it was sent `eager_sends` times."""
         self._limit = limit
+        self._eager_sends = eager_sends
         self._stats = stats
+        self.eager = 0
+        """How many of those that wait are worth packets of their own; only this class changes it."""
         self.waiting: dict[Hashable, _Item] = {}
         """By key, for whoever asks whether there is any news; only this class changes it."""
         #: By priority, then by times sent; a dict serves as an ordered set.
@@ -76,14 +81,21 @@ class GossipQueue:
         item = _Item(key, gist, data, priority, sent)
         self.waiting[key] = item
         self._place(item)
+        self.eager += sent < self._eager_sends
         if len(self.waiting) > self._limit:
             self._drop_least_urgent()
+
+    def sent(self, key: Hashable, priority: Priority) -> int | None:
+        """How often what is queued under a key was sent; None if nothing of that priority is."""
+        item = self.waiting.get(key)
+        return None if item is None or item.priority is not priority else item.sent
 
     def discard(self, key: Hashable) -> None:
         """Forget what is queued under a key, if anything."""
         item = self.waiting.pop(key, None)
         if item is not None:
             del self._levels[item.priority][item.sent][key]
+            self.eager -= item.sent < self._eager_sends
 
     def heard(self, key: Hashable, gist: Hashable, limit: int) -> None:
         """Somebody told us what we are telling: that counts as if we had sent it once more."""
@@ -120,13 +132,16 @@ class GossipQueue:
 
     def _count_sent(self, item: _Item, copies: int, limit: int) -> None:
         del self._levels[item.priority][item.sent][item.key]
+        was_eager = item.sent < self._eager_sends
         item.sent += copies
         if item.priority is Priority.NORMAL and len(self.waiting) > _LONG:
             limit = min(limit, _ENOUGH)
-        if item.sent >= limit:
+        is_over = item.sent >= limit
+        if is_over:
             del self.waiting[item.key]
         else:
             self._place(item)
+        self.eager -= was_eager and (is_over or item.sent >= self._eager_sends)
 
     def _place(self, item: _Item) -> None:
         levels = self._levels[item.priority]

@@ -1,8 +1,11 @@
-"""Rounds of gossip: while there is news, some members get a packet of it every gossip interval.
+"""Rounds of gossip: while there is fresh news, some members get a packet of it every gossip interval.
 
 The first news after a quiet time goes out at once, so a change crosses the cluster in as many network delays as it
 takes hops; only a stream of news is paced by the interval. The recently dead get gossip too: a live one hears of its
 death and refutes.
+
+Two rounds by each who hears of it bring news to all but a few, and the probes and acks of the next seconds, which are
+sent in any case, to those.
 """
 
 from __future__ import annotations
@@ -17,13 +20,14 @@ __all__ = ["Gossiper"]
 
 
 class Gossiper:
-    """Sends rounds while the queue holds news and somebody is there to hear it."""
+    """Sends rounds while the queue holds fresh news and somebody is there to hear it."""
 
     def __init__(self, context: Context, membership: Membership, outbox: Outbox) -> None:
         self._config = context.config
         self._random = context.random
         self._table = context.table
         self._queue = context.queue
+        self._health = context.health
         self._timers = context.timers
         self._stats = context.stats
         self._membership = membership
@@ -33,7 +37,7 @@ class Gossiper:
 
     def wake(self, now: float) -> None:
         """Call after anything that may have brought news; arms the next round."""
-        if not self._is_armed and self._queue.waiting and self._config.gossip_fanout and self._has_audience(now):
+        if not self._is_armed and self._queue.eager and self._has_audience(now):
             self._is_armed = True
             self._timers.at(max(now, self._earliest), self._round)
 
@@ -42,7 +46,7 @@ class Gossiper:
         addresses = self._choose(now)
         if not addresses:
             return  # Whoever listened is gone; the next join brings news, and with it the next round.
-        self._earliest = now + self._config.gossip_interval
+        self._earliest = now + self._config.gossip_interval * self._health.multiplier
         self._stats.gossip_rounds += 1
         self._outbox.post_news(Gossip(0, self._table.digest, self._membership.id), addresses)
         self.wake(now)

@@ -19,6 +19,7 @@ from shoal.swim.accusations import Accusations
 from shoal.swim.broadcasts import Broadcasts
 from shoal.swim.claims import Claims
 from shoal.swim.context import Context
+from shoal.swim.corroboration import Corroboration
 from shoal.swim.deaths import Deaths
 from shoal.swim.gossip_queue import Priority
 from shoal.swim.mass_join import MassJoin
@@ -60,8 +61,17 @@ class Membership:
         self.suspicions = Suspicions(context)
         self.deaths = Deaths(context, self.own, self.suspicions, self.stalls)
         self._claims = Claims(context, self.own, self.deaths)
+        self.corroboration = Corroboration(context)
         self.accusations = Accusations(
-            context, self.own, self._claims, self.suspicions, self.deaths, self.stalls, order, self._news
+            context,
+            self.own,
+            self._claims,
+            self.suspicions,
+            self.deaths,
+            self.stalls,
+            order,
+            self._news,
+            self.corroboration,
         )
 
     @property

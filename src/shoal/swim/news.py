@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from shoal.errors import MessageTooLargeError
 from shoal.swim.context import Context
@@ -31,16 +31,32 @@ class News:
         #: Bytes of the largest update that fits in the smallest packet that carries updates.
         self._room = context.config.max_datagram - len(empty) - overhead
 
-    def tell(self, update: Update, priority: Priority, *, is_common: bool = False) -> None:
-        """Pass an update on; it supersedes what is queued about the same thing.
+    def tell(self, update: Update, priority: Priority) -> None:
+        """Pass an update on; it supersedes what is queued about the same thing."""
+        self._push(_key(update), self._dialect.encode_update(update), priority, _gist(update), 0)
 
-        What `is_common` is what many members find out at the same time, and is told half as often.
+    def tell_verdict(self, verdicts: Sequence[Suspect | Dead], *, is_common: bool = False) -> None:
+        """Pass on what speaks against a member, in the order in which others shall hear of it.
+
+        With feedback, it goes on from where what is queued against that member stands. Where nothing is, what
+        `is_common`, found out by many members at the same time, is told half as often: in large clusters only by the
+        way.
         """
-        told = self._limit() // 2 if is_common and self._config.gossip_feedback else 0
-        self._push(_key(update), self._dialect.encode_update(update), priority, _gist(update), told)
+        id, told = verdicts[0].id, 0
+        if self._config.gossip_feedback:
+            told = self._told(id, is_common=is_common)
+        data = b"".join(map(self._dialect.encode_update, verdicts))
+        gist = _gist(verdicts[0] if isinstance(verdicts[-1], Suspect) else verdicts[-1])
+        self._push(id, data, Priority.HIGH, gist, told)
+
+    def _told(self, id: NodeId, *, is_common: bool) -> int:
+        told = self._queue.sent(id, Priority.HIGH)
+        if told is not None:
+            return told
+        return self._limit() // 2 if is_common else 0
 
     def tell_alive(self, record: bytes, incarnation: int, priority: Priority) -> None:
-        """The same for an `Alive`, from the record of its info."""
+        """Pass on an `Alive`, from the record of its info."""
         id, data = NodeId(record[: NodeId.SIZE]), self._dialect.encode_alive(record, incarnation)
         self._push(id, data, priority, None, 0)
 

@@ -22,7 +22,7 @@ from shoal.swim.stats import Drop
 from shoal.swim.timers import Timer
 from shoal.types import Address, NodeId
 from shoal.wire.dialect import DecodeError
-from shoal.wire.messages import Ack, Nack, Ping, PingRequest
+from shoal.wire.messages import Ack, Gossip, Nack, Ping, PingRequest
 
 __all__ = ["Prober"]
 
@@ -154,12 +154,27 @@ class Prober:
             self._start(id, now)
 
     def _is_challenger_of(self, suspect: NodeId) -> bool:
-        table, own = self._table, self._membership.id
-        if self._membership.own.is_leaving or not (table.is_present(suspect) and table.is_present(own)):
-            return False
-        if self._membership.accusations.is_ours(suspect):
-            return False
-        return table.places_between(own, suspect) <= self._config.challengers
+        own = self._membership.own
+        is_ours = self._membership.accusations.is_ours(suspect)
+        return not (own.is_leaving or is_ours) and self._membership.corroboration.is_challenger(own.id, suspect)
+
+    def have_suspects_checked(self) -> None:
+        """Tell those whom we accuse, and those who challenge them then."""
+        unchecked = self._membership.accusations.unchecked
+        while unchecked:
+            suspect = unchecked.pop()
+            if self._membership.accusations.is_ours(suspect):
+                self._have_checked(suspect)
+
+    def _have_checked(self, suspect: NodeId) -> None:
+        self._ping(suspect, self._address_of(suspect), self.next_seq())
+        first_accuser = self._table.slot_of(self._membership.suspicions[suspect].first_accuser)
+        slots = dict.fromkeys((*self._membership.corroboration.challengers(suspect), first_accuser))
+        accusation = self._membership.accusations.held_suspicion(suspect)
+        message = Gossip(0, self._table.digest, self._membership.id)
+        for slot in slots:
+            if slot is not None and self._table.id(slot) != self._membership.id:
+                self._outbox.post_with_news(message, self._table.address(slot), accusation)
 
     def _start(self, target: NodeId, now: float) -> None:
         seq, multiplier = self.next_seq(), self._health.multiplier

@@ -59,6 +59,7 @@ class Suspicion:
         "accusers",
         "bounds",
         "declared_by",
+        "is_held",
         "is_stalled",
         "is_told_stalled",
         "members",
@@ -67,11 +68,13 @@ class Suspicion:
         "timer",
     )
 
-    def __init__(self, accuser: NodeId, bounds: SuspicionBounds, started: float, *, members: int) -> None:
+    def __init__(self, accuser: NodeId, bounds: SuspicionBounds, now: float, *, members: int, age: float = 0.0) -> None:
         #: When each accuser was heard: the first one, then at most `bounds.confirmations` that confirmed.
-        self.accusers = {accuser: started}
+        self.accusers = {accuser: now}
         self.bounds = bounds
-        self.started = started
+        self.started = now - age
+        #: Nobody is told yet but those who check it.
+        self.is_held = False
         #: How many were present when it began.
         self.members = members
         #: This node's own failed probes of the suspect.
@@ -87,6 +90,11 @@ class Suspicion:
     def first_accuser(self) -> NodeId:
         """Who brought it up."""
         return next(iter(self.accusers))
+
+    @property
+    def latest_accuser(self) -> NodeId:
+        """Who confirmed last, or brought it up if nobody confirmed."""
+        return next(reversed(self.accusers))
 
     @property
     def confirmations(self) -> int:

@@ -1,0 +1,206 @@
+"""An accusation is checked by the suspect's challengers before everybody hears of it."""
+
+from typing import Any
+
+import pytest
+
+from shoal.config import ClusterConfig
+from shoal.events import MemberFailed, MemberSuspected, ProbeReport
+from shoal.types import MemberState, NodeId
+from shoal.wire.messages import Ack, Alive, Dead, Gossip, Ping, Suspect, Update
+from tests.swim.harness import OUR_SETTINGS, OWN, Net, Sent, Solo, address_of, info_of, node_id
+
+ALIVE, SUSPECT, DEAD, LEFT = MemberState
+MEMBERS = 40
+CHECKING = 2 * ClusterConfig().probe_timeout
+FALLBACK = 1.25 * CHECKING
+
+
+def _solo(**config: Any) -> Solo:
+    """A member of a cluster of 41 at rest."""
+    solo = Solo(**OUR_SETTINGS | {"withhold_verdicts": 0.0} | config)
+    solo.meet(*range(1, MEMBERS + 1))
+    solo.sleep(5.0)
+    return solo.quiet()
+
+
+def _ring(solo: Solo) -> list[int]:
+    """The numbers of all members in the order in which they watch each other, from this node on."""
+    table = solo.core._table
+    numbers = {node_id(number): number for number in (*range(1, MEMBERS + 1), OWN)}
+    order = [numbers[table.id(slot)] for slot in table.ring]
+    at = order.index(OWN)
+    return order[at:] + order[:at]
+
+
+def _far(solo: Solo) -> tuple[int, list[int]]:
+    """A member whom this node does not challenge, and those who do."""
+    ring = _ring(solo)
+    return ring[20], ring[14:20]
+
+
+def _near(solo: Solo) -> tuple[int, list[int]]:
+    """A member whom this node challenges, and who else does."""
+    ring = _ring(solo)
+    return ring[3], [number for number in (ring * 2)[MEMBERS + 1 - 3 : MEMBERS + 4] if number != OWN]
+
+
+def _said_of(number: int, updates: tuple[Update, ...]) -> set[NodeId]:
+    """Who accuses a member, in some news."""
+    return {each.accuser for each in updates if isinstance(each, Suspect) and each.id == node_id(number)}
+
+
+def _told(solo: Solo, number: int) -> list[Sent]:
+    """Packets of gossip that accuse a member."""
+    return [packet for packet in solo.sent(Gossip) if _said_of(number, packet.updates)]
+
+
+def _accuse(solo: Solo, number: int) -> None:
+    """This node's own probe of a member failed."""
+    report = ProbeReport(solo.now - 1.0, 0.5, 1.0, (), (), stream_tried=False)
+    solo.core._membership.accusations.accuse(node_id(number), 0, report, solo.now)
+    solo.core.advance(solo.now)
+    solo.collect()
+
+
+def test_an_accuser_tells_the_suspect_and_its_challengers_and_nobody_else() -> None:
+    solo = _solo()
+    suspect, challengers = _far(solo)
+    _accuse(solo, suspect)
+    [event] = solo.events(MemberSuspected)
+    assert event.member.id == node_id(suspect)
+    sent = solo.sent()
+    assert {packet.to for packet in sent if isinstance(packet.message, Gossip)} == set(map(address_of, challengers))
+    assert [packet.to for packet in sent if isinstance(packet.message, Ping)] == [address_of(suspect)]
+    assert all(_said_of(suspect, packet.updates) == {node_id(OWN)} for packet in sent)
+    solo.sleep(CHECKING)
+    assert _told(solo, suspect) == []
+
+
+def test_whoever_refutes_in_time_is_spoken_of_to_nobody_else() -> None:
+    solo = _solo()
+    suspect, _ = _far(solo)
+    _accuse(solo, suspect)
+    solo.quiet()
+    solo.hear(Alive(info_of(suspect), 1))
+    solo.sleep(10.0)
+    assert solo.state(suspect) is ALIVE
+    assert _told(solo, suspect) == []
+
+
+def test_what_enough_challengers_confirm_is_told_to_everybody_with_all_accusers() -> None:
+    solo = _solo()
+    suspect, challengers = _far(solo)
+    _accuse(solo, suspect)
+    solo.quiet()
+    accusers = [node_id(number) for number in challengers[:2]]
+    solo.hear(Suspect(node_id(suspect), 0, accusers[0]))
+    solo.sleep(0.0)
+    assert _told(solo, suspect) == []
+    solo.hear(Suspect(node_id(suspect), 0, accusers[1]))
+    solo.sleep(0.0)
+    packets = _told(solo, suspect)
+    assert packets
+    assert all(_said_of(suspect, packet.updates) == {node_id(OWN), *accusers} for packet in packets)
+
+
+def test_what_nobody_confirms_or_refutes_is_told_to_everybody_after_a_while() -> None:
+    solo = _solo()
+    suspect, _ = _far(solo)
+    _accuse(solo, suspect)
+    solo.quiet()
+    solo.sleep(FALLBACK - 0.01)
+    assert _told(solo, suspect) == []
+    solo.sleep(0.02)
+    assert _told(solo, suspect)
+
+
+def test_a_challenger_probes_the_suspect_and_keeps_the_accusation_to_itself() -> None:
+    solo = _solo()
+    suspect, others = _near(solo)
+    solo.hear(Suspect(node_id(suspect), 0, node_id(others[0])))
+    assert [packet.to for packet in solo.sent(Ping)] == [address_of(suspect)]
+    solo.sleep(CHECKING - 0.01)
+    assert _told(solo, suspect) == []
+
+
+def test_a_challenger_that_confirms_tells_the_accuser_and_the_other_challengers() -> None:
+    solo = _solo()
+    suspect, others = _near(solo)
+    accuser = _far(solo)[0]
+    solo.hear(Suspect(node_id(suspect), 0, node_id(accuser)))
+    solo.sleep(CHECKING - 0.01)
+    solo.quiet()
+    solo.sleep(0.02)
+    packets = _told(solo, suspect)
+    assert {packet.to for packet in packets} == {address_of(accuser), *map(address_of, others)}
+    assert all(_said_of(suspect, packet.updates) == {node_id(accuser), node_id(OWN)} for packet in packets)
+
+
+def test_a_challenger_whose_probe_is_answered_tells_nobody() -> None:
+    solo = _solo()
+    suspect, others = _near(solo)
+    solo.hear(Suspect(node_id(suspect), 0, node_id(others[0])))
+    [ping] = solo.sent(Ping)
+    assert isinstance(ping.message, Ping)
+    solo.receive(Ack(ping.message.seq, 0, node_id(suspect)), Alive(info_of(suspect), 1), source=address_of(suspect))
+    solo.sleep(10.0)
+    assert solo.state(suspect) is ALIVE
+    assert _told(solo, suspect) == []
+
+
+def test_whoever_is_neither_accuser_nor_challenger_passes_an_accusation_on_at_once() -> None:
+    solo = _solo()
+    suspect, challengers = _far(solo)
+    solo.hear(Suspect(node_id(suspect), 0, node_id(challengers[0])))
+    solo.sleep(0.0)
+    assert _told(solo, suspect)
+
+
+def test_whoever_hears_of_what_was_checked_waits_only_for_the_rest_of_the_time() -> None:
+    solo = _solo()
+    suspect, challengers = _far(solo)
+    solo.hear(*(Suspect(node_id(suspect), 0, node_id(number)) for number in challengers[:3]))
+    least = ClusterConfig().suspicion_floor
+    solo.sleep(least - CHECKING - 0.01)
+    assert solo.state(suspect) is SUSPECT
+    solo.sleep(0.02)
+    assert solo.state(suspect) is DEAD
+    [failed] = solo.events(MemberFailed)
+    assert failed.evidence.suspicion.lasted == pytest.approx(least, abs=0.05)
+
+
+def test_whoever_missed_the_suspicion_hears_of_it_with_the_death() -> None:
+    solo = _solo()
+    suspect, challengers = _far(solo)
+    solo.hear(*(Suspect(node_id(suspect), 0, node_id(number)) for number in challengers[:3]))
+    solo.sleep(3.0)
+    assert solo.state(suspect) is DEAD
+    solo.quiet()
+    solo.receive(Ping(1, 0, node_id(challengers[0]), node_id(OWN)), source=address_of(challengers[0]))
+    [ack] = solo.sent(Ack)
+    about = [update for update in ack.updates if isinstance(update, Suspect | Dead) and update.id == node_id(suspect)]
+    assert [type(update) for update in about] == [Suspect, Suspect, Suspect, Dead]
+
+
+def test_without_corroboration_everybody_hears_of_an_accusation_at_once() -> None:
+    solo = _solo(corroborate=False)
+    suspect, challengers = _far(solo)
+    _accuse(solo, suspect)
+    solo.sleep(0.0)
+    told = {packet.to for packet in _told(solo, suspect)}
+    assert told
+    assert told != set(map(address_of, challengers))
+
+
+def test_two_members_that_do_not_reach_each_other_bother_only_those_who_check_them() -> None:
+    net = Net(24, indirect_probes=0, stream_probe=False).form(20.0)
+    pair = {address_of(5), address_of(9)}
+    net.lost = lambda sender, datagram: {sender.info.address, datagram.address} == pair
+    net.sleep(60.0)
+    heard = {number for number in range(1, 25) if net[number].core.stats.suspicions}
+    corroboration, table = net[1].core._membership.corroboration, net[1].core._table
+    checkers = {table.name(slot) for number in (5, 9) for slot in corroboration.challengers(node_id(number))}
+    assert heard
+    assert {f"n{number}" for number in heard} <= {"n5", "n9"} | checkers
+    assert all(node.core.stats.deaths == 0 for node in net.nodes.values())
