@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from shoal.events import (
     HealthReason,
@@ -19,6 +21,7 @@ from shoal.state.precedence import incarnation_of, pack, state_of, supersedes
 from shoal.swim.claims import Claims
 from shoal.swim.context import Context
 from shoal.swim.deaths import Deaths
+from shoal.swim.disputes import Disputes
 from shoal.swim.gossip_queue import Priority
 from shoal.swim.news import News
 from shoal.swim.own_record import OwnRecord
@@ -27,10 +30,15 @@ from shoal.swim.stalls import Stalls
 from shoal.swim.stats import Drop
 from shoal.swim.suspicion import Suspicion, suspicion_bounds
 from shoal.swim.suspicions import Suspicions
+from shoal.swim.witnesses import Witnesses
 from shoal.types import MemberState, NodeId
-from shoal.wire.messages import Dead, Suspect
+from shoal.wire.messages import Dead, Suspect, Witness
+from shoal.wire.witnesses import read_testimony, write_witnesses
 
 __all__ = ["Accusations"]
+
+_PATIENCE: Final = 60.0
+"""Probe intervals after which a node that found a member silent itself waits for nobody else's signature."""
 
 
 class Accusations:
@@ -46,6 +54,8 @@ class Accusations:
         stalls: Stalls,
         order: ProbeOrder,
         news: News,
+        witnesses: Witnesses,
+        disputes: Disputes,
     ) -> None:
         self._config = context.config
         self._dialect = context.dialect
@@ -63,6 +73,8 @@ class Accusations:
         self._stalls = stalls
         self._order = order
         self._news = news
+        self._witnesses = witnesses
+        self._disputes = disputes
         self.new_suspects: list[NodeId] = []
         """Who came under suspicion since the prober last looked."""
 
@@ -75,14 +87,20 @@ class Accusations:
         """
         if self._table.is_present(id):
             is_stalled = probe.stream_end is StreamEnd.SILENT
-            self.hear_suspicion(id, incarnation, self._own.id, now, probe, is_stalled=is_stalled)
+            signed = self._witnesses.sign(id, incarnation)
+            self.hear_suspicion(id, incarnation, self._own.id, now, probe, is_stalled=is_stalled, witnesses=signed)
             if probe.stream_end is StreamEnd.REFUSED:
                 self._note_refused(id, now)
 
     def is_ours(self, id: NodeId) -> bool:
         """Whether this node itself is among the accusers of a suspect."""
         suspicion = self._suspicions.get(id)
-        return suspicion is not None and self._own.id in suspicion.accusers
+        return suspicion is not None and (self._own.id in suspicion.accusers or self._own.id in suspicion.signatures)
+
+    def is_unconfirmed(self, id: NodeId) -> bool:
+        """Whether a suspect would be held dead by now, had enough members signed that it does not answer."""
+        suspicion = self._suspicions.get(id)
+        return suspicion is not None and suspicion.is_unconfirmed
 
     def verdict_about(self, id: NodeId) -> bytes | None:
         """The update that tells a member of the suspicion or death held against it; None if there is none.
@@ -96,10 +114,10 @@ class Accusations:
         match state_of(belief):
             case MemberState.SUSPECT if self._config.buddy:
                 suspicion = self._suspicions[id]
-                accuser, is_stalled = suspicion.first_accuser, suspicion.is_stalled
-                return self._dialect.encode_update(Suspect(id, incarnation_of(belief), accuser, is_stalled))
+                return self._dialect.encode_update(self._news_of(id, incarnation_of(belief), suspicion))
             case MemberState.DEAD:
-                return self._dialect.encode_update(Dead(id, incarnation_of(belief), self._own.id))
+                witnesses = read_testimony(self._table.testimony(slot))
+                return self._dialect.encode_update(Dead(id, incarnation_of(belief), self._own.id, witnesses))
             case _:
                 return None
 
@@ -114,20 +132,26 @@ class Accusations:
         probe: ProbeReport | None = None,
         *,
         is_stalled: bool = False,
+        witnesses: Sequence[Witness] = (),
     ) -> None:
         """A member is accused of not answering; `is_stalled` says that its machine accepted a connection."""
         slot = self._accused(id, incarnation, accuser, now)
         if slot is None:
             return
         belief, incoming = self._table.belief(slot), pack(incarnation, MemberState.SUSPECT)
-        if supersedes(incoming, belief):
+        if not self._trust.is_credulous:
+            if not self._hear_signed(slot, incoming, witnesses, now, probe, is_stalled=is_stalled):
+                self._stats.drop(Drop.UNSIGNED_ACCUSATION)
+        elif supersedes(incoming, belief):
             self._suspect(slot, incoming, accuser, now, probe, is_stalled=is_stalled)
         elif incoming == belief:
             self._confirm(id, incarnation, accuser, now, probe, is_stalled=is_stalled)
         else:
             self._stats.drop(Drop.STALE)
 
-    def hear_death(self, id: NodeId, incarnation: int, accuser: NodeId, now: float) -> None:
+    def hear_death(
+        self, id: NodeId, incarnation: int, accuser: NodeId, now: float, witnesses: Sequence[Witness] = ()
+    ) -> None:
         """A member is declared dead by another."""
         slot = self._accused(id, incarnation, accuser, now)
         if slot is None:
@@ -135,12 +159,15 @@ class Accusations:
         belief = pack(incarnation, MemberState.DEAD)
         if not supersedes(belief, self._table.belief(slot)):
             self._stats.drop(Drop.STALE)
+        elif not (self._trust.is_credulous or self._is_proved(slot, incarnation, accuser, witnesses, now)):
+            self._stats.drop(Drop.UNPROVED_DEATH)
         elif self._config.doubt_deaths and self._table.is_present(id):
             self._doubt_death(slot, incarnation, accuser, now)
         else:
             evidence = self._suspicions.evidence(VerdictReason.REPORTED, id, now, declared_by=accuser)
-            if self._deaths.bury(slot, belief, evidence, now):
-                self._news.tell(Dead(id, incarnation, accuser), Priority.HIGH)
+            signed = self._signed_against(id)
+            if self._deaths.bury(slot, belief, evidence, now, write_witnesses(signed)):
+                self._news.tell(Dead(id, incarnation, accuser, signed), Priority.HIGH)
             else:
                 self._doubt_death(slot, incarnation, accuser, now)
 
@@ -156,7 +183,7 @@ class Accusations:
             self._stats.drop(Drop.DECLARED_STALL)
             self._stalls.defend(id, now)
             return None
-        elif accuser in self._deaths.damping:
+        elif self._trust.is_credulous and accuser in self._deaths.damping:
             self._stats.drop(Drop.DAMPED_ACCUSER)
             return None
         elif not self._trust.is_credulous and incarnation > incarnation_of(self._table.belief(slot)):
@@ -173,6 +200,7 @@ class Accusations:
         probe: ProbeReport | None,
         *,
         is_stalled: bool = False,
+        witnesses: Sequence[Witness] = (),
     ) -> None:
         table = self._table
         id, address, was = table.id(slot), table.address(slot), table.state(slot)
@@ -181,8 +209,10 @@ class Accusations:
         self._deaths.acquit(slot, now)
         self._claims.clear_address(address, id, now)
         table.set_belief(slot, belief, now)
-        self._open(id, accuser, now, probe, is_stalled=is_stalled and self._config.stall_tolerance > 0)
-        self._news.tell(Suspect(id, incarnation_of(belief), accuser, is_stalled), Priority.HIGH)
+        suspicion = self._open(id, accuser, now, probe, is_stalled=is_stalled and self._config.stall_tolerance > 0)
+        if witnesses:
+            self._count(suspicion, witnesses, now)
+        self._news.tell(Suspect(id, incarnation_of(belief), accuser, is_stalled, suspicion.told), Priority.HIGH)
         member = table.member(slot)
         # What it refuted, before it was suspected again, we did not hear of.
         if was is MemberState.SUSPECT:
@@ -195,7 +225,9 @@ class Accusations:
         self._verdicts.add(Verdict(member, now, evidence))
         self._tell(MemberSuspected(member, evidence))
 
-    def _open(self, id: NodeId, accuser: NodeId, now: float, probe: ProbeReport | None, *, is_stalled: bool) -> None:
+    def _open(
+        self, id: NodeId, accuser: NodeId, now: float, probe: ProbeReport | None, *, is_stalled: bool
+    ) -> Suspicion:
         members = self._table.present_count
         suspicion = Suspicion(accuser, suspicion_bounds(self._config, members), now, members=members)
         suspicion.is_stalled = is_stalled
@@ -205,6 +237,7 @@ class Accusations:
         self._arm(id, suspicion, now)
         self._stats.suspicions += 1
         self.new_suspects.append(id)
+        return suspicion
 
     def _confirm(
         self, id: NodeId, incarnation: int, accuser: NodeId, now: float, probe: ProbeReport | None, *, is_stalled: bool
@@ -221,6 +254,112 @@ class Accusations:
         self._arm(id, suspicion, now)
         update = Suspect(id, incarnation, accuser, suspicion.is_stalled)
         self._news.tell(update, Priority.HIGH, is_common=not is_news)
+
+    # Where members sign
+
+    def _hear_signed(
+        self,
+        slot: int,
+        belief: int,
+        witnesses: Sequence[Witness],
+        now: float,
+        probe: ProbeReport | None = None,
+        *,
+        is_stalled: bool = False,
+    ) -> bool:
+        """Members say that one does not answer; False if no present one signed it, or one did not who is named."""
+        id, held = self._table.id(slot), self._table.belief(slot)
+        is_new = supersedes(belief, held)
+        if not is_new and belief != held:
+            self._stats.drop(Drop.STALE)
+            return True
+        suspicion = None if is_new else self._suspicions[id]
+        known = {} if suspicion is None else suspicion.signatures
+        fresh = self._witnesses.vouched(id, incarnation_of(belief), witnesses, known)
+        if fresh is None or not witnesses:
+            return False
+        if suspicion is not None:
+            self._confirm_signed(id, incarnation_of(belief), fresh, now, probe, is_stalled=is_stalled)
+        elif fresh:
+            self._suspect(slot, belief, fresh[0].id, now, probe, is_stalled=is_stalled, witnesses=fresh)
+        return suspicion is not None or bool(fresh)
+
+    def _confirm_signed(
+        self,
+        id: NodeId,
+        incarnation: int,
+        fresh: Sequence[Witness],
+        now: float,
+        probe: ProbeReport | None,
+        *,
+        is_stalled: bool,
+    ) -> None:
+        """Further members signed. What is told on are the first signatures that count, together."""
+        suspicion = self._suspicions[id]
+        if probe is not None:
+            suspicion.add_probe(probe)
+        is_news = is_stalled and not suspicion.is_stalled and self._config.stall_tolerance > 0
+        suspicion.is_stalled |= is_news
+        if not self._count(suspicion, fresh, now) and not is_news:
+            self._stats.drop(Drop.STALE)
+            return
+        self._arm(id, suspicion, now)
+        self._news.tell(self._news_of(id, incarnation, suspicion), Priority.HIGH)
+
+    def _count(self, suspicion: Suspicion, fresh: Sequence[Witness], now: float) -> bool:
+        """Take in signatures; whether that is worth telling."""
+        if not fresh:
+            return False
+        is_told = self._witnesses.keep(suspicion, fresh, now)
+        counted = [suspicion.confirm(witness.id, now) for witness in fresh]
+        return is_told or any(counted)
+
+    def _is_proved(
+        self, slot: int, incarnation: int, accuser: NodeId, witnesses: Sequence[Witness], now: float
+    ) -> bool:
+        """Whether enough members signed a reported death. Those who did accuse; and the member is told what is said."""
+        id = self._table.id(slot)
+        if not self._table.is_present_at(slot):
+            return False
+        suspicion = self._suspicions.get(id)
+        if (
+            suspicion is not None
+            and suspicion.declared_by is not None
+            and all(witness.id in suspicion.signatures for witness in witnesses)
+        ):
+            return True  # As most are: one that we have heard of.
+        self._hear_signed(slot, pack(incarnation, MemberState.SUSPECT), witnesses, now)
+        suspicion = self._suspicions.get(id)
+        if suspicion is not None and self._witnesses.suffice(id, suspicion, now):
+            return True
+        self._disputes.add(id, self._dialect.encode_update(Dead(id, incarnation, accuser)))
+        return False
+
+    def _signed_against(self, id: NodeId) -> Sequence[Witness]:
+        """The signatures with which a suspect is held dead, if members sign."""
+        suspicion = self._suspicions.get(id)
+        return () if suspicion is None else suspicion.told
+
+    def _news_of(self, id: NodeId, incarnation: int, suspicion: Suspicion) -> Suspect:
+        """A suspicion as it is told on: it names its first accuser, and so is no further one."""
+        return Suspect(id, incarnation, suspicion.first_accuser, suspicion.is_stalled, suspicion.told)
+
+    def _ask_again(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
+        """Too few members signed: this node finds out for itself, if it has not, and goes on waiting."""
+        suspicion.is_unconfirmed = True
+        self.new_suspects.append(id)
+        self._verdicts.withhold(id, HealthReason.UNCONFIRMED)
+        self._await(id, suspicion, now + self._config.probe_interval)
+
+    def _may_bury(self, id: NodeId, suspicion: Suspicion, now: float) -> bool:
+        """Whether enough members signed.
+
+        What this node found out itself is enough after a long silence: whoever signed may be gone from its view.
+        """
+        if self._trust.is_credulous or self._witnesses.suffice(id, suspicion, now):
+            return True
+        patience = _PATIENCE * self._config.probe_interval
+        return self._own.id in suspicion.signatures and now - suspicion.started >= patience
 
     def _note_refused(self, id: NodeId, now: float) -> None:
         """The suspect's machine says that nobody listens: whatever stood still there is gone."""
@@ -244,7 +383,7 @@ class Accusations:
             return
         suspicion.declared_by = accuser
         self._arm(id, suspicion, now)
-        self._news.tell(Dead(id, incarnation, accuser), Priority.HIGH)
+        self._news.tell(Dead(id, incarnation, accuser, self._signed_against(id)), Priority.HIGH)
 
     # The verdict
 
@@ -272,6 +411,9 @@ class Accusations:
         if suspicion.is_stalled and now < suspicion.started + self._config.stall_tolerance:
             self._wait_for_stalled(id, suspicion, now)
             return
+        if not self._may_bury(id, suspicion, now):
+            self._ask_again(id, suspicion, now)
+            return
         slot = self._table.slot_of(id)
         assert slot is not None, "a suspicion outlived its row"
         incarnation = incarnation_of(self._table.belief(slot))
@@ -279,11 +421,12 @@ class Accusations:
         reason = VerdictReason.SUSPICION_EXPIRED if reported_by is None else VerdictReason.REPORTED
         declared_by = reported_by or self._own.id
         evidence = self._suspicions.evidence(reason, id, now, declared_by=declared_by)
-        if not self._deaths.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now):
+        signed = self._signed_against(id)
+        if not self._deaths.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now, write_witnesses(signed)):
             self._verdicts.withhold(id, HealthReason.MASS_FAILURE)
             self._await(id, suspicion, now + self._config.probe_interval)
         elif reported_by is None:
-            self._news.tell(Dead(id, incarnation, declared_by), Priority.HIGH, is_common=True)
+            self._news.tell(Dead(id, incarnation, declared_by, signed), Priority.HIGH, is_common=True)
 
     def _wait_for_stalled(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
         """The suspect's machine is there and its process stands still: it gets time to go on."""
@@ -306,7 +449,8 @@ class Accusations:
         slot = self._table.slot_of(id)
         assert slot is not None, "a suspicion outlived its row"
         incarnation = incarnation_of(self._table.belief(slot))
-        self._news.tell(Suspect(id, incarnation, suspicion.first_accuser), Priority.HIGH)
+        update = Suspect(id, incarnation, suspicion.first_accuser, witnesses=suspicion.told)
+        self._news.tell(update, Priority.HIGH)
         self._await(id, suspicion, now + suspicion.bounds.least)
 
     def _doubt(self, due: float, now: float) -> HealthReason | None:

@@ -141,10 +141,13 @@ class Prober:
                 self._challenge(heir, now)
 
     def look_at_disputed(self) -> None:
-        """Tell those whom we hold dead, and a peer does not, so that they can refute."""
-        disputed = self._membership.disputed
+        """Tell those whom we hold dead and a peer does not, or the other way round, so that they can refute."""
+        disputed = self._membership.disputes.waiting
         while disputed:
-            self._ping(dead := disputed.pop(), self._address_of(dead), self.next_seq())
+            id, claim = disputed.pop()
+            slot = self._table.slot_of(id)
+            if slot is not None:  # A newer run may have taken its name meanwhile.
+                self._ping(id, self._table.address(slot), self.next_seq(), claim)
 
     def _challenge(self, id: NodeId, now: float) -> None:
         """Probe a member out of turn, unless that is being done or too much else is."""
@@ -159,6 +162,8 @@ class Prober:
             return False
         if self._membership.accusations.is_ours(suspect):
             return False
+        if self._membership.accusations.is_unconfirmed(suspect):
+            return True
         return table.places_between(own, suspect) <= self._config.challengers
 
     def _start(self, target: NodeId, now: float) -> None:
@@ -401,9 +406,10 @@ class Prober:
 
     # Helpers
 
-    def _ping(self, target: NodeId, address: Address, seq: int) -> None:
+    def _ping(self, target: NodeId, address: Address, seq: int, claim: bytes | None = None) -> None:
+        """Ping a member, and tell it what is held against it, here or by whoever made `claim`."""
         ping = Ping(seq, self._table.digest, self._membership.id, target)
-        self._outbox.post_with_news(ping, address, self._verdict_about(target))
+        self._outbox.post_with_news(ping, address, claim or self._verdict_about(target))
 
     def _verdict_about(self, id: NodeId) -> bytes | None:
         # Asked for every ping and ack, nearly always about somebody alive.
