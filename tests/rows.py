@@ -18,12 +18,15 @@ def rows(*records: SyncRecord) -> Snapshot:
         array("Q", [pack(record.incarnation, record.state) for record in records]),
         array("d", [record.age for record in records]),
         [_RECORDS.pack(record.info) for record in records],
+        {number: record.testimony for number, record in enumerate(records) if record.testimony},
     )
 
 
 def records_of(rows: Snapshot) -> list[SyncRecord]:
     """Columns as records."""
     return [
-        SyncRecord(_RECORDS.unpack(record), state_of(belief), incarnation_of(belief), age)
-        for belief, age, record in zip(rows.beliefs, rows.ages, rows.records, strict=True)
+        SyncRecord(
+            _RECORDS.unpack(record), state_of(belief), incarnation_of(belief), age, rows.testimonies.get(number, b"")
+        )
+        for number, (belief, age, record) in enumerate(zip(rows.beliefs, rows.ages, rows.records, strict=True))
     ]

@@ -24,8 +24,10 @@ from shoal.wire.messages import (
     Update,
     UserBroadcast,
     UserMessage,
+    Witness,
 )
 from shoal.wire.native import MAX_AGE, MAX_INCARNATION, MAX_MEMBERS, MAX_STALL, MAX_STEPS, MAX_TIMEOUT
+from shoal.wire.witnesses import MAX_WITNESSES, SIGNATURE_SIZE, write_witnesses
 from tests.rows import rows
 
 U64 = st.integers(0, 2**64 - 1)
@@ -46,9 +48,21 @@ infos = st.builds(NodeInfo, node_names, node_ids, addresses, tags, st.sampled_fr
 payloads = st.binary(max_size=300)
 
 alives = st.builds(Alive, infos, incarnations)
-suspects = st.builds(Suspect, node_ids, incarnations, node_ids, st.booleans())
-deads = st.builds(Dead, node_ids, incarnations, node_ids)
-lefts = st.builds(Left, node_ids, incarnations)
+signatures = st.binary(min_size=SIGNATURE_SIZE, max_size=SIGNATURE_SIZE)
+_witnesses = st.lists(
+    st.builds(Witness, node_ids, signatures), max_size=MAX_WITNESSES, unique_by=lambda witness: witness.id
+).map(tuple)
+
+
+def _suspect(
+    id: NodeId, incarnation: int, accuser: NodeId, witnesses: tuple[Witness, ...], *, stalled: bool
+) -> Suspect:
+    return Suspect(id, incarnation, witnesses[0].id if witnesses else accuser, stalled, witnesses)
+
+
+suspects = st.builds(_suspect, node_ids, incarnations, node_ids, _witnesses, stalled=st.booleans())
+deads = st.builds(Dead, node_ids, incarnations, node_ids, _witnesses)
+lefts = st.builds(Left, node_ids, incarnations, st.just(b"") | signatures)
 user_broadcasts = st.builds(UserBroadcast, node_ids, U64, payloads)
 stalls = st.builds(Stall, node_ids, U64, st.integers(0, int(MAX_STALL)).map(float))
 updates: st.SearchStrategy[Update] = st.one_of(alives, suspects, deads, lefts, user_broadcasts, stalls)
@@ -83,7 +97,12 @@ packet_messages: st.SearchStrategy[Message] = st.one_of(
 """Messages that updates can be attached to."""
 
 ages = st.integers(0, int(MAX_AGE)).map(float)
-sync_records = st.builds(SyncRecord, infos, st.sampled_from(MemberState), incarnations, ages)
+_present = st.sampled_from((MemberState.ALIVE, MemberState.SUSPECT))
+sync_records = st.one_of(
+    st.builds(SyncRecord, infos, _present, incarnations, ages),
+    st.builds(SyncRecord, infos, st.just(MemberState.DEAD), incarnations, ages, _witnesses.map(write_witnesses)),
+    st.builds(SyncRecord, infos, st.just(MemberState.LEFT), incarnations, ages, st.just(b"") | signatures),
+)
 views = st.lists(sync_records, max_size=5, unique_by=lambda record: record.info.id).map(lambda some: rows(*some))
 sync_requests = st.builds(SyncRequest, U64, U64, node_ids, st.booleans(), ranges, views)
 sync_responses = st.builds(

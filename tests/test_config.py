@@ -280,6 +280,15 @@ def test_a_misspelt_variable_with_a_key_does_not_show_it() -> None:
     assert caught.value.value is HIDDEN
 
 
+def test_with_an_identity_there_is_room_for_a_signed_death_in_datagrams() -> None:
+    settings: dict[str, Any] = {"identity_key": "identity", "death_signatures": 6}
+    with pytest.raises(ConfigError, match=r"max_datagram \(574\) to 575"):
+        ClusterConfig(max_datagram=574, **settings)
+    assert ClusterConfig(max_datagram=575, **settings).max_datagram == 575
+    with pytest.raises(ConfigError, match=r"max_datagram \(619\) to 620"):
+        ClusterConfig(max_datagram=619, key_file="keys", **settings)
+
+
 def test_with_keys_there_is_room_for_them_in_datagrams() -> None:
     with pytest.raises(ConfigError, match="max_datagram = 575: must be 576 bytes or more with keys"):
         ClusterConfig(keys=(KEY,), max_datagram=575)
@@ -298,7 +307,7 @@ def _is_consistent(settings: dict[str, float]) -> bool:
         settings["probe_timeout"] < settings["probe_interval"]
         and settings["backoff_initial"] <= settings["backoff_max"]
         and settings["rejoin_interval"] <= settings["rejoin_interval_max"]
-        and settings["max_datagram"] >= 576  # as there is a key file below
+        and settings["max_datagram"] >= max(576, 140 + 80 * settings["death_signatures"])  # as there are keys below
     )
 
 

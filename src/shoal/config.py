@@ -32,8 +32,14 @@ _SECRETS = ("key", "token")
 """What in the name of a setting says that its value must not be shown, also where the name is misspelt."""
 _PATHS = ("state_dir", "identity_key", "identity_certificate", "authority")
 """Settings that may be given as a `Path` too."""
+_SIGNED_DEATH = 95
+"""Bytes of a ping that carries a death, without its signatures."""
+_WITNESS = 80
+"""Bytes of a signature and of whose it is."""
 _SEALED_DATAGRAM = 576
 """Bytes: with keys, the least of `max_datagram`, of which sealing takes its part."""
+_SEAL = 45
+"""Bytes that sealing takes."""
 
 _T = typing.TypeVar("_T", int, float)
 _DAY = 86_400.0
@@ -152,6 +158,10 @@ class ClusterConfig:
     identity_certificate: str | None = None
     """Path of a file with this node's certificate, as `shoal keys issue` makes it for its name and the public part of
     its `identity_key`. Needs `authority`."""
+    death_signatures: int = _count(2, 1, 8, "members")
+    """Members, 1 to 8. With identities, a member is held dead only when so many others signed that it does not answer,
+    this node among them if it found so itself: fewer stolen nodes than that kill nobody. Where there are fewer others,
+    it takes all of them. Without identities it says nothing."""
     allow_unencrypted: bool = False
     """Let a node without keys use an address that other machines can reach. Whoever can send to it is then believed."""
 
@@ -531,6 +541,11 @@ class ClusterConfig:
             raise ConfigError("advertise", str(self.advertise), "the zone (%) means nothing to peers; leave it out")
 
     def _check_identity(self) -> None:
+        least = _SIGNED_DEATH + self.death_signatures * _WITNESS
+        least += _SEAL if self.keys or self.key_file is not None else 0
+        if self.identity_key is not None and self.max_datagram < least:
+            problem = f"must fit in a datagram; lower it, or raise max_datagram ({self.max_datagram}) to {least}"
+            raise ConfigError("death_signatures", self.death_signatures, problem)
         if self.authority is not None and self.identity_certificate is None:
             raise ConfigError("authority", self.authority, "needs identity_certificate; see `shoal keys issue`")
         if self.identity_certificate is not None and self.authority is None:

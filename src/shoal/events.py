@@ -102,6 +102,8 @@ class HealthReason(StrEnum):
     """The event loop turned late: something in this process blocks it."""
     MASS_FAILURE = "mass_failure"
     """Too many would have been removed at once. It costs no point of local health."""
+    UNCONFIRMED = "unconfirmed"
+    """Too few members had signed that they had no answer either. It costs no point of local health."""
     GC_PAUSE = "gc_pause"
     """A garbage collection stopped this process for long."""
 
@@ -188,6 +190,9 @@ class Evidence:
     """The first accuser's, then the confirmations."""
     declared_by: str | None = None
     """Who declared the death, the observer or another; None for a suspicion, and for a run that was replaced."""
+    signers: tuple[str, ...] = ()
+    """Where members have identities: the names of those that signed that they had no answer. For a death, at least
+    `death_signatures`, or all that could."""
     suspicion: SuspicionTime | None = None
     """The suspicion, if the observer held one."""
     probes: tuple[ProbeReport, ...] = ()

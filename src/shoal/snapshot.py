@@ -13,7 +13,8 @@ that come in are kept by the table.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from shoal.types import NodeId
 
@@ -31,6 +32,9 @@ class Snapshot:
     never down: a tombstone must not get younger by travelling."""
     records: list[bytes]
     """What each node published of itself."""
+    testimonies: Mapping[int, bytes] = field(default_factory=dict)
+    """By number of the row, what proves that its member is gone, where members sign: the signatures of its witnesses if
+    it is dead, its own if it left (`shoal.wire.witnesses`). Few rows have one."""
 
     def __len__(self) -> int:
         return len(self.records)

@@ -22,6 +22,7 @@ def test_a_death_is_told_in_full() -> None:
     assert explain(replace(DIED, refuted_at=98.0), NOW) == [
         HELD_DEAD + "it did not refute the suspicion in time.",
         "a accused it first, 3.25 s before; confirmed by c 2.50 s before.",
+        "a and c signed that they had no answer.",
         "This node pinged it 4.25 s before, without an answer within 0.50 s; then it asked c and d to ping it, and"
         " tried a stream, all in vain when it gave up after 1.00 s; c had no answer either.",
         "The suspicion was 3.25 s old and may last 3.25 s: with 5 members it is 12.00 s without confirmations and"
@@ -56,9 +57,24 @@ def test_a_lonely_probe_and_a_fixed_time_are_told_as_such() -> None:
     told = explain(events.Verdict(B, 97.5, why), NOW)
 
     assert told[1] == "a accused it first, 3.25 s before; nobody confirmed that."
-    assert "then there was nobody else to ask, all in vain" in told[2]
-    assert told[2].endswith("no relay was asked.")
-    assert told[3].endswith("that is the time with 2 members, where confirmations do not count.")
+    assert "then there was nobody else to ask, all in vain" in told[3]
+    assert told[3].endswith("no relay was asked.")
+    assert told[4].endswith("that is the time with 2 members, where confirmations do not count.")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        events.HealthReason.STALLED,
+        events.HealthReason.OUT_OF_CONTACT,
+        events.HealthReason.MASS_FAILURE,
+        events.HealthReason.UNCONFIRMED,
+    ],
+)
+def test_every_reason_to_withhold_a_verdict_is_told_in_words(reason: events.HealthReason) -> None:
+    why = replace(EVIDENCE, withheld=(events.Withheld(reason, 1),))
+    [told] = [line for line in explain(events.Verdict(B, 97.5, why), NOW) if "held the verdict back once" in line]
+    assert reason.value not in told
 
 
 def test_what_a_peer_chose_cannot_forge_a_line() -> None:

@@ -17,6 +17,7 @@ EVIDENCE = events.Evidence(
     events.VerdictReason.SUSPICION_EXPIRED,
     accusations=(events.Accusation("a", 94.25), events.Accusation("c", 95.0)),
     declared_by="a",
+    signers=("a", "c"),
     suspicion=SUSPICION,
     probes=(PROBE,),
     withheld=(events.Withheld(events.HealthReason.STALLED, 2),),
@@ -90,6 +91,7 @@ def test_evidence_is_told_in_full() -> None:
             {"accuser": "c", "time": "2026-11-21T11:59:55Z"},
         ],
         "declared_by": "a",
+        "signers": ["a", "c"],
         "suspicion": {
             "since": "2026-11-21T11:59:54.250000Z",
             "lasted": 3.25,

@@ -15,8 +15,8 @@ def test_a_failure_is_told_with_its_evidence() -> None:
     text = describe(schema.event_of(NAMED_EVENTS["member_failed"], NOW))
 
     assert text == (
-        "b at 127.0.0.1:7947 failed: suspicion expired after 3.25 s; accused by a, c; own probe without an answer for"
-        " 1.00 s (2 relays, 1 nacks, a stream ping); local health 1"
+        "b at 127.0.0.1:7947 failed: suspicion expired after 3.25 s; accused by a, c; signed by a, c; own probe"
+        " without an answer for 1.00 s (2 relays, 1 nacks, a stream ping); local health 1"
     )
 
 

@@ -232,3 +232,20 @@ def test_nodes_can_be_made_to_join_in_the_place_of_knowing_each_other() -> None:
     )
 
     assert joined["bytes_per_node_s"] > formed["bytes_per_node_s"]
+
+
+def test_nodes_can_have_identities() -> None:
+    plain, signed = (
+        json.loads(run("--scenario", "crash", "--nodes", "8", *more, "--json").stdout)
+        for more in ([], ["--identities"])
+    )
+
+    assert signed["violations"] == plain["violations"]
+    assert signed["bytes_per_node_s"] > plain["bytes_per_node_s"]
+
+
+def test_the_model_knows_no_identities() -> None:
+    result = run("--model", "--identities", "--nodes", "500")
+
+    assert result.exit_code == 2
+    assert "--identities is for the simulator" in result.stderr

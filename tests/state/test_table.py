@@ -281,3 +281,30 @@ def test_a_name_and_an_id_have_one_row() -> None:
         table.add(_info(0, name="other"), pack(0, MemberState.ALIVE), 0.0)
     with pytest.raises(AssertionError):
         table.add(_info(1, name="n0"), pack(0, MemberState.ALIVE), 0.0)
+
+
+# What proves that a member is gone
+
+
+def test_a_testimony_is_there_until_the_belief_changes_or_the_row_goes() -> None:
+    table = _filled(3)
+    for slot in (0, 1):
+        table.set_belief(slot, pack(0, MemberState.DEAD), 1.0)
+        table.set_testimony(slot, b"signed")
+    assert [table.testimony(slot) for slot in range(3)] == [b"signed", b"signed", b""]
+    table.set_belief(0, pack(1, MemberState.ALIVE), 2.0)
+    table.remove(1)
+    assert [table.testimony(slot) for slot in range(2)] == [b"", b""]
+    assert table.snapshot(3.0).testimonies == {}
+
+
+def test_a_snapshot_has_the_testimonies_of_its_rows() -> None:
+    table = _filled(4)
+    table.set_belief(2, pack(0, MemberState.LEFT), 1.0)
+    table.set_testimony(2, b"signed")
+    copy = MemberTable(KEY, RECORDS)
+    copy.copy_rows(table)
+    for each in (table, copy):
+        assert each.snapshot(1.0).testimonies == {2: b"signed"}
+        assert each.snapshot(1.0, [3, 2]).testimonies == {1: b"signed"}
+        assert each.snapshot(1.0, [0, 1]).testimonies == {}

@@ -6,19 +6,10 @@ import pytest
 
 from shoal.events import IdentityRefused, MemberJoined, MemberUpdated, Mistrust
 from shoal.swim.trust import Trust
-from shoal.types import MemberState, NodeId, NodeInfo, Tags
-from shoal.wire.identity import SignedIdentity
-from shoal.wire.identity_keys import IdentityKey
+from shoal.types import MemberState, NodeId, Tags
 from shoal.wire.messages import Alive, Dead, Left, Suspect, SyncRecord
 from tests.swim.harness import Net, Solo, address_of, info_of, node_id
-
-
-def identity(number: int) -> SignedIdentity:
-    return SignedIdentity(IdentityKey(number.to_bytes(32)), "shoal")
-
-
-def signed(number: int, incarnation: int = 0, *, by: int | None = None, name: str | None = None) -> NodeInfo:
-    return identity(number if by is None else by).sign(info_of(number, name), incarnation)
+from tests.swim.signing import identity, signed, suspect
 
 
 @pytest.fixture
@@ -109,7 +100,7 @@ def test_a_cluster_forms_and_hears_of_changes() -> None:
 
 def test_a_member_that_refutes_does_so_with_a_proof() -> None:
     net = Net(3, trust=identity).form()
-    net[1].hear(Suspect(node_id(2), 0, node_id(3)))
+    net[1].hear(suspect(2, 3))
     net.sleep(10.0)
     assert [net[number].member(2).incarnation for number in (1, 2, 3)] == [1, 1, 1]
 

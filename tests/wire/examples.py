@@ -26,8 +26,10 @@ from shoal.wire.messages import (
     Update,
     UserBroadcast,
     UserMessage,
+    Witness,
 )
 from shoal.wire.native import NativeDialect
+from shoal.wire.witnesses import write_witnesses
 from tests.rows import rows
 
 CLUSTER = "shoal"
@@ -41,6 +43,10 @@ GPU_2 = NodeInfo("gpu-2", B, Address("2001:db8::2", 7946), Tags())
 GPU_3 = NodeInfo("größe-3", C, Address("gpu-3.example", 65535), Tags({"": "", "text": "µ"}), Readiness.DRAINING)
 
 IDENTITY = SignedIdentity(IdentityKey(bytes(range(32))), CLUSTER)
+
+OTHER_IDENTITY = SignedIdentity(IdentityKey(bytes(range(32, 64))), CLUSTER)
+BY_A = Witness(A, IDENTITY.sign_accusation(B, 1, A))
+BY_C = Witness(C, OTHER_IDENTITY.sign_accusation(B, 1, C))
 
 SEQ = 0x0102030405060708
 DIGEST = 0xA1A2A3A4A5A6A7A8
@@ -76,6 +82,18 @@ MESSAGES: dict[str, Message] = {
         [GPU_2.address],
         rows(SyncRecord(GPU_3, MemberState.LEFT, 1, 5.0)),
     ),
+    "sync response, signed": SyncResponse(
+        SEQ,
+        DIGEST,
+        A,
+        False,
+        [],
+        [],
+        rows(
+            SyncRecord(GPU_2, MemberState.DEAD, 1, 5.0, write_witnesses([BY_A, BY_C])),
+            SyncRecord(GPU_3, MemberState.LEFT, 1, 5.0, OTHER_IDENTITY.sign_goodbye(C, 1)),
+        ),
+    ),
     "compare": Compare(SEQ, DIGEST, A, 300, 16, RANGES),
 }
 
@@ -88,6 +106,10 @@ UPDATES: dict[str, Update] = {
     "suspect, stalled": Suspect(B, 1, A, is_stalled=True),
     "dead": Dead(B, 1, A),
     "left": Left(B, 127),
+    "suspect, signed": Suspect(B, 1, A, witnesses=(BY_A,)),
+    "suspect, stalled, signed": Suspect(B, 1, A, is_stalled=True, witnesses=(BY_A,)),
+    "dead, signed": Dead(B, 1, A, (BY_A, BY_C)),
+    "left, signed": Left(C, 1, OTHER_IDENTITY.sign_goodbye(C, 1)),
     "user broadcast": UserBroadcast(A, 1, b"hi"),
     "stall": Stall(B, 1, 90.0),
 }

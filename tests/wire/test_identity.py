@@ -86,3 +86,34 @@ def test_what_is_no_key_is_refused_without_being_shown(kind: type[IdentityKey] |
 def test_a_public_key_is_not_taken_for_a_secret_one() -> None:
     with pytest.raises(ConfigError, match="no identity key"):
         IdentityKey.parse(str(IdentityKey(bytes(32)).public))
+
+
+# Accusations and goodbyes
+
+ACCUSED, OTHER_ACCUSED = NodeId(bytes([7] * 16)), NodeId(bytes([8] * 16))
+
+
+def test_an_accusation_binds_the_accused_its_incarnation_and_the_accuser() -> None:
+    signature = PEER.sign_accusation(ACCUSED, 3, INFO.id)
+    namesake = replace(SIGNED, id=NodeId(bytes([9] * 16)))
+    assert OWN.has_accused(SIGNED, ACCUSED, 3, signature)
+    assert not OWN.has_accused(SIGNED, ACCUSED, 4, signature)
+    assert not OWN.has_accused(SIGNED, OTHER_ACCUSED, 3, signature)
+    assert not OWN.has_accused(namesake, ACCUSED, 3, signature)
+    assert not OWN.has_accused(THIEF.sign(INFO, 3), ACCUSED, 3, signature)
+
+
+def test_a_goodbye_binds_the_member_and_its_incarnation() -> None:
+    signature = PEER.sign_goodbye(INFO.id, 3)
+    assert OWN.has_left(SIGNED, 3, signature)
+    assert not OWN.has_left(SIGNED, 4, signature)
+    assert not OWN.has_left(replace(SIGNED, id=ACCUSED), 3, signature)
+    assert not OWN.has_left(THIEF.sign(INFO, 3), 3, signature)
+
+
+def test_both_bind_the_cluster_and_neither_stands_for_the_other() -> None:
+    elsewhere = SignedIdentity(IdentityKey(bytes([1]) * 32), "other")
+    assert not OWN.has_accused(SIGNED, ACCUSED, 3, elsewhere.sign_accusation(ACCUSED, 3, INFO.id))
+    assert not OWN.has_left(SIGNED, 3, elsewhere.sign_goodbye(INFO.id, 3))
+    assert not OWN.has_left(SIGNED, 3, PEER.sign_accusation(INFO.id, 3, INFO.id))
+    assert not OWN.has_left(SIGNED, 3, SIGNED.proof[32:96])

@@ -39,6 +39,10 @@ RECORD = ROW[6:]
 """Behind the three columns of one byte and its width each."""
 
 
+def _without_testimonies(message: SyncResponse) -> bytes:
+    return DIALECT.encode(replace(message, rows=replace(message.rows, testimonies={})))
+
+
 def _sync(count: int, columns: bytes) -> bytes:
     return EMPTY_SYNC[:40] + write_varint(count) + columns
 
@@ -177,8 +181,11 @@ def test_a_prefix_is_never_read_past_its_end(packet: bytes) -> None:
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_a_message_cut_off_anywhere_is_too_short_or_truncated(name: str) -> None:
-    packet = DIALECT.encode(MESSAGES[name])
+    message = MESSAGES[name]
+    packet = DIALECT.encode(message)
     for end in range(len(packet)):
+        if isinstance(message, SyncResponse) and packet[:end] == _without_testimonies(message):
+            continue  # Rows that need none have none.
         assert _flaw(packet[:end]) is (Flaw.TOO_SHORT if end < 38 else Flaw.TRUNCATED)
 
 
@@ -211,7 +218,7 @@ def test_a_type_without_meaning_is_unknown(kind: int) -> None:
     assert _flaw(ACK[:1] + bytes((kind,)) + ACK[2:]) is Flaw.UNKNOWN_TYPE
 
 
-@pytest.mark.parametrize("kind", [0, 8, 255])
+@pytest.mark.parametrize("kind", [0, 12, 255])
 def test_an_update_of_unknown_kind_rejects_the_packet(kind: int) -> None:
     assert _flaw(ACK + LEFT + bytes((kind,)) + LEFT) is Flaw.UNKNOWN_TYPE
 

@@ -13,9 +13,11 @@ from shoal.types import MemberState
 
 __all__ = ["explain"]
 
-_OWN_FAULTS: Final = {
+_WHY_WITHHELD: Final = {
     HealthReason.STALLED: "this process had not been running",
     HealthReason.OUT_OF_CONTACT: "nobody at all was heard",
+    HealthReason.MASS_FAILURE: "too many would have gone at once",
+    HealthReason.UNCONFIRMED: "too few members had signed that they had no answer either",
 }
 _HEALTH_WORDS: Final = {
     HealthReason.PROBE_FAILED: "a probe of its own had failed",
@@ -38,6 +40,8 @@ def _sentences(verdict: Verdict, now: Moment) -> Iterator[str]:
     yield _conclusion(verdict, now)
     if evidence.accusations:
         yield _accusations(evidence, verdict.at)
+    if evidence.signers:
+        yield f"{_list(evidence.signers)} signed that they had no answer."
     for probe in evidence.probes:
         yield _probe(probe, verdict.at)
     if evidence.suspicion is not None:
@@ -45,7 +49,7 @@ def _sentences(verdict: Verdict, now: Moment) -> Iterator[str]:
     for withheld in evidence.withheld:
         yield (
             f"Before that, this node held the verdict back {_times(withheld.count)},"
-            f" because {_OWN_FAULTS[withheld.reason]}."
+            f" because {_WHY_WITHHELD[withheld.reason]}."
         )
     yield _local_health(evidence.local_health)
     if verdict.refuted_at is not None:

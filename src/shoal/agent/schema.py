@@ -297,6 +297,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """The first accuser's, then the confirmations."""
     declared_by: str | None
     """Who declared the death."""
+    signers: list[str]
+    """Where members have identities: who signed that it did not answer."""
     suspicion: SuspicionTime | None
     probes: list[ProbeReport]
     """The agent's own that failed."""
@@ -315,6 +317,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
                 for accusation in evidence.accusations
             ],
             declared_by=evidence.declared_by,
+            signers=list(evidence.signers),
             suspicion=None if evidence.suspicion is None else SuspicionTime.of(evidence.suspicion, now),
             probes=[ProbeReport.of(report, now) for report in evidence.probes],
             withheld={withheld.reason.value: withheld.count for withheld in evidence.withheld},

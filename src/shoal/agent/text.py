@@ -34,6 +34,8 @@ def evidence_text(evidence: schema.Evidence) -> str:
         parts.append(f"declared dead by {evidence.declared_by}")
     if evidence.accusations:
         parts.append(f"accused by {', '.join(accusation.accuser for accusation in evidence.accusations)}")
+    if evidence.signers:
+        parts.append(f"signed by {', '.join(evidence.signers)}")
     if evidence.probes:
         probe = evidence.probes[0]
         parts.append(

@@ -43,6 +43,7 @@ class _Order:
     parameters: tuple[tuple[str, float], ...]
     loss: float
     formed: bool | None
+    identities: bool
 
     @property
     def config(self) -> ClusterConfig:
@@ -52,7 +53,9 @@ class _Order:
 
     def trial(self, first: int) -> Trial:
         """What to run; raises `ConfigError` or `ScenarioFileError`. The timeline is kept of the `first` seed."""
-        trial = Trial(self._recipe(), self.config, self.loss, timeline_of=first, formed=self.formed)
+        trial = Trial(
+            self._recipe(), self.config, self.loss, timeline_of=first, formed=self.formed, identities=self.identities
+        )
         trial.scenario(first)
         return trial
 
@@ -72,6 +75,7 @@ class _Order:
         words += ["--profile", self.profile] if self.profile != Profile.LAN else []
         words += ["--loss", str(self.loss)] if self.loss else []
         words += [] if self.formed is None else ["--formed" if self.formed else "--joining"]
+        words += ["--identities"] if self.identities else []
         for name, value in self.settings:
             words += ["--set", f"{name}={value}"]
         for name, number in self.parameters:
@@ -163,6 +167,7 @@ def _read_seeds(text: str) -> range:
     default=None,
     help="Whether the nodes know each other from the start.  [default: as the scenario says]",
 )
+@click.option("--identities", is_flag=True, help="Give each node an identity, so that deaths need signatures.")
 @click.option(
     "--model",
     "is_model",
@@ -185,6 +190,7 @@ def simulate(
     trace: Path | None,
     trace_to_replay: Path | None,
     formed: bool | None,
+    identities: bool,
     is_model: bool,
     as_json: bool,
 ) -> None:
@@ -201,8 +207,10 @@ def simulate(
     chosen = seeds or range(seed or 0, (seed or 0) + 1)
     if trace is not None and len(chosen) > 1:
         raise click.UsageError("--trace needs a single seed: give --seed N")
-    order = _Order(scenario, nodes, profile, settings, parameters, loss, formed)
+    order = _Order(scenario, nodes, profile, settings, parameters, loss, formed, identities)
     if is_model:
+        if identities:
+            raise click.UsageError("--identities is for the simulator: the model signs nothing")
         _ask_model(order, chosen, as_json=as_json)
         return
     trial = order.trial(chosen[0])

@@ -73,6 +73,7 @@ class SimCluster:
         link: Link = CALM,
         seeds: int = 1,
         formed: bool = False,
+        identities: bool = False,
         check_every: float | None = 1.0,
         trace: TextIO | None = None,
         dialect: Callable[[str], Dialect] = NativeDialect,
@@ -80,7 +81,8 @@ class SimCluster:
         """Make the nodes; `start_all` starts them.
 
         `seeds` is how many of the first nodes all others join through. `formed` lets them know each other from the
-        start instead, at a cost that large clusters can pay. Invariants are checked every `check_every` virtual seconds
+        start instead, at a cost that large clusters can pay. With `identities` each has one, so that deaths need the
+        signatures of `death_signatures` members. Invariants are checked every `check_every` virtual seconds
         (None: only by `check`); above 316 nodes those that compare tables look at some of the nodes, always the same.
         `trace` gets every input of every core as a line of JSON.
         """
@@ -99,6 +101,7 @@ class SimCluster:
             dialect=dialect,
             observations=self.observations,
             trace=TraceWriter(trace) if trace is not None else None,
+            identities=identities,
         )
         self._leavers: set[NodeId] = set()
         self._drained: set[NodeId] = set()
@@ -401,7 +404,10 @@ class SimCluster:
         for name, count in names.items():
             if count > 1:
                 raise SimulationError(f"{count} nodes claim the name {name!r}: start all but one of them later")
-        members = pack_members(self.config.cluster, (node.core.local for node in nodes))
+        infos = {node.id: node.published for node in nodes}
+        members = pack_members(
+            self.config.cluster, (node.core.local for node in nodes), lambda member: infos[member.id]
+        )
         for node in nodes:
             node.form(self.config.cluster, members)
         self._moment = self._look(len(self.observations))

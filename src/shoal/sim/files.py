@@ -102,7 +102,7 @@ def _scenario(path: str, table: dict[str, Any], seed: int) -> Scenario:
     entries = given.pop("step", None)
     if not isinstance(entries, list) or not entries:
         raise ScenarioFileError(path, "has no steps; write each as a table [[step]] with do = ...")
-    known = {"formed": bool, "nodes": int, "seeds": int}
+    known = {"formed": bool, "identities": bool, "nodes": int, "seeds": int}
     values = {name: _value(path, name, value, known) for name, value in given.items()}
     if "nodes" not in values:
         raise ScenarioFileError(path, f"says no number of nodes: write nodes = {_RANGES['nodes']}")

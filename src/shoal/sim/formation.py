@@ -7,7 +7,7 @@ members' records.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from shoal.snapshot import Snapshot
@@ -22,13 +22,18 @@ __all__ = ["formed_view", "pack_members"]
 _NOBODY = NodeId(bytes(16))
 
 
-def pack_members(cluster: str, members: Iterable[Member]) -> bytes:
-    """Members as bytes, which traces can hold: a state sync of the native dialect."""
+def pack_members(
+    cluster: str, members: Iterable[Member], published: Callable[[Member], NodeInfo] | None = None
+) -> bytes:
+    """Members as bytes, which traces can hold: a state sync of the native dialect.
+
+    `published` gives what each said of itself, if that is more than the member tells.
+    """
     dialect, held = NativeDialect(cluster), list(members)
     rows = Snapshot(
         array("Q", [pack(member.incarnation, member.state) for member in held]),
         array("d", [0.0] * len(held)),
-        [dialect.records.pack(_info(member)) for member in held],
+        list(map(dialect.records.pack, map(published or _info, held))),
     )
     return dialect.encode(SyncRequest(0, 0, _NOBODY, False, [], rows))
 

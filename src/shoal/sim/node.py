@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from random import Random
 from typing import Generic, TypeVar
 
@@ -23,6 +24,8 @@ from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram, Output, StreamExchange
 from shoal.types import Address, Member, NodeId, NodeInfo, Readiness, Tags
 from shoal.wire.dialect import Dialect
+from shoal.wire.identity import SignedIdentity
+from shoal.wire.identity_keys import IdentityKey
 
 __all__ = ["EPOCH_MS", "Observation", "SimNode", "SimulationError", "World"]
 
@@ -64,6 +67,8 @@ class World:
     """Makes the dialect for a cluster's name."""
     observations: list[Observation[Event]]
     trace: TraceWriter | None
+    identities: bool = False
+    """Whether each node has an identity, the same in each of its runs."""
 
 
 @dataclass(slots=True)
@@ -207,7 +212,7 @@ class SimNode:
         self._reset()
         id = self._mint_id(clock_step)
         info = NodeInfo(self.known_as, id, self.address, Tags(self.tags))
-        birth = Birth(f"{world.seed}/core/{self.name}/{self.run}", self.config, info, world.dialect)
+        birth = Birth(f"{world.seed}/core/{self.name}/{self.run}", self.config, info, world.dialect, self._secret)
         now = self._now()
         self._core = birth.core(now)
         if world.trace is not None:
@@ -225,6 +230,23 @@ class SimNode:
         if self._last_id is not None and id <= self._last_id and clock_step >= 0:
             return NodeId.mint_after(self._last_id, random)
         return id
+
+    @property
+    def _secret(self) -> str:
+        seed = f"{self._world.seed}/identity/{self.name}".encode()
+        return blake2b(seed, digest_size=IdentityKey.SIZE).hexdigest() if self._world.identities else ""
+
+    @property
+    def identity(self) -> SignedIdentity | None:
+        """Who the node is; None in a world without identities."""
+        return SignedIdentity(IdentityKey(bytes.fromhex(self._secret)), self.config.cluster) if self._secret else None
+
+    @property
+    def published(self) -> NodeInfo:
+        """What the process that runs says of itself, signed if nodes sign."""
+        local, identity = self.core.local, self.identity
+        info = NodeInfo(local.name, local.id, local.address, local.tags, local.readiness)
+        return info if identity is None else identity.sign(info, local.incarnation)
 
     def form(self, cluster: str, members: bytes) -> None:
         """Know these members from the start; see `shoal.sim.formation`."""

@@ -66,12 +66,16 @@ class Trial:
     """The seed whose result keeps its timeline."""
     formed: bool | None = None
     """Whether the nodes know each other from the start; None: as the scenario says."""
+    identities: bool = False
+    """Whether each node has an identity, also where the scenario does not say so."""
 
     def scenario(self, seed: int) -> Scenario:
         """What is played for a seed."""
         scenario = self.recipe.scenario(seed, self.config.probe_interval)
         if self.formed is not None:
             scenario = replace(scenario, formed=self.formed)
+        if self.identities:
+            scenario = replace(scenario, identities=True)
         return replace(scenario, link=replace(scenario.link, loss=self.loss)) if self.loss else scenario
 
 

@@ -47,6 +47,8 @@ class Scenario:
     """How many of the first nodes all others join through."""
     formed: bool = False
     """Whether the nodes know each other from the start, instead of joining."""
+    identities: bool = False
+    """Whether each node has an identity, so that deaths need signatures."""
 
     @property
     def least_seconds(self) -> float:
@@ -58,6 +60,7 @@ class Scenario:
         """The Python that makes this scenario."""
         steps = "".join(f"        {step!r},\n" for step in self.steps)
         formed = "    formed=True,\n" if self.formed else ""
+        formed += "    identities=True,\n" if self.identities else ""
         return (
             f"Scenario(\n    seed={self.seed},\n    nodes={self.nodes},\n    seeds={self.seeds},\n{formed}"
             f"    link={self.link!r},\n    steps=(\n{steps}    ),\n)"
@@ -74,6 +77,7 @@ class Scenario:
             link=self.link,
             seeds=self.seeds,
             formed=self.formed,
+            identities=self.identities,
             check_every=check_every,
             trace=trace,
         )

@@ -22,6 +22,8 @@ from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram, Output
 from shoal.types import Address, NodeId, NodeInfo, Readiness, Tags
 from shoal.wire.dialect import Dialect
+from shoal.wire.identity import SignedIdentity
+from shoal.wire.identity_keys import IdentityKey
 from shoal.wire.native import NativeDialect
 
 __all__ = ["Birth", "ReplayError", "Step", "TraceWriter", "replay"]
@@ -42,10 +44,15 @@ class Birth:
     info: NodeInfo
     dialect: Callable[[str], Dialect] = NativeDialect
     """Makes the dialect for the cluster's name."""
+    identity: str = ""
+    """The secret of its identity key, in hexadecimal digits; empty: nodes have no identities."""
 
     def core(self, now: float) -> Swim:
         """Make it."""
-        return Swim(self.config, self.info, self.dialect(self.config.cluster), Random(self.seed), now)
+        cluster, trust = self.config.cluster, None
+        if self.identity:
+            trust = SignedIdentity(IdentityKey(bytes.fromhex(self.identity)), cluster)
+        return Swim(self.config, self.info, self.dialect(cluster), Random(self.seed), now, trust)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,7 @@ class TraceWriter:
             address=str(info.address),
             tags=info.tags,
             config=birth.config.as_dict(),
+            identity=birth.identity,
         )
 
     def fed(
@@ -159,7 +167,7 @@ def _read_birth(record: dict[str, Any], dialect: Callable[[str], Dialect]) -> Bi
         address=Address.parse(record["address"]),
         tags=Tags(record["tags"]),
     )
-    return Birth(record["seed"], ClusterConfig().replace(**record["config"]), info, dialect)
+    return Birth(record["seed"], ClusterConfig().replace(**record["config"]), info, dialect, record["identity"])
 
 
 def _convert(converters: dict[Any, Callable[[Any], object]], kind: Any, value: Any) -> Any:

@@ -68,6 +68,8 @@ class MemberTable:
         self._stalled: set[int] = set()
         #: Slots of members that are not relied on: few, if any.
         self._damped: set[int] = set()
+        #: By slot, what proves that a member is gone, where that has to be proved.
+        self._testimonies: dict[int, bytes] = {}
         self._values = Values(self._make)
         self._tags = TagIndex(self._records, codec.tags)
         self.generation = 0
@@ -157,6 +159,10 @@ class MemberTable:
         """The state alone."""
         return state_of(self._beliefs[slot])
 
+    def testimony(self, slot: int) -> bytes:
+        """What proves that the member is gone; empty if nothing does."""
+        return self._testimonies.get(slot, b"")
+
     def since(self, slot: int) -> float:
         """When the row came to its state, in monotonic seconds."""
         return self._since[slot]
@@ -234,6 +240,7 @@ class MemberTable:
         self._beliefs, self._since = other._beliefs[:], other._since[:]
         self._free, self._stalled = other._free.copy(), other._stalled.copy()
         self._damped = other._damped.copy()
+        self._testimonies = other._testimonies.copy()
         self._by_id.copy_rows(other._by_id)
         self._by_name.copy_rows(other._by_name)
         self._by_address.copy_rows(other._by_address)
@@ -246,11 +253,12 @@ class MemberTable:
         self.generation += 1
 
     def set_belief(self, slot: int, belief: int, now: float) -> None:
-        """Store another belief; `since` moves when the state does."""
+        """Store another belief; `since` moves when the state does, and what proved the last one goes."""
         state = self._beliefs[slot] & _STATE_MASK
         if belief & _STATE_MASK != state:
             self._since[slot] = now
         self.changed_at = now
+        self._testimonies.pop(slot, None)
         self._count_out(slot)
         self._beliefs[slot] = belief
         self._count_in(slot)
@@ -273,6 +281,10 @@ class MemberTable:
         if is_present:
             self._by_address.add(self._codec.address_key(record), slot)
         self._changed(slot)
+
+    def set_testimony(self, slot: int, testimony: bytes) -> None:
+        """Store what proves that the member is gone, until its belief changes."""
+        self._testimonies[slot] = testimony
 
     def set_stalled(self, slot: int, is_stalled: bool) -> None:
         """Store whether the member is in a stall that it declared."""
@@ -299,6 +311,7 @@ class MemberTable:
         self._by_name.remove(slot)
         self._stalled.discard(slot)
         self._damped.discard(slot)
+        self._testimonies.pop(slot, None)
         self._records[slot] = _FREE
         self._beliefs[slot] = _GONE
         self._free.append(slot)
@@ -358,10 +371,12 @@ class MemberTable:
         """These rows in columns, or all rows, tombstones too."""
         chosen = list(self.slots()) if slots is None else slots
         beliefs, since, records = self._beliefs, self._since, self._records
+        known = self._testimonies
         return Snapshot(
             array("Q", [beliefs[slot] for slot in chosen]),
             array("d", [max(0.0, now - since[slot]) for slot in chosen]),
             [records[slot] for slot in chosen],
+            {number: known[slot] for number, slot in enumerate(chosen) if slot in known} if known else {},
         )
 
     # Values for users

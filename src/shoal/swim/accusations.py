@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -17,10 +18,11 @@ from shoal.events import (
     VerdictReason,
 )
 from shoal.state.precedence import incarnation_of, pack, state_of, supersedes
+from shoal.swim.announcements import Announcements
 from shoal.swim.claims import Claims
 from shoal.swim.context import Context
-from shoal.swim.corroboration import Corroboration
 from shoal.swim.deaths import Deaths
+from shoal.swim.disputes import Disputes
 from shoal.swim.news import News
 from shoal.swim.own_record import OwnRecord
 from shoal.swim.probe_order import ProbeOrder
@@ -28,13 +30,15 @@ from shoal.swim.stalls import Stalls
 from shoal.swim.stats import Drop
 from shoal.swim.suspicion import Suspicion, suspicion_bounds
 from shoal.swim.suspicions import Suspicions
+from shoal.swim.witnesses import Witnesses
 from shoal.types import MemberState, NodeId
-from shoal.wire.messages import Dead, Suspect
+from shoal.wire.messages import Dead, Suspect, Witness
+from shoal.wire.witnesses import read_testimony, write_witnesses
 
 __all__ = ["Accusations"]
 
-_PATIENCE: Final = 1.25
-"""For how many times as long as checking takes, who accuses waits for what comes of it: others may be somewhat late."""
+_PATIENCE: Final = 60.0
+"""Probe intervals after which a node that found a member silent itself waits for nobody else's signature."""
 
 
 class Accusations:
@@ -50,7 +54,9 @@ class Accusations:
         stalls: Stalls,
         order: ProbeOrder,
         news: News,
-        corroboration: Corroboration,
+        witnesses: Witnesses,
+        disputes: Disputes,
+        announcements: Announcements,
     ) -> None:
         self._config = context.config
         self._dialect = context.dialect
@@ -68,11 +74,11 @@ class Accusations:
         self._stalls = stalls
         self._order = order
         self._news = news
-        self._corroboration = corroboration
+        self._witnesses = witnesses
+        self._disputes = disputes
+        self._announcements = announcements
         self.new_suspects: list[NodeId] = []
         """Who came under suspicion since the prober last looked."""
-        self.unchecked: list[NodeId] = []
-        """Whom this node accused since then, and others have to check."""
 
     # What this node found out
 
@@ -83,21 +89,20 @@ class Accusations:
         """
         if self._table.is_present(id):
             is_stalled = probe.stream_end is StreamEnd.SILENT
-            self.hear_suspicion(id, incarnation, self._own.id, now, probe, is_stalled=is_stalled)
+            signed = self._witnesses.sign(id, incarnation)
+            self.hear_suspicion(id, incarnation, self._own.id, now, probe, is_stalled=is_stalled, witnesses=signed)
             if probe.stream_end is StreamEnd.REFUSED:
                 self._note_refused(id, now)
 
     def is_ours(self, id: NodeId) -> bool:
         """Whether this node itself is among the accusers of a suspect."""
         suspicion = self._suspicions.get(id)
-        return suspicion is not None and self._own.id in suspicion.accusers
+        return suspicion is not None and (self._own.id in suspicion.accusers or self._own.id in suspicion.signatures)
 
-    def held_suspicion(self, id: NodeId) -> bytes:
-        """What is held against a suspect of which not everybody was told yet, as updates."""
-        slot = self._table.slot_of(id)
-        assert slot is not None, "a suspicion outlived its row"
-        told = self._told(id, incarnation_of(self._table.belief(slot)), self._suspicions[id])
-        return b"".join(map(self._dialect.encode_update, told))
+    def is_unconfirmed(self, id: NodeId) -> bool:
+        """Whether a suspect would be held dead by now, had enough members signed that it does not answer."""
+        suspicion = self._suspicions.get(id)
+        return suspicion is not None and suspicion.is_unconfirmed
 
     def verdict_about(self, id: NodeId) -> bytes | None:
         """The update that tells a member of the suspicion or death held against it; None if there is none.
@@ -111,10 +116,10 @@ class Accusations:
         match state_of(belief):
             case MemberState.SUSPECT if self._config.buddy:
                 suspicion = self._suspicions[id]
-                accuser, is_stalled = suspicion.first_accuser, suspicion.is_stalled
-                return self._dialect.encode_update(Suspect(id, incarnation_of(belief), accuser, is_stalled))
+                return self._dialect.encode_update(self._news_of(id, incarnation_of(belief), suspicion))
             case MemberState.DEAD:
-                return self._dialect.encode_update(Dead(id, incarnation_of(belief), self._own.id))
+                witnesses = read_testimony(self._table.testimony(slot))
+                return self._dialect.encode_update(Dead(id, incarnation_of(belief), self._own.id, witnesses))
             case _:
                 return None
 
@@ -129,22 +134,28 @@ class Accusations:
         probe: ProbeReport | None = None,
         *,
         is_stalled: bool = False,
+        witnesses: Sequence[Witness] = (),
     ) -> None:
         """A member is accused of not answering; `is_stalled` says that its machine accepted a connection."""
         slot = self._accused(id, incarnation, accuser, now)
         if slot is None:
             return
         belief, incoming = self._table.belief(slot), pack(incarnation, MemberState.SUSPECT)
-        if supersedes(incoming, belief):
-            # What is told to everybody was checked before; then this node need not wait for so long.
-            age = 0.0 if self._checks(id, accuser) else self._corroboration.checking_time
+        if not self._trust.is_credulous:
+            if not self._hear_signed(slot, incoming, witnesses, now, probe, is_stalled=is_stalled):
+                self._stats.drop(Drop.UNSIGNED_ACCUSATION)
+        elif supersedes(incoming, belief):
+            age = self._announcements.age_of(id, accuser)
             self._suspect(slot, incoming, accuser, now, probe, is_stalled=is_stalled, age=age)
         elif incoming == belief:
-            self._confirm(id, incarnation, accuser, now, probe, is_stalled=is_stalled)
+            counts, is_ours = self._suspicions[id].confirm(accuser, now), accuser == self._own.id
+            self._confirm(id, now, probe, counts=counts, is_ours=is_ours, is_stalled=is_stalled)
         else:
             self._stats.drop(Drop.STALE)
 
-    def hear_death(self, id: NodeId, incarnation: int, accuser: NodeId, now: float) -> None:
+    def hear_death(
+        self, id: NodeId, incarnation: int, accuser: NodeId, now: float, witnesses: Sequence[Witness] = ()
+    ) -> None:
         """A member is declared dead by another."""
         slot = self._accused(id, incarnation, accuser, now)
         if slot is None:
@@ -152,12 +163,15 @@ class Accusations:
         belief = pack(incarnation, MemberState.DEAD)
         if not supersedes(belief, self._table.belief(slot)):
             self._stats.drop(Drop.STALE)
+        elif not (self._trust.is_credulous or self._is_proved(slot, incarnation, accuser, witnesses, now)):
+            self._stats.drop(Drop.UNPROVED_DEATH)
         elif self._config.doubt_deaths and self._table.is_present(id):
             self._doubt_death(slot, incarnation, accuser, now)
         else:
             evidence = self._suspicions.evidence(VerdictReason.REPORTED, id, now, declared_by=accuser)
-            if self._deaths.bury(slot, belief, evidence, now):
-                self._news.tell_verdict([Dead(id, incarnation, accuser)])
+            signed = self._signed_against(id)
+            if self._deaths.bury(slot, belief, evidence, now, write_witnesses(signed)):
+                self._news.tell_verdict([Dead(id, incarnation, accuser, signed)])
             else:
                 self._doubt_death(slot, incarnation, accuser, now)
 
@@ -173,7 +187,7 @@ class Accusations:
             self._stats.drop(Drop.DECLARED_STALL)
             self._stalls.defend(id, now)
             return None
-        elif accuser in self._deaths.damping:
+        elif self._trust.is_credulous and accuser in self._deaths.damping:
             self._stats.drop(Drop.DAMPED_ACCUSER)
             return None
         elif not self._trust.is_credulous and incarnation > incarnation_of(self._table.belief(slot)):
@@ -191,6 +205,7 @@ class Accusations:
         *,
         is_stalled: bool = False,
         age: float = 0.0,
+        witnesses: Sequence[Witness] = (),
     ) -> None:
         table = self._table
         id, address, was = table.id(slot), table.address(slot), table.state(slot)
@@ -201,7 +216,9 @@ class Accusations:
         table.set_belief(slot, belief, now)
         is_stalled = is_stalled and self._config.stall_tolerance > 0
         suspicion = self._open(id, accuser, now, probe, is_stalled=is_stalled, age=age)
-        self._hold_or_spread(id, suspicion, now)
+        if witnesses and self._count(suspicion, witnesses, now):
+            self._arm(id, suspicion, now)
+        self._announcements.begin(id, suspicion, now)
         member = table.member(slot)
         # What it refuted, before it was suspected again, we did not hear of.
         if was is MemberState.SUSPECT:
@@ -229,24 +246,105 @@ class Accusations:
         return suspicion
 
     def _confirm(
-        self, id: NodeId, incarnation: int, accuser: NodeId, now: float, probe: ProbeReport | None, *, is_stalled: bool
+        self, id: NodeId, now: float, probe: ProbeReport | None, *, counts: bool, is_ours: bool, is_stalled: bool
     ) -> None:
-        """A further accuser shortens the suspicion, and the first few are passed on (Lifeguard §IV-B)."""
+        """One that `counts` shortens the suspicion, and the first few are passed on (Lifeguard §IV-B)."""
         suspicion = self._suspicions[id]
         if probe is not None:
             suspicion.add_probe(probe)
         is_news = is_stalled and not suspicion.is_stalled and self._config.stall_tolerance > 0
         suspicion.is_stalled |= is_news
-        if not suspicion.confirm(accuser, now) and not is_news:
+        if not counts and not is_news:
             self._stats.drop(Drop.STALE)
             return
         self._arm(id, suspicion, now)
-        if not suspicion.is_held:
-            self._spread(id, suspicion, is_common=not is_news)
-        elif suspicion.confirmations >= suspicion.bounds.confirmations:
-            self._spread(id, suspicion)
-        elif accuser == self._own.id:
-            self._have_checked(id, suspicion, now)
+        self._announcements.go_on(id, suspicion, now, is_ours=is_ours, is_news=is_news)
+
+    # Where members sign
+
+    def _hear_signed(
+        self,
+        slot: int,
+        belief: int,
+        witnesses: Sequence[Witness],
+        now: float,
+        probe: ProbeReport | None = None,
+        *,
+        is_stalled: bool = False,
+    ) -> bool:
+        """Members say that one does not answer; False if no present one signed it, or one did not who is named."""
+        id, held = self._table.id(slot), self._table.belief(slot)
+        is_new = supersedes(belief, held)
+        if not is_new and belief != held:
+            self._stats.drop(Drop.STALE)
+            return True
+        suspicion = None if is_new else self._suspicions[id]
+        known = {} if suspicion is None else suspicion.signatures
+        fresh = self._witnesses.vouched(id, incarnation_of(belief), witnesses, known)
+        if fresh is None or not witnesses:
+            return False
+        if suspicion is not None:
+            counts, is_ours = self._count(suspicion, fresh, now), any(each.id == self._own.id for each in fresh)
+            self._confirm(id, now, probe, counts=counts, is_ours=is_ours, is_stalled=is_stalled)
+        elif fresh:
+            age = self._announcements.age_of(id, fresh[0].id)
+            self._suspect(slot, belief, fresh[0].id, now, probe, is_stalled=is_stalled, age=age, witnesses=fresh)
+        return suspicion is not None or bool(fresh)
+
+    def _count(self, suspicion: Suspicion, fresh: Sequence[Witness], now: float) -> bool:
+        """Take in signatures; whether that is worth telling."""
+        if not fresh:
+            return False
+        is_told = self._witnesses.keep(suspicion, fresh, now)
+        counted = [suspicion.confirm(witness.id, now) for witness in fresh]
+        return is_told or any(counted)
+
+    def _is_proved(
+        self, slot: int, incarnation: int, accuser: NodeId, witnesses: Sequence[Witness], now: float
+    ) -> bool:
+        """Whether enough members signed a reported death. Those who did accuse; and the member is told what is said."""
+        id = self._table.id(slot)
+        if not self._table.is_present_at(slot):
+            return False
+        suspicion = self._suspicions.get(id)
+        if (
+            suspicion is not None
+            and suspicion.declared_by is not None
+            and all(witness.id in suspicion.signatures for witness in witnesses)
+        ):
+            return True  # As most are: one that we have heard of.
+        self._hear_signed(slot, pack(incarnation, MemberState.SUSPECT), witnesses, now)
+        suspicion = self._suspicions.get(id)
+        if suspicion is not None and self._witnesses.suffice(id, suspicion, now):
+            return True
+        self._disputes.add(id, self._dialect.encode_update(Dead(id, incarnation, accuser)))
+        return False
+
+    def _signed_against(self, id: NodeId) -> Sequence[Witness]:
+        """The signatures with which a suspect is held dead, if members sign."""
+        suspicion = self._suspicions.get(id)
+        return () if suspicion is None else suspicion.told
+
+    def _news_of(self, id: NodeId, incarnation: int, suspicion: Suspicion) -> Suspect:
+        """A suspicion as it is told on: it names its first accuser, and so is no further one."""
+        return Suspect(id, incarnation, suspicion.first_accuser, suspicion.is_stalled, suspicion.told)
+
+    def _ask_again(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
+        """Too few members signed: this node finds out for itself, if it has not, and goes on waiting."""
+        suspicion.is_unconfirmed = True
+        self.new_suspects.append(id)
+        self._verdicts.withhold(id, HealthReason.UNCONFIRMED)
+        self._await(id, suspicion, now + self._config.probe_interval)
+
+    def _may_bury(self, id: NodeId, suspicion: Suspicion, now: float) -> bool:
+        """Whether enough members signed.
+
+        What this node found out itself is enough after a long silence: whoever signed may be gone from its view.
+        """
+        if self._trust.is_credulous or self._witnesses.suffice(id, suspicion, now):
+            return True
+        patience = _PATIENCE * self._config.probe_interval
+        return self._own.id in suspicion.signatures and now - suspicion.started >= patience
 
     def _note_refused(self, id: NodeId, now: float) -> None:
         """The suspect's machine says that nobody listens: whatever stood still there is gone."""
@@ -271,54 +369,8 @@ class Accusations:
         suspicion.declared_by = accuser
         self._arm(id, suspicion, now)
         # Whoever has all confirmations is about to find out without being told.
-        self._spread(id, suspicion, is_common=suspicion.confirmations >= suspicion.bounds.confirmations)
-
-    # Who is told
-
-    def _checks(self, id: NodeId, accuser: NodeId) -> bool:
-        """Whether this node finds out itself whether an accusation is right."""
-        own = self._own.id
-        return accuser == own or self._corroboration.is_challenger(own, id)
-
-    def _hold_or_spread(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
-        """Tell everybody, unless it is us who have to check it, or to have it checked."""
-        if not self._corroboration.checking_time or not self._checks(id, suspicion.first_accuser):
-            self._spread(id, suspicion)
-            return
-        suspicion.is_held = True
-        if suspicion.first_accuser == self._own.id:
-            self._have_checked(id, suspicion, now)
-
-    def _have_checked(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
-        """Tell those who check an accusation that it is ours; and all others, if nobody confirms or refutes."""
-        self.unchecked.append(id)
-        checking_time = self._corroboration.checking_time
-        checked_for = now - suspicion.started
-        patience = max(_PATIENCE * checking_time - checked_for, (_PATIENCE - 1) * checking_time)
-        self._timers.at(now + patience, partial(self._stop_holding, id, suspicion))
-
-    def _stop_holding(self, id: NodeId, suspicion: Suspicion, _now: float) -> None:
-        """Perhaps those who were asked are gone too."""
-        if suspicion.is_held and self._suspicions.get(id) is suspicion:
-            self._spread(id, suspicion)
-
-    def _spread(self, id: NodeId, suspicion: Suspicion, *, is_common: bool = False) -> None:
-        suspicion.is_held = False
-        slot = self._table.slot_of(id)
-        assert slot is not None, "a suspicion outlived its row"
-        incarnation = incarnation_of(self._table.belief(slot))
-        self._news.tell_verdict(self._told(id, incarnation, suspicion), is_common=is_common)
-
-    def _told(self, id: NodeId, incarnation: int, suspicion: Suspicion) -> list[Suspect | Dead]:
-        """What others are told: all accusers at once, so that whoever hears of it late need not wait for confirmations.
-
-        Without corroboration each accuser is news of its own (Lifeguard).
-        """
-        accusers = list(suspicion.accusers) if self._corroboration.checking_time else [suspicion.latest_accuser]
-        verdicts: list[Suspect | Dead] = [Suspect(id, incarnation, each, suspicion.is_stalled) for each in accusers]
-        if suspicion.declared_by is not None:
-            verdicts.append(Dead(id, incarnation, suspicion.declared_by))
-        return verdicts
+        is_common = suspicion.confirmations >= suspicion.bounds.confirmations
+        self._announcements.spread(id, suspicion, is_common=is_common)
 
     # The verdict
 
@@ -346,6 +398,9 @@ class Accusations:
         if suspicion.is_stalled and now < suspicion.started + self._config.stall_tolerance:
             self._wait_for_stalled(id, suspicion, now)
             return
+        if not self._may_bury(id, suspicion, now):
+            self._ask_again(id, suspicion, now)
+            return
         slot = self._table.slot_of(id)
         assert slot is not None, "a suspicion outlived its row"
         incarnation = incarnation_of(self._table.belief(slot))
@@ -353,13 +408,12 @@ class Accusations:
         reason = VerdictReason.SUSPICION_EXPIRED if reported_by is None else VerdictReason.REPORTED
         declared_by = reported_by or self._own.id
         evidence = self._suspicions.evidence(reason, id, now, declared_by=declared_by)
-        if not self._deaths.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now):
+        signed = self._signed_against(id)
+        if not self._deaths.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now, write_witnesses(signed)):
             self._verdicts.withhold(id, HealthReason.MASS_FAILURE)
             self._await(id, suspicion, now + self._config.probe_interval)
         elif reported_by is None:
-            death = Dead(id, incarnation, declared_by)
-            told = self._told(id, incarnation, suspicion) if self._corroboration.checking_time else []
-            self._news.tell_verdict([*told, death], is_common=True)
+            self._announcements.tell_death(id, incarnation, suspicion, declared_by)
 
     def _wait_for_stalled(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
         """The suspect's machine is there and its process stands still: it gets time to go on."""
@@ -379,7 +433,7 @@ class Accusations:
         if id in self._stalls:  # Another stall took the place of the first.
             suspicion.timer = self._timers.at(self._stalls.until(id), partial(self._suspect_again, id, suspicion))
             return
-        self._spread(id, suspicion)
+        self._announcements.spread(id, suspicion)
         self._await(id, suspicion, now + suspicion.bounds.least)
 
     def _doubt(self, due: float, now: float) -> HealthReason | None:

@@ -110,8 +110,8 @@ class Swim:
         self._exchanges = Exchanges(context, self._outbox)
         self._membership = Membership(context, info, order, now)
         self._new_suspects = self._membership.accusations.new_suspects
-        self._unchecked = self._membership.accusations.unchecked
-        self._disputed = self._membership.disputed
+        self._unchecked = self._membership.announcements.unchecked
+        self._disputed = self._membership.disputes.waiting
         self._prober = Prober(context, self._membership, schedule, self._outbox, self._exchanges)
         self._heartbeats = Heartbeats(context, self._membership, self._outbox, self._prober.next_seq)
         self._gossiper = Gossiper(context, self._membership, self._outbox)

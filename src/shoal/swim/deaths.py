@@ -39,8 +39,11 @@ class Deaths:
         self.recent: dict[NodeId, float] = {}
         """When each death was learned, in that order; the gossiper takes out what is no longer recent."""
 
-    def bury(self, slot: int, belief: int, evidence: Evidence, now: float) -> bool:
-        """The one way in which a member becomes dead here; False, and nothing happens, if the guard holds it back."""
+    def bury(self, slot: int, belief: int, evidence: Evidence, now: float, testimony: bytes = b"") -> bool:
+        """The one way in which a member becomes dead here; False, and nothing happens, if the guard holds it back.
+
+        Where members sign, `testimony` are the signatures that prove it to others.
+        """
         id, was_present = self._table.id(slot), self._table.state(slot).is_present
         is_failure = was_present and evidence.reason is not VerdictReason.REPLACED
         if is_failure and not self.guard.permits(id, FailureDomain.of(self._table.info(slot).tags), now):
@@ -48,7 +51,7 @@ class Deaths:
         if was_present and not is_failure:
             self.guard.note_returned(id)
         self.damping.note_accused(id, self._suspicions.accusers(id), now)
-        self._lay_down(slot, belief, now)
+        self._lay_down(slot, belief, now, testimony)
         self.recent.pop(id, None)
         self.recent[id] = now
         if len(self.recent) > self._config.max_tombstones:
@@ -60,12 +63,12 @@ class Deaths:
             self._tell(MemberFailed(member, evidence))
         return True
 
-    def part(self, slot: int, belief: int, now: float) -> None:
-        """The member said goodbye."""
+    def part(self, slot: int, belief: int, now: float, testimony: bytes = b"") -> None:
+        """The member said goodbye, and signed it if members do."""
         was_present = self._table.state(slot).is_present
         self.damping.forget(self._table.id(slot))
         self.guard.note_returned(self._table.id(slot))
-        self._lay_down(slot, belief, now)
+        self._lay_down(slot, belief, now, testimony)
         if was_present:
             self._tell(MemberLeft(self._table.member(slot)))
 
@@ -80,9 +83,11 @@ class Deaths:
             self.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now)
         self.damping.forget(self._table.id(slot))
 
-    def remember(self, info: NodeInfo, belief: int, since: float) -> None:
+    def remember(self, info: NodeInfo, belief: int, since: float, testimony: bytes = b"") -> None:
         """Take over the tombstone of a run that was never in this table."""
-        self._table.add(info, belief, since)
+        slot = self._table.add(info, belief, since)
+        if testimony:
+            self._table.set_testimony(slot, testimony)
         self.tombstones.add(info.id, since)
 
     def acquit(self, slot: int, now: float) -> None:
@@ -102,10 +107,12 @@ class Deaths:
         self._suspicions.close(id)
         self.tombstones.discard(id)
 
-    def _lay_down(self, slot: int, belief: int, now: float) -> None:
+    def _lay_down(self, slot: int, belief: int, now: float, testimony: bytes) -> None:
         id = self._table.id(slot)
         self._suspicions.close(id)
         self._stalls.end(id)
         self._verdicts.settle(id)
         self._table.set_belief(slot, belief, now)
+        if testimony:
+            self._table.set_testimony(slot, testimony)
         self.tombstones.add(id, now)

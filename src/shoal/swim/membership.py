@@ -9,18 +9,19 @@ die (`deaths`).
 from __future__ import annotations
 
 from math import inf
-from typing import Final
 
 from shoal.events import MemberJoined, MemberReadinessChanged, MemberRecovered, MemberUpdated, NameConflict
 from shoal.snapshot import Snapshot
 from shoal.state.comparison import NewRows
 from shoal.state.precedence import incarnation_of, pack, state_of, supersedes
 from shoal.swim.accusations import Accusations
+from shoal.swim.announcements import Announcements
 from shoal.swim.broadcasts import Broadcasts
 from shoal.swim.claims import Claims
 from shoal.swim.context import Context
 from shoal.swim.corroboration import Corroboration
 from shoal.swim.deaths import Deaths
+from shoal.swim.disputes import Disputes
 from shoal.swim.gossip_queue import Priority
 from shoal.swim.mass_join import MassJoin
 from shoal.swim.news import News
@@ -30,13 +31,12 @@ from shoal.swim.stalls import Stalls
 from shoal.swim.stats import Drop
 from shoal.swim.suspicions import Suspicions
 from shoal.swim.vouching import Vouching
+from shoal.swim.witnesses import Witnesses
 from shoal.types import MemberState, NodeId, NodeInfo
 from shoal.wire.messages import Alive, Dead, Left, Repeated, Stall, Suspect, SyncRecord, Update, UserBroadcast
+from shoal.wire.witnesses import read_testimony
 
 __all__ = ["Membership"]
-
-_MAX_DISPUTED: Final = 64
-"""Deaths that are disputed at a time; each costs a ping, and the next state sync brings the rest."""
 
 
 class Membership:
@@ -54,14 +54,14 @@ class Membership:
         self._vouching = Vouching(context)
         self._news = News(context, info.id)
         self.stalls = Stalls(context, self._news)
-        self.disputed: list[NodeId] = []
-        """Whom we hold dead and a peer does not, since the prober last looked."""
+        self.disputes = Disputes()
         self.own = OwnRecord(context, info, self._news, self.stalls, now)
         self.broadcasts = Broadcasts(context, self._news)
         self.suspicions = Suspicions(context)
         self.deaths = Deaths(context, self.own, self.suspicions, self.stalls)
         self._claims = Claims(context, self.own, self.deaths)
         self.corroboration = Corroboration(context)
+        self.announcements = Announcements(context, self.own, self.suspicions, self._news, self.corroboration)
         self.accusations = Accusations(
             context,
             self.own,
@@ -71,7 +71,9 @@ class Membership:
             self.stalls,
             order,
             self._news,
-            self.corroboration,
+            Witnesses(context, self.own, self.deaths.damping, self._news),
+            self.disputes,
+            self.announcements,
         )
 
     @property
@@ -88,7 +90,12 @@ class Membership:
             case Suspect():
                 self._news.hear(update)
                 self.accusations.hear_suspicion(
-                    update.id, update.incarnation, update.accuser, now, is_stalled=update.is_stalled
+                    update.id,
+                    update.incarnation,
+                    update.accuser,
+                    now,
+                    is_stalled=update.is_stalled,
+                    witnesses=update.witnesses,
                 )
             case Alive():
                 if self._is_stranger(update.record):
@@ -97,9 +104,9 @@ class Membership:
                     self._apply_alive(update.info, update.incarnation, now)
             case Dead():
                 self._news.hear(update)
-                self.accusations.hear_death(update.id, update.incarnation, update.accuser, now)
+                self.accusations.hear_death(update.id, update.incarnation, update.accuser, now, update.witnesses)
             case Left():
-                self._apply_left(update.id, update.incarnation, now)
+                self._apply_left(update.id, update.incarnation, update.signature, now)
             case UserBroadcast():
                 self.broadcasts.hear(update)
             case Stall():
@@ -113,6 +120,9 @@ class Membership:
         within seconds, and copies of one by several peers would look like as many confirmations. A death or goodbye
         of a member unknown here becomes a tombstone without an event. `is_news` says whether a member unknown here
         may be unknown to others too, and is gossiped.
+
+        Where members sign, the peer's word proves nothing: a death or goodbye counts with its testimony, and deaths of
+        members unknown here are left to those who knew them.
         """
         info, incarnation = record.info, record.incarnation
         is_known = self._table.slot_of(info.id) is not None
@@ -127,6 +137,8 @@ class Membership:
             self._meet_own_name(info, incarnation, record.state, now)
         elif not is_known:
             self._apply_tombstone(info, record, now)
+        elif not self._trust.is_credulous:
+            self._apply_end(record, sender, now, is_news=is_news)
         elif record.state is MemberState.DEAD:
             if self._table.is_present(info.id) and sender in self.deaths.damping:
                 self._stats.drop(Drop.DAMPED_ACCUSER)
@@ -135,7 +147,7 @@ class Membership:
             else:
                 self.accusations.hear_death(info.id, incarnation, sender, now)
         else:
-            self._apply_left(info.id, incarnation, now)
+            self._apply_left(info.id, incarnation, record.testimony, now)
 
     def merge(self, snapshot: Snapshot, sender: NodeId, now: float, *, news_age: float = inf) -> list[int]:
         """Take in a peer's view, or a part of it: 10,000 rows in some 20 milliseconds.
@@ -154,7 +166,8 @@ class Membership:
         for number in rows.other:
             belief, age = snapshot.beliefs[number], snapshot.ages[number]
             info = self._records.unpack(snapshot.records[number])
-            record = SyncRecord(info, state_of(belief), incarnation_of(belief), age)
+            testimony = snapshot.testimonies.get(number, b"")
+            record = SyncRecord(info, state_of(belief), incarnation_of(belief), age, testimony)
             self.apply_record(record, sender, now, is_news=age <= news_age)
         return rows.other
 
@@ -168,12 +181,8 @@ class Membership:
     def _note_disputed(self, id: NodeId, incarnation: int) -> None:
         """A peer holds a member present: if we hold it dead at that incarnation, it has to hear of it, from us."""
         slot = self._table.slot_of(id)
-        if (
-            slot is not None
-            and self._table.belief(slot) == pack(incarnation, MemberState.DEAD)
-            and len(self.disputed) < _MAX_DISPUTED
-        ):
-            self.disputed.append(id)
+        if slot is not None and self._table.belief(slot) == pack(incarnation, MemberState.DEAD):
+            self.disputes.add(id)
 
     def news_about(self, slot: int) -> list[Update]:
         """A row as the news that would bring it about, for a peer that may never have heard of the member."""
@@ -185,11 +194,13 @@ class Membership:
                 return [alive]
             case MemberState.SUSPECT:
                 # The accuser is named as it was to us: a suspicion passed on is no further one.
-                return [alive, Suspect(info.id, incarnation, self.suspicions[info.id].first_accuser)]
+                suspicion = self.suspicions[info.id]
+                accuser, witnesses = suspicion.first_accuser, suspicion.told
+                return [alive, Suspect(info.id, incarnation, accuser, witnesses=witnesses)]
             case MemberState.DEAD:
-                return [alive, Dead(info.id, incarnation, self.id)]
+                return [alive, Dead(info.id, incarnation, self.id, read_testimony(self._table.testimony(slot)))]
             case MemberState.LEFT:
-                return [alive, Left(info.id, incarnation)]
+                return [alive, Left(info.id, incarnation, self._table.testimony(slot))]
 
     # Alive
 
@@ -282,7 +293,19 @@ class Membership:
 
     # Gone, or away for a while
 
-    def _apply_left(self, id: NodeId, incarnation: int, now: float) -> None:
+    def _apply_end(self, record: SyncRecord, sender: NodeId, now: float, *, is_news: bool) -> None:
+        """A peer holds a run gone that is in our table, and members sign."""
+        info, incarnation = record.info, record.incarnation
+        slot = self._table.slot_of(info.id)
+        assert slot is not None, "only known runs end here"
+        if incarnation > incarnation_of(self._table.belief(slot)):
+            self._apply_alive(info, incarnation, now, is_news=is_news)  # Its own last word, which we missed.
+        if record.state is MemberState.LEFT:
+            self._apply_left(info.id, incarnation, record.testimony, now)
+        else:
+            self.accusations.hear_death(info.id, incarnation, sender, now, read_testimony(record.testimony))
+
+    def _apply_left(self, id: NodeId, incarnation: int, signature: bytes, now: float) -> None:
         if id == self.id:
             self.own.deny_goodbye(now)
             return
@@ -297,17 +320,26 @@ class Membership:
         if not supersedes(belief, self._table.belief(slot)):
             self._stats.drop(Drop.STALE)
             return
-        self.deaths.part(slot, belief, now)
-        self._news.tell(Left(id, incarnation), Priority.CRITICAL)
+        if not self._trust.is_credulous and not self._trust.has_left(self._table.info(slot), incarnation, signature):
+            self._stats.drop(Drop.UNSIGNED_GOODBYE)
+            return
+        self.deaths.part(slot, belief, now, signature)
+        self._news.tell(Left(id, incarnation, signature), Priority.CRITICAL)
 
     def _apply_tombstone(self, info: NodeInfo, record: SyncRecord, now: float) -> None:
         """A peer remembers a dead or left run that is not in our table; ours is not once it is superseded."""
         since = now - record.age
+        is_doubtful = record.state is MemberState.DEAD and not self._trust.is_credulous
         if self.deaths.tombstones.is_over(since, now) or info.id == self.id:
             self._stats.drop(Drop.STALE)
+        elif is_doubtful:  # Who signed it may be gone; if we meet the run as alive, we find out.
+            self._stats.drop(Drop.UNKNOWN_MEMBER)
         elif self._claims.may_take_name(info.name, info.id) and self._vouching.is_own_word(info, record.incarnation):
-            self._claims.clear_name(info.name, now)
-            self.deaths.remember(info, pack(record.incarnation, record.state), since)
+            if self._trust.has_left(info, record.incarnation, record.testimony):
+                self._claims.clear_name(info.name, now)
+                self.deaths.remember(info, pack(record.incarnation, record.state), since, record.testimony)
+            else:
+                self._stats.drop(Drop.UNSIGNED_GOODBYE)
 
     def _apply_stall(self, stall: Stall, now: float) -> None:
         if not self._table.is_present(stall.id):

@@ -18,7 +18,7 @@ __all__ = ["News", "stall_key"]
 class News:
     """Encodes updates, and keeps the queue free of those that fit in none of our datagrams."""
 
-    __slots__ = ("_config", "_dialect", "_queue", "_room", "_stats", "_table")
+    __slots__ = ("_config", "_dialect", "_queue", "_stats", "_table", "room")
 
     def __init__(self, context: Context, own_id: NodeId) -> None:
         self._config = context.config
@@ -28,8 +28,8 @@ class News:
         self._stats = context.stats
         empty = self._dialect.encode(Gossip(0, 0, own_id))
         overhead = self._dialect.packet_overhead + self._dialect.update_overhead
-        #: Bytes of the largest update that fits in the smallest packet that carries updates.
-        self._room = context.config.max_datagram - len(empty) - overhead
+        self.room = context.config.max_datagram - len(empty) - overhead
+        """Bytes of the largest update that fits in the smallest packet that carries updates."""
 
     def tell(self, update: Update, priority: Priority) -> None:
         """Pass an update on; it supersedes what is queued about the same thing."""
@@ -61,7 +61,7 @@ class News:
         self._push(id, data, priority, None, 0)
 
     def _push(self, key: Hashable, data: bytes, priority: Priority, gist: Hashable, told: int) -> None:
-        if len(data) <= self._room:
+        if len(data) <= self.room:
             self._queue.push(key, data, priority, gist, told)
         else:  # A peer with larger datagrams sent it; waiting here, it would only be in the way of other news.
             self._queue.discard(key)
@@ -79,8 +79,8 @@ class News:
     def check_fits(self, what: str, update: Update) -> None:
         """Refuse an update of our own that fits in no datagram with `MessageTooLargeError`, which names it `what`."""
         size = len(self._dialect.encode_update(update))
-        if size > self._room:
-            raise MessageTooLargeError(what, size, self._room, "max_datagram")
+        if size > self.room:
+            raise MessageTooLargeError(what, size, self.room, "max_datagram")
 
     def is_waiting(self, key: Hashable) -> bool:
         """Whether an update about that run, or with the key of `stall_key`, is still to be sent."""
@@ -111,7 +111,8 @@ def _gist(update: Update) -> Hashable:
     """What a verdict says: two with one gist are the same news, whoever brings it."""
     match update:
         case Suspect():
-            return (Suspect, update.incarnation, update.accuser, update.is_stalled)
+            signers = (witness.id for witness in update.witnesses)
+            return (Suspect, update.incarnation, update.accuser, update.is_stalled, *signers)
         case Dead():
             return (Dead, update.incarnation)
         case _:

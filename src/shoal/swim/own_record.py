@@ -96,7 +96,10 @@ class OwnRecord:
         slot = self._table.slot_of(self.id)
         if slot is not None:
             self._table.set_belief(slot, pack(self.incarnation, MemberState.LEFT), now)
-            self._news.tell(Left(self.id, self.incarnation), Priority.CRITICAL)
+            signature = self._trust.sign_goodbye(self.id, self.incarnation)
+            if signature:
+                self._table.set_testimony(slot, signature)
+            self._news.tell(Left(self.id, self.incarnation, signature), Priority.CRITICAL)
 
     @property
     def goodbye_is_spread(self) -> bool:
@@ -133,6 +136,8 @@ class OwnRecord:
         elif incarnation < self.incarnation:
             self._stats.drop(Drop.STALE)
             self.announce_again(Priority.CRITICAL)
+        elif incarnation > self.incarnation and not self._trust.is_credulous:
+            self._stats.drop(Drop.UNKNOWN_INCARNATION)  # Only this node raises it, and all others know.
         else:
             self._stats.refutations += 1
             self._health.worsen(HealthReason.SUSPECTED)
@@ -140,8 +145,12 @@ class OwnRecord:
 
     def deny_goodbye(self, now: float) -> None:
         """Others hold that we said goodbye, which is final: if we did not, only a new run can come back."""
-        if not self.is_leaving and not self.is_superseded:
+        if self.is_leaving or self.is_superseded:
+            return
+        if self._trust.is_credulous:
             self.renew(self.id, now)
+        else:  # It is forged, and nobody believes it.
+            self._stats.drop(Drop.UNSIGNED_GOODBYE)
 
     def renew(self, above: NodeId, now: float) -> None:
         """Become a new run of our name, with an id higher than `above`, so that every view takes us for the latest."""

@@ -141,10 +141,13 @@ class Prober:
                 self._challenge(heir, now)
 
     def look_at_disputed(self) -> None:
-        """Tell those whom we hold dead, and a peer does not, so that they can refute."""
-        disputed = self._membership.disputed
+        """Tell those whom we hold dead and a peer does not, or the other way round, so that they can refute."""
+        disputed = self._membership.disputes.waiting
         while disputed:
-            self._ping(dead := disputed.pop(), self._address_of(dead), self.next_seq())
+            id, claim = disputed.pop()
+            slot = self._table.slot_of(id)
+            if slot is not None:  # A newer run may have taken its name meanwhile.
+                self._ping(id, self._table.address(slot), self.next_seq(), claim)
 
     def _challenge(self, id: NodeId, now: float) -> None:
         """Probe a member out of turn, unless that is being done or too much else is."""
@@ -154,13 +157,16 @@ class Prober:
             self._start(id, now)
 
     def _is_challenger_of(self, suspect: NodeId) -> bool:
-        own = self._membership.own
-        is_ours = self._membership.accusations.is_ours(suspect)
-        return not (own.is_leaving or is_ours) and self._membership.corroboration.is_challenger(own.id, suspect)
+        own, accusations = self._membership.own, self._membership.accusations
+        if own.is_leaving or accusations.is_ours(suspect):
+            return False
+        if self._membership.corroboration.is_challenger(own.id, suspect):
+            return True
+        return accusations.is_unconfirmed(suspect) and self._table.is_present(own.id)
 
     def have_suspects_checked(self) -> None:
         """Tell those whom we accuse, and those who challenge them then."""
-        unchecked = self._membership.accusations.unchecked
+        unchecked = self._membership.announcements.unchecked
         while unchecked:
             suspect = unchecked.pop()
             if self._membership.accusations.is_ours(suspect):
@@ -170,7 +176,7 @@ class Prober:
         self._ping(suspect, self._address_of(suspect), self.next_seq())
         first_accuser = self._table.slot_of(self._membership.suspicions[suspect].first_accuser)
         slots = dict.fromkeys((*self._membership.corroboration.challengers(suspect), first_accuser))
-        accusation = self._membership.accusations.held_suspicion(suspect)
+        accusation = self._membership.announcements.held_suspicion(suspect)
         message = Gossip(0, self._table.digest, self._membership.id)
         for slot in slots:
             if slot is not None and self._table.id(slot) != self._membership.id:
@@ -416,9 +422,10 @@ class Prober:
 
     # Helpers
 
-    def _ping(self, target: NodeId, address: Address, seq: int) -> None:
+    def _ping(self, target: NodeId, address: Address, seq: int, claim: bytes | None = None) -> None:
+        """Ping a member, and tell it what is held against it, here or by whoever made `claim`."""
         ping = Ping(seq, self._table.digest, self._membership.id, target)
-        self._outbox.post_with_news(ping, address, self._verdict_about(target))
+        self._outbox.post_with_news(ping, address, claim or self._verdict_about(target))
 
     def _verdict_about(self, id: NodeId) -> bytes | None:
         # Asked for every ping and ack, nearly always about somebody alive.

@@ -10,6 +10,7 @@ from shoal.config import ClusterConfig
 from shoal.events import ProbeReport, SuspicionTime
 from shoal.swim.timers import Timer
 from shoal.types import NodeId
+from shoal.wire.messages import Witness
 
 __all__ = ["SHARE_OF_REPORTED", "Suspicion", "SuspicionBounds", "suspicion_bounds", "suspicion_timeout"]
 
@@ -62,10 +63,13 @@ class Suspicion:
         "is_held",
         "is_stalled",
         "is_told_stalled",
+        "is_unconfirmed",
         "members",
         "probes",
+        "signatures",
         "started",
         "timer",
+        "told",
     )
 
     def __init__(self, accuser: NodeId, bounds: SuspicionBounds, now: float, *, members: int, age: float = 0.0) -> None:
@@ -77,6 +81,12 @@ class Suspicion:
         self.is_held = False
         #: How many were present when it began.
         self.members = members
+        #: Where members sign: those of its accusers.
+        self.signatures: dict[NodeId, bytes] = {}
+        #: Those of them that are told on.
+        self.told: tuple[Witness, ...] = ()
+        #: It expired with too few of them.
+        self.is_unconfirmed = False
         #: This node's own failed probes of the suspect.
         self.probes: list[ProbeReport] = []
         self.timer: Timer | None = None

@@ -58,6 +58,7 @@ class Suspicions:
             reason=reason,
             accusations=tuple(Accusation(name_of(accuser), at) for accuser, at in accusers.items()),
             declared_by=None if declared_by is None else name_of(declared_by),
+            signers=() if suspicion is None else tuple(map(name_of, suspicion.signatures)),
             suspicion=None if suspicion is None else suspicion.time(now),
             probes=() if suspicion is None else tuple(suspicion.probes),
             withheld=self._verdicts.withheld_from(id),

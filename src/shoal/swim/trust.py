@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from shoal.events import Mistrust
-from shoal.types import NodeInfo
+from shoal.types import NodeId, NodeInfo
 
 __all__ = ["Credulous", "Trust"]
 
@@ -20,6 +20,11 @@ class Trust(Protocol):
     """Everybody may speak for everybody. If not, a member's own word alone brings in a new incarnation of it, and ends
     the run before it; a member of another name cannot take its address."""
 
+    @property
+    def admits_anybody(self) -> bool:
+        """Whether a member of a new name needs nobody's word but its own, so that one process can be many members."""
+        ...
+
     def sign(self, info: NodeInfo, incarnation: int) -> NodeInfo:
         """This node's own record with the proof that it is; a proof that it had is replaced.
 
@@ -31,6 +36,22 @@ class Trust(Protocol):
         """Why a record is not its owner's word; None if it is. `known` is what the table holds of its name."""
         ...
 
+    def sign_accusation(self, id: NodeId, incarnation: int, accuser: NodeId) -> bytes:
+        """This node's word, as `accuser`, that a run does not answer at an incarnation; empty if nobody asks for it."""
+        ...
+
+    def has_accused(self, accuser: NodeInfo, id: NodeId, incarnation: int, signature: bytes) -> bool:
+        """Whether a member, by its record, gave such a word."""
+        ...
+
+    def sign_goodbye(self, id: NodeId, incarnation: int) -> bytes:
+        """This node's word that its run goes; empty if nobody asks for it."""
+        ...
+
+    def has_left(self, info: NodeInfo, incarnation: int, signature: bytes) -> bool:
+        """Whether a member, by its record, gave such a word."""
+        ...
+
 
 class Credulous:
     """Takes everybody's word, and costs nothing."""
@@ -38,6 +59,7 @@ class Credulous:
     __slots__ = ()
 
     is_credulous = True
+    admits_anybody = True
 
     def sign(self, info: NodeInfo, incarnation: int) -> NodeInfo:
         """The record as it is."""
@@ -46,3 +68,19 @@ class Credulous:
     def check(self, info: NodeInfo, incarnation: int, known: NodeInfo | None) -> Mistrust | None:
         """Nothing speaks against it."""
         return None
+
+    def sign_accusation(self, id: NodeId, incarnation: int, accuser: NodeId) -> bytes:
+        """Nothing."""
+        return b""
+
+    def has_accused(self, accuser: NodeInfo, id: NodeId, incarnation: int, signature: bytes) -> bool:
+        """Everybody may say so of everybody."""
+        return True
+
+    def sign_goodbye(self, id: NodeId, incarnation: int) -> bytes:
+        """Nothing."""
+        return b""
+
+    def has_left(self, info: NodeInfo, incarnation: int, signature: bytes) -> bool:
+        """Everybody may say so of everybody."""
+        return True

@@ -8,16 +8,17 @@ thousands.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 from math import ceil
 from typing import Final
 
 from shoal.snapshot import Snapshot
-from shoal.types import NodeId, Readiness, is_node_name
+from shoal.types import MemberState, NodeId, Readiness, is_node_name
 from shoal.wire.dialect import DecodeError, Flaw
-from shoal.wire.fields import MIN_INFO_SIZE, is_signed, read_address, read_info, read_tags
+from shoal.wire.fields import MIN_INFO_SIZE, is_signed, read_address, read_bytes, read_info, read_tags
 from shoal.wire.varint import read_varint, write_varint
+from shoal.wire.witnesses import MAX_WITNESSES, SIGNATURE_SIZE, WITNESS_SIZE, read_witnesses
 
 __all__ = ["MAX_AGE", "MAX_BELIEF", "read_snapshot", "write_snapshot"]
 
@@ -36,17 +37,20 @@ _IPV4_END: Final = _ADDRESS + 7
 _LONGEST_NAME: Final = 128
 _READINESS: Final = frozenset(map(int, Readiness))
 _ZERO_PORT: Final = b"\0\0"
+_STATE_MASK: Final = 3
+_DEAD: Final = int(MemberState.DEAD)
+_LEFT: Final = int(MemberState.LEFT)
 
 
 def write_snapshot(snapshot: Snapshot) -> bytes:
-    """The number of rows and the columns."""
+    """The number of rows and the columns; and what proves that members are gone, if that is known of any."""
     if not snapshot.records:
         return write_varint(0)
     # Rounded up: a tombstone may get older on its way, never younger.
     ages = [ceil(min(age, MAX_AGE)) for age in snapshot.ages]
     sizes = list(map(len, snapshot.records))
     columns = map(_write_column, (snapshot.beliefs, ages, sizes))
-    return b"".join((write_varint(len(sizes)), *columns, *snapshot.records))
+    return b"".join((write_varint(len(sizes)), *columns, *snapshot.records, *_write_testimonies(snapshot)))
 
 
 def read_snapshot(data: bytes, position: int) -> Snapshot:
@@ -64,13 +68,53 @@ def read_snapshot(data: bytes, position: int) -> Snapshot:
         raise DecodeError(Flaw.TRUNCATED)
     records = [data[start:end] for start, end in pairwise(ends)]
     _check(records)
-    return _end(data, ends[-1], Snapshot(array("Q", beliefs), array("d", ages), records))
+    held = array("Q", beliefs)
+    testimonies, position = _read_testimonies(data, ends[-1], held)
+    return _end(data, position, Snapshot(held, array("d", ages), records, testimonies))
 
 
 def _end(data: bytes, position: int, snapshot: Snapshot) -> Snapshot:
     if position != len(data):
         raise DecodeError(Flaw.TRAILING_BYTES)
     return snapshot
+
+
+def _write_testimonies(snapshot: Snapshot) -> Iterator[bytes]:
+    """Those of all rows of the dead and left, if any has one."""
+    if snapshot.testimonies:
+        for number in _gone(snapshot.beliefs):
+            testimony = snapshot.testimonies.get(number, b"")
+            yield write_varint(len(testimony))
+            yield testimony
+
+
+def _read_testimonies(data: bytes, position: int, beliefs: array[int]) -> tuple[Mapping[int, bytes], int]:
+    testimonies: dict[int, bytes] = {}
+    if position == len(data):
+        return testimonies, position
+    number = -1
+    for number in _gone(beliefs):
+        size, position = read_varint(data, position, MAX_WITNESSES * WITNESS_SIZE)
+        if size:
+            testimony, position = read_bytes(data, position, size)
+            _check_testimony(testimony, beliefs[number] & _STATE_MASK)
+            testimonies[number] = testimony
+    if number >= 0 and not testimonies:
+        raise DecodeError(Flaw.BAD_VALUE)
+    return testimonies, position
+
+
+def _gone(beliefs: Sequence[int]) -> list[int]:
+    """The rows of members that are dead or left."""
+    return [number for number, belief in enumerate(beliefs) if belief & _STATE_MASK >= _DEAD]
+
+
+def _check_testimony(testimony: bytes, state: int) -> None:
+    if state == _LEFT:
+        if len(testimony) != SIGNATURE_SIZE:
+            raise DecodeError(Flaw.BAD_VALUE)
+    else:
+        read_witnesses(testimony)
 
 
 def _write_column(values: Iterable[int]) -> bytes:

@@ -1,4 +1,4 @@
-"""Records that their owners sign (docs/protocol.md, section 13)."""
+"""Records, goodbyes and accusations that members sign (docs/protocol.md, section 13)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from shoal.errors import ConfigError
 from shoal.events import Mistrust
-from shoal.types import NodeInfo
+from shoal.types import NodeId, NodeInfo
 from shoal.wire.certificates import Authority, Certificate, forbidden_tag
 from shoal.wire.dialect import DecodeError
 from shoal.wire.fields import write_statement
@@ -21,6 +21,8 @@ __all__ = ["SignedIdentity"]
 _BARE: Final = PublicKey.SIZE + SIGNATURE_SIZE
 """Bytes of a proof without a certificate."""
 _RECORD: Final = b"shoal record"
+_SUSPECT: Final = b"shoal suspect"
+_GOODBYE: Final = b"shoal goodbye"
 _REMEMBERED: Final = 4096
 """Verdicts on signatures per generation; some 200 bytes each."""
 
@@ -50,6 +52,11 @@ class SignedIdentity:
         self._authority = authority
         self._certificate = certificate
         self._verdicts: Generations[bool] = Generations(_REMEMBERED)
+
+    @property
+    def admits_anybody(self) -> bool:
+        """Whether a new name needs nobody's word: there is no authority."""
+        return self._authority is None
 
     def sign(self, info: NodeInfo, incarnation: int) -> NodeInfo:
         """This node's own record with the proof that it is.
@@ -81,6 +88,28 @@ class SignedIdentity:
             mistrust = None
         return mistrust or self._check_signature(info, incarnation)
 
+    def sign_accusation(self, id: NodeId, incarnation: int, accuser: NodeId) -> bytes:
+        """This node's word, as `accuser`, that a run does not answer at an incarnation."""
+        return self._key.sign(self._accusation(id, incarnation, accuser))
+
+    def has_accused(self, accuser: NodeInfo, id: NodeId, incarnation: int, signature: bytes) -> bool:
+        """Whether a member signed that a run does not answer at an incarnation."""
+        return self._has_signed(accuser, signature, self._accusation(id, incarnation, accuser.id))
+
+    def sign_goodbye(self, id: NodeId, incarnation: int) -> bytes:
+        """This node's word that its run goes, at its last incarnation."""
+        return self._key.sign(self._goodbye(id, incarnation))
+
+    def has_left(self, info: NodeInfo, incarnation: int, signature: bytes) -> bool:
+        """Whether a member signed its goodbye."""
+        return self._has_signed(info, signature, self._goodbye(info.id, incarnation))
+
+    def _accusation(self, id: NodeId, incarnation: int, accuser: NodeId) -> bytes:
+        return b"".join((_SUSPECT, self._cluster, id, incarnation.to_bytes(8), accuser))
+
+    def _goodbye(self, id: NodeId, incarnation: int) -> bytes:
+        return b"".join((_GOODBYE, self._cluster, id, incarnation.to_bytes(8)))
+
     def _check_certificate(self, info: NodeInfo, authority: Authority) -> Mistrust | None:
         try:
             certificate = Certificate.read(info.proof[_BARE:], info.name, PublicKey(_public_key(info)))
@@ -97,13 +126,19 @@ class SignedIdentity:
 
     def _check_signature(self, info: NodeInfo, incarnation: int) -> Mistrust | None:
         data = self._signed_part(info, incarnation, info.proof[_BARE:])
-        digest = hashlib.blake2b(info.proof[:_BARE] + data, digest_size=16, person=b"record").digest()
+        is_genuine = self._has_signed(info, info.proof[PublicKey.SIZE : _BARE], data)
+        return None if is_genuine else Mistrust.BAD_SIGNATURE
+
+    def _has_signed(self, signer: NodeInfo, signature: bytes, data: bytes) -> bool:
+        """Whether the key in a record signed `data`; what is remembered is not verified again."""
+        key = _public_key(signer)
+        # The data begins with what it is, so that none stands for another.
+        digest = hashlib.blake2b(key + signature + data, digest_size=16, person=b"signature").digest()
         is_genuine = self._verdicts.get(digest)
         if is_genuine is None:
-            signature = info.proof[PublicKey.SIZE : _BARE]
-            is_genuine = PublicKey(_public_key(info)).has_signed(signature, data)
+            is_genuine = PublicKey(key).has_signed(signature, data)
             self._verdicts.put(digest, is_genuine)
-        return None if is_genuine else Mistrust.BAD_SIGNATURE
+        return is_genuine
 
     def _signed_part(self, info: NodeInfo, incarnation: int, certificate: bytes) -> bytes:
         return b"".join((_RECORD, self._cluster, incarnation.to_bytes(8), write_statement(info), certificate))

@@ -12,10 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from shoal.errors import ConfigError
 from shoal.keys import HIDDEN
+from shoal.wire.witnesses import SIGNATURE_SIZE
 
 __all__ = ["SIGNATURE_SIZE", "IdentityKey", "PublicKey", "parse_labelled"]
-
-SIGNATURE_SIZE = 64
 
 
 class PublicKey(bytes):

@@ -38,6 +38,7 @@ __all__ = [
     "Update",
     "UserBroadcast",
     "UserMessage",
+    "Witness",
 ]
 
 
@@ -97,6 +98,14 @@ class Repeated:
     incarnation: int
 
 
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A member that signed that another does not answer, at an incarnation."""
+
+    id: NodeId
+    signature: bytes
+
+
 @dataclass(slots=True)
 class Suspect:
     """`accuser` had no answer from the member."""
@@ -106,6 +115,8 @@ class Suspect:
     accuser: NodeId
     is_stalled: bool = False
     """Its machine accepted a connection all the same: the process is there, and does not run."""
+    witnesses: Sequence[Witness] = ()
+    """Where members sign: who did, the accuser first."""
 
 
 @dataclass(slots=True)
@@ -115,6 +126,8 @@ class Dead:
     id: NodeId
     incarnation: int
     accuser: NodeId
+    witnesses: Sequence[Witness] = ()
+    """Where members sign: who signed that it does not answer."""
 
 
 @dataclass(slots=True)
@@ -123,6 +136,8 @@ class Left:
 
     id: NodeId
     incarnation: int
+    signature: bytes = b""
+    """Its own, where members sign."""
 
 
 @dataclass(slots=True)
@@ -262,6 +277,8 @@ class SyncRecord:
     age: float
     """Seconds since the sender first held this state, sent in whole seconds: a tombstone does not get younger by
     travelling."""
+    testimony: bytes = b""
+    """What proves that the member is gone, where members sign: see `Snapshot.testimonies`."""
 
 
 @dataclass(slots=True)

@@ -47,10 +47,12 @@ from shoal.wire.messages import (
     Update,
     UserBroadcast,
     UserMessage,
+    Witness,
 )
 from shoal.wire.ranges import read_ranges, write_ranges
 from shoal.wire.records import NativeRecords
 from shoal.wire.varint import read_varint, write_varint
+from shoal.wire.witnesses import MAX_WITNESSES, SIGNATURE_SIZE, WITNESS_SIZE, read_witnesses, write_witnesses
 
 __all__ = [
     "MAX_AGE",
@@ -112,6 +114,10 @@ _LEFT: Final = 4
 _USER_BROADCAST: Final = 5
 _STALL: Final = 6
 _SUSPECT_STALLED: Final = 7
+_SUSPECT_SIGNED: Final = 8
+_SUSPECT_STALLED_SIGNED: Final = 9
+_DEAD_SIGNED: Final = 10
+_LEFT_SIGNED: Final = 11
 
 _MessageReader = Callable[[bytes], tuple[Message, int]]
 _UpdateReader = Callable[[bytes, int], tuple[Update, int]]
@@ -172,13 +178,19 @@ class NativeDialect:
                 return self.encode_alive(update.record or write_info(update.info), update.incarnation)
             case Repeated():
                 raise TypeError("a Repeated has no record to send; send an Alive")
+            case Suspect() if update.witnesses:
+                return _write_signed_suspect(update)
             case Suspect():
                 kind = _SUSPECT_STALLED if update.is_stalled else _SUSPECT
                 return _ACCUSATION.pack(kind, update.id, update.accuser) + write_varint(update.incarnation)
+            case Dead() if update.witnesses:
+                head = _ACCUSATION.pack(_DEAD_SIGNED, update.id, update.accuser)
+                return b"".join((head, write_varint(update.incarnation), *_write_witnesses(update.witnesses)))
             case Dead():
                 return _ACCUSATION.pack(_DEAD, update.id, update.accuser) + write_varint(update.incarnation)
             case Left():
-                return _SUBJECT.pack(_LEFT, update.id) + write_varint(update.incarnation)
+                kind = _LEFT_SIGNED if update.signature else _LEFT
+                return b"".join((_SUBJECT.pack(kind, update.id), write_varint(update.incarnation), update.signature))
             case UserBroadcast():
                 number, size = write_varint(update.number), write_varint(len(update.payload))
                 return b"".join((_SUBJECT.pack(_USER_BROADCAST, update.origin), number, size, update.payload))
@@ -374,6 +386,47 @@ def _accusation_reader(make: Callable[[NodeId, int, NodeId], Update]) -> _Update
     return read
 
 
+def _write_signed_suspect(suspect: Suspect) -> bytes:
+    kind = _SUSPECT_STALLED_SIGNED if suspect.is_stalled else _SUSPECT_SIGNED
+    head = _SUBJECT.pack(kind, suspect.id)
+    return b"".join((head, write_varint(suspect.incarnation), *_write_witnesses(suspect.witnesses)))
+
+
+def _write_witnesses(witnesses: Sequence[Witness]) -> tuple[bytes, bytes]:
+    return write_varint(len(witnesses)), write_witnesses(witnesses)
+
+
+def _read_witnesses(data: bytes, position: int) -> tuple[tuple[Witness, ...], int]:
+    count, position = data[position], position + 1
+    if not 0 < count <= MAX_WITNESSES:
+        raise DecodeError(Flaw.BAD_VALUE)
+    packed, position = read_bytes(data, position, count * WITNESS_SIZE)
+    return read_witnesses(packed), position
+
+
+def _signed_suspect_reader(*, is_stalled: bool) -> _UpdateReader:
+    def read(data: bytes, position: int) -> tuple[Update, int]:
+        (member,) = _SUBJECT_FIELDS(data, position)
+        incarnation, position = read_varint(data, position + _SUBJECT_SIZE, MAX_INCARNATION)
+        witnesses, position = _read_witnesses(data, position)
+        return Suspect(NodeId(member), incarnation, witnesses[0].id, is_stalled, witnesses), position
+
+    return read
+
+
+def _read_signed_dead(data: bytes, position: int) -> tuple[Dead, int]:
+    member, accuser, _ = _ACCUSATION_FIELDS(data, position)
+    incarnation, position = read_varint(data, position + _ACCUSATION.size, MAX_INCARNATION)
+    witnesses, position = _read_witnesses(data, position)
+    return Dead(NodeId(member), incarnation, NodeId(accuser), witnesses), position
+
+
+def _read_signed_left(data: bytes, position: int) -> tuple[Left, int]:
+    left, position = _read_left(data, position)
+    left.signature, position = read_bytes(data, position, SIGNATURE_SIZE)
+    return left, position
+
+
 def _read_left(data: bytes, position: int) -> tuple[Left, int]:
     (member,) = _SUBJECT_FIELDS(data, position)
     incarnation, position = read_varint(data, position + _SUBJECT_SIZE, MAX_INCARNATION)
@@ -402,4 +455,8 @@ _UPDATES: Final[dict[int, _UpdateReader]] = {
     _USER_BROADCAST: _read_user_broadcast,
     _STALL: _read_stall,
     _SUSPECT_STALLED: _accusation_reader(partial(Suspect, is_stalled=True)),
+    _SUSPECT_SIGNED: _signed_suspect_reader(is_stalled=False),
+    _SUSPECT_STALLED_SIGNED: _signed_suspect_reader(is_stalled=True),
+    _DEAD_SIGNED: _read_signed_dead,
+    _LEFT_SIGNED: _read_signed_left,
 }
