@@ -752,7 +752,8 @@ class Cluster:
         if self._keyring is not None:
             if self._save_keys is not None:
                 self._keyring.subscribe(self._save_keys)
-            transport = sealed = SealedTransport(transport, self._keyring, config)
+            is_restart = keeper is not None and keeper.has_run_before
+            transport = sealed = SealedTransport(transport, self._keyring, config, has_run_before=is_restart)
             config = config.replace(max_datagram=config.max_datagram - OVERHEAD, keys=(), key_file=None)
         await transport.bind()
         try:

@@ -142,7 +142,8 @@ class ClusterConfig:
     hmac-sha256, which authenticates and leaves everything readable. A node opens all three."""
     replay_window: float = _seconds(60.0, 5.0, _DAY)
     """Seconds, 5 to 86400. How far the clock of a node that is new to this one may be off, and for how long a recorded
-    message may fool a node that has restarted since. Keep it above the difference of any two clocks."""
+    message may fool a node that has restarted since without its `state_dir`. Keep it above the difference of any two
+    clocks."""
     identity_key: str | None = None
     """Path of a file with this node's own key, as `shoal keygen --identity` makes it. Members then sign what they say
     of themselves, and take nobody's word for another; so all need one, or none. Default: no identities."""

@@ -159,6 +159,11 @@ class Keeper:
             )
 
     @property
+    def has_run_before(self) -> bool:
+        """Whether this is a restart."""
+        return self._saved.own is not None
+
+    @property
     def name(self) -> str | None:
         """Who this node was, if it was not told who it is."""
         own = self._saved.own

@@ -1,11 +1,15 @@
-"""What members say to each other about their keyrings; only ever sealed (docs/protocol.md, section 12)."""
+"""What members say to each other about their keyrings and seals; only ever sealed (docs/protocol.md, section 12)."""
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from shoal.keys import ClusterKey, KeyId
+from shoal.wire.envelope import LINE_SIZE, Position
 from shoal.wire.keyring import MAX_KEYS
 from shoal.wire.seals import Suite
 
@@ -14,13 +18,18 @@ __all__ = [
     "KeyOperation",
     "KeyReply",
     "KeyRequest",
+    "decode_proof",
     "decode_reply",
     "decode_request",
+    "encode_proof",
     "encode_reply",
     "encode_request",
 ]
 
 _MAX_REFUSAL = 1024
+_POSITION: Final = struct.Struct(f">{LINE_SIZE}sII")
+_MAX_POSITIONS: Final = 8
+"""One for each use of seals, and some to spare."""
 
 
 class KeyMessageError(ValueError):
@@ -34,6 +43,12 @@ class KeyOperation(IntEnum):
     INSTALL = 1
     USE = 2
     REMOVE = 3
+    PROVE = 4
+    """That it runs now: with which salts it seals, and how far it has come with each."""
+
+
+_SUBJECTS: Final = {KeyOperation.LIST: 0, KeyOperation.INSTALL: ClusterKey.SIZE, KeyOperation.PROVE: 0}
+"""Bytes of what an operation is about, where it is no id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +81,11 @@ def decode_request(data: bytes) -> KeyRequest:
     if not data or data[0] not in set(KeyOperation):
         raise KeyMessageError("no such operation")
     operation, subject = KeyOperation(data[0]), data[1:]
-    wanted = {KeyOperation.LIST: 0, KeyOperation.INSTALL: ClusterKey.SIZE}.get(operation, KeyId.SIZE)
+    wanted = _SUBJECTS.get(operation, KeyId.SIZE)
     if len(subject) != wanted:
         raise KeyMessageError(f"{operation.name} has {len(subject)} bytes, not {wanted}")
     match operation:
-        case KeyOperation.LIST:
+        case KeyOperation.LIST | KeyOperation.PROVE:
             return KeyRequest(operation)
         case KeyOperation.INSTALL:
             return KeyRequest(operation, key=ClusterKey(subject))
@@ -92,3 +107,15 @@ def decode_reply(data: bytes) -> KeyReply:
         raise KeyMessageError(f"{count} keys in {len(data)} bytes")
     ids = tuple(KeyId(data[at : at + KeyId.SIZE]) for at in range(2, end, KeyId.SIZE))
     return KeyReply(ids, Suite(data[0]), data[end:].decode(errors="replace"))
+
+
+def encode_proof(positions: Iterable[Position]) -> bytes:
+    """How far a member has come with each of its salts: kind, key id, salt, seconds and count."""
+    return b"".join(_POSITION.pack(each.line, each.seconds, each.count) for each in positions)
+
+
+def decode_proof(data: bytes) -> tuple[Position, ...]:
+    """Raises `KeyMessageError`."""
+    if not data or len(data) % _POSITION.size or len(data) > _MAX_POSITIONS * _POSITION.size:
+        raise KeyMessageError(f"{len(data)} bytes are no positions")
+    return tuple(Position(*fields) for fields in _POSITION.iter_unpack(data))
