@@ -26,8 +26,8 @@ from shoal.types import Address, Tags, is_node_name
 __all__ = ["ENVIRONMENT_PREFIX", "ClusterConfig", "Encryption", "PartitionStrategy", "Profile"]
 
 ENVIRONMENT_PREFIX = "SHOAL_"
-_COMMAND_LINE_VARIABLES = frozenset({"SHOAL_AGENT", "SHOAL_HTTP_TOKEN", "SHOAL_HTTP_TOKEN_FILE"})
-"""They share the prefix, and say which agent to ask and how, not how a node behaves."""
+_COMMAND_LINE_VARIABLES = frozenset({"SHOAL_AGENT", "SHOAL_HTTP_TOKEN", "SHOAL_HTTP_TOKEN_FILE", "SHOAL_LEASE_FILE"})
+"""They share the prefix, and stand for options of the command line, not for fields."""
 _SECRETS = ("key", "token")
 """What in the name of a setting says that its value must not be shown, also where the name is misspelt."""
 _PATHS = ("state_dir", "identity_key", "identity_certificate", "authority")
