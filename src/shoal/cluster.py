@@ -25,6 +25,7 @@ from shoal.config import ClusterConfig
 from shoal.errors import (
     AlreadyStartedError,
     ClosedError,
+    ConfigError,
     KeyringError,
     NotStartedError,
     ShoalTimeoutError,
@@ -43,7 +44,7 @@ from shoal.net.sealed import SealedTransport
 from shoal.net.sockets import SocketTransport
 from shoal.net.transport import Transport
 from shoal.net.wakeups import timer_slack
-from shoal.persistence import Keeper, StateStore, open_store
+from shoal.persistence import Keeper, SavedEvent, StateStore, open_store
 from shoal.rotation import KeyReport, KeyRotation
 from shoal.shutdown import Companion, Outcome, Shutdown, ShutdownPhase, ShutdownReport
 from shoal.subscription import Subscription, Subscriptions
@@ -728,6 +729,16 @@ class Cluster:
         if self.is_closed:
             raise ClosedError("this cluster object is closed; no events will come")
         return self._subscriptions.subscribe()
+
+    def saved_events(self) -> tuple[SavedEvent, ...]:
+        """What happened to members lately, the oldest first, as far as this node keeps it over its end: 1,000 at most.
+
+        Those of its earlier runs are among them. Raises `ConfigError` for a node without `state_dir`.
+        """
+        self._seen()
+        if self._keeper is None:
+            raise ConfigError("state_dir", None, "this node keeps nothing, and so no events; set a directory")
+        return self._keeper.store.events()
 
     def health(self) -> Health:
         """How this node is doing."""

@@ -107,6 +107,10 @@ class StateStore(Protocol):
         """Keep what happened just now: kind, name, id and address of the member."""
         ...
 
+    def events(self) -> tuple[SavedEvent, ...]:
+        """The last ones, the oldest first; those of earlier runs too."""
+        ...
+
     def flush(self) -> Future[bool]:
         """Its result comes when all that was given before is safe from a crash: True, or False if it cannot be."""
         ...

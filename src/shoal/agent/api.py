@@ -81,6 +81,7 @@ def create_app(
             Route("/v1/members/{name:path}/evidence", api.evidence, methods=["GET"]),
             Route("/v1/members/{name:path}", api.member, methods=["GET"]),
             Route("/v1/events", api.events, methods=["GET"]),
+            Route("/v1/events/saved", api.saved_events, methods=["GET"]),
             Route("/v1/join", api.join, methods=["POST"]),
             Route("/v1/leave", api.leave, methods=["POST"]),
             Route("/v1/drain", api.drain, methods=["POST"]),
@@ -197,6 +198,11 @@ class _Api:
             raise HTTPException(503, f"{self._streams} event streams are open, which is the limit; close one")
         # Subscribed before the answer begins: who has the answer's head misses nothing from then on.
         return _EventStream(self._stream(self._cluster.events()), headers={"Cache-Control": "no-store"})
+
+    async def saved_events(self, request: Request) -> Response:
+        _check_query(request, {"count"})
+        count = _read_count(request.query_params.get("count"))
+        return _json([schema.SavedEvent.of(event) for event in self._cluster.saved_events()[-count:]])
 
     async def join(self, request: Request) -> Response:
         _check_query(request)
@@ -416,6 +422,15 @@ def _check_query(request: Request, known: Collection[str] = ()) -> None:
         if key not in known:
             expected = f"expected {', '.join(sorted(known))}" if known else "none is expected here"
             raise HTTPException(400, f"unknown parameter {key!r}; {expected}")
+
+
+def _read_count(text: str | None) -> int:
+    """0 for all."""
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdigit() and int(text[:10]) > 0):
+        raise HTTPException(400, f"count={text!r} is no number of events; it is 1 or more")
+    return int(text[:10])
 
 
 def _read_state(text: str) -> types.MemberState:

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal, TypeAlias, assert_never
 
 from msgspec import Meta, Struct
 
-from shoal import cluster, events, rotation, types
+from shoal import cluster, events, persistence, rotation, types
 from shoal.types import MemberState, Readiness
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "RemovalHalted",
     "RemovalResumed",
     "RemoveKeyRequest",
+    "SavedEvent",
     "SeedUnreachable",
     "StallRequest",
     "State",
@@ -711,6 +712,29 @@ Event: TypeAlias = (
     | SeedUnreachable
     | EventsLost
 )
+
+
+class SavedEvent(Struct, frozen=True, kw_only=True):
+    """Something that happened to a member, as it is kept in the state directory."""
+
+    event: str
+    """Such as `member_failed`."""
+    time: datetime
+    name: str
+    id: str
+    """Which run of the member."""
+    address: str
+
+    @classmethod
+    def of(cls, saved: persistence.SavedEvent) -> SavedEvent:
+        """The form of `saved`."""
+        return cls(
+            event=_snake(saved.kind),
+            time=datetime.fromtimestamp(saved.at, UTC),
+            name=saved.member,
+            id=str(saved.id),
+            address=str(saved.address),
+        )
 
 
 def event_name(event: Event) -> str:

@@ -55,7 +55,8 @@ def run_agent(
     `http` is where the API listens; port 0 takes any free one, and None means no API. Requests must show `token`, if
     there is one; an address that other machines can reach needs it, or `allow_remote`. Asked to end, the node drains,
     waits for `grace` seconds if it has company, and leaves. `lease_file` is where the partition strategy `lease`, and
-    no other, finds its lease. Returns whether it said goodbye, rather than being told to end at once. Raises `BindError`, `ConfigError` or `ResolutionError` when it cannot start.
+    no other, finds its lease. Returns whether it said goodbye, rather than being told to end at once. Raises
+    `BindError`, `ConfigError` or `ResolutionError` when it cannot start.
     """
     lease = _lease_in(lease_file, config)
     if http is None:

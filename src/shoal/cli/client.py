@@ -118,6 +118,11 @@ class AgentClient:
                 if line.startswith(b"data: "):
                     yield self._decode(line.removeprefix(b"data: "), _EVENT)
 
+    def saved_events(self, count: int | None = None) -> list[schema.SavedEvent]:
+        """What it keeps of what happened, the oldest first; of that the last `count`."""
+        path = "/v1/events/saved" + ("" if count is None else f"?count={count}")
+        return self._ask("GET", path, list[schema.SavedEvent])
+
     def _set_readiness(self, path: str) -> schema.Member:
         return self._ask("POST", path, schema.Member, body=schema.ReadinessRequest(), patience=_LONGEST_GOODBYE)
 
