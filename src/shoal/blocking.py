@@ -344,6 +344,10 @@ class Cluster:
         """As `shoal.Cluster.events`."""
         return Events(self, self._cluster.events())
 
+    def ask_to_leave(self, member: Member | NodeId | str) -> None:
+        """As `shoal.Cluster.ask_to_leave`."""
+        self.run(self._cluster.ask_to_leave(member))
+
     def saved_events(self) -> tuple[SavedEvent, ...]:
         """As `shoal.Cluster.saved_events`."""
         return self._cluster.saved_events()

@@ -30,7 +30,7 @@ _COMMAND_LINE_VARIABLES = frozenset({"SHOAL_AGENT", "SHOAL_HTTP_TOKEN", "SHOAL_H
 """They share the prefix, and stand for options of the command line, not for fields."""
 _SECRETS = ("key", "token")
 """What in the name of a setting says that its value must not be shown, also where the name is misspelt."""
-_PATHS = ("state_dir", "identity_key", "identity_certificate", "authority")
+_PATHS = ("state_dir", "identity_key", "identity_certificate", "authority", "admission_token")
 """Settings that may be given as a `Path` too."""
 _SEALED_DATAGRAM = 576
 """Bytes: with keys, the least of `max_datagram`, of which sealing takes its part."""
@@ -149,10 +149,14 @@ class ClusterConfig:
     of themselves, and take nobody's word for another; so all need one, or none. Default: no identities."""
     authority: str | None = None
     """Path of a file with the public key of an authority, as `shoal keygen --identity` writes it into FILE.pub. Nobody
-    joins then without a certificate by it. Needs `identity_certificate`."""
+    joins then without a certificate or token by it, or changes keys without the right to. Needs `identity_certificate`
+    or `admission_token`."""
     identity_certificate: str | None = None
     """Path of a file with this node's certificate, as `shoal keys issue` makes it for its name and the public part of
     its `identity_key`. Needs `authority`."""
+    admission_token: str | None = None
+    """Path of a file with a token, as `shoal keys token` makes it, with which nodes of its names may join. In the place
+    of `identity_certificate`. Needs `authority`."""
     allow_unencrypted: bool = False
     """Let a node without keys use an address that other machines can reach. Whoever can send to it is then believed."""
 
@@ -525,8 +529,18 @@ class ClusterConfig:
             raise ConfigError("advertise", str(self.advertise), "the zone (%) means nothing to peers; leave it out")
 
     def _check_identity(self) -> None:
-        if self.authority is not None and self.identity_certificate is None:
-            raise ConfigError("authority", self.authority, "needs identity_certificate; see `shoal keys issue`")
+        if self.identity_certificate is not None and self.admission_token is not None:
+            raise ConfigError(
+                "admission_token", self.admission_token, "identity_certificate is given too; keep one of the two"
+            )
+        if self.authority is not None and self.identity_certificate is None and self.admission_token is None:
+            raise ConfigError(
+                "authority",
+                self.authority,
+                "needs identity_certificate or admission_token; see `shoal keys issue` and `shoal keys token`",
+            )
+        if self.admission_token is not None and self.authority is None:
+            raise ConfigError("admission_token", self.admission_token, "needs authority, who issued it")
         if self.identity_certificate is not None and self.authority is None:
             raise ConfigError("identity_certificate", self.identity_certificate, "needs authority, who issued it")
         if self.authority is not None and self.identity_key is None:

@@ -16,7 +16,10 @@ from shoal.net.sealed import SealedTransport
 from shoal.net.steady_clock import SteadyClock
 from shoal.net.transport import Transport
 from shoal.types import Address
+from shoal.wire.access import Access
+from shoal.wire.certificates import Authority, Certificate, Right
 from shoal.wire.envelope import OVERHEAD, Channel, Sealer, channel_of
+from shoal.wire.identity_keys import IdentityKey
 from shoal.wire.key_messages import KeyOperation, KeyReply, KeyRequest
 from shoal.wire.keyring import Keyring
 from shoal.wire.seals import Suite
@@ -66,6 +69,7 @@ class Lab:
         clock: Clock | None = None,
         ring: Keyring | None = None,
         has_run_before: bool = False,
+        access: Access | None = None,
         **how: Any,
     ) -> SealedTransport:
         inner = self.network.transport(address)
@@ -75,6 +79,7 @@ class Lab:
             ClusterConfig(**how),
             clock=(clock or self.clock).steady(),
             has_run_before=has_run_before,
+            access=access,
         )
         await self.start(transport, address)
         return transport
@@ -484,3 +489,91 @@ async def test_who_does_not_prove_itself_is_asked_seldom_and_what_it_sent_is_dro
     assert lab.messages(B) == []
     assert b.stats.dropped_unproven == 20
     assert len(lab.received[C].streams) == 1
+
+
+# Rights
+
+AUTHORITY = IdentityKey(bytes([9]) * 32)
+LEAVE = KeyRequest(KeyOperation.LEAVE)
+
+
+def access(number: int, *rights: Right) -> Access:
+    key = IdentityKey(bytes([number]) * 32)
+    certificate = Certificate.issue(AUTHORITY, "shoal", f"n{number}", key.public, expires=1 << 40, rights=rights)
+    return Access(key, b"\x05shoal", Authority(AUTHORITY.public, "shoal", lambda: 1_800_000_000.0), certificate)
+
+
+async def test_with_an_authority_only_who_has_the_right_changes_keys(lab: Lab) -> None:
+    operator = await lab.node(A, access=access(1, Right.KEYS))
+    other = await lab.node(C, access=access(3, Right.LEAVE))
+    stranger = await lab.node(Address("10.0.0.4", 7946))
+    b = await lab.node(B, access=access(2))
+    for asker, why in ((other, "n3 does not have the right 'keys'"), (stranger, "does not show who makes it")):
+        reply = await asker.ask_keys(B, INSTALL_NEW, PATIENCE)
+        assert why in reply.refusal
+        assert reply.ids == (OLD.id,)
+        assert (await asker.ask_keys(B, KeyRequest(KeyOperation.LIST), PATIENCE)).refusal == ""
+    for request in (INSTALL_NEW, KeyRequest(KeyOperation.USE, id=NEW.id), KeyRequest(KeyOperation.REMOVE, id=OLD.id)):
+        operator.change_keys(request)
+        reply = await operator.ask_keys(B, request, PATIENCE, key=OLD if request is INSTALL_NEW else None)
+        assert (reply.refusal, reply.ids[0]) == ("", (OLD if request is INSTALL_NEW else NEW).id)
+    assert [b.refusal(right) == "" for right in Right] == [False, False]
+
+
+async def test_what_an_operator_showed_is_of_no_use_to_whom_it_showed_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = await lab.node(A, access=access(1, Right.KEYS))
+    thief = await lab.node(B, access=access(2))
+    shown: list[bytes] = []
+    answer = SealedTransport._answer
+
+    def listening(self: SealedTransport, message: bytes, *more: Any) -> bytes | None:
+        shown.append(message)
+        return answer(self, message, *more)
+
+    monkeypatch.setattr(SealedTransport, "_answer", listening)
+    assert (await operator.ask_keys(B, INSTALL_NEW, PATIENCE)).refusal == ""
+    ring = Keyring([OLD])
+    await lab.node(C, ring=ring, access=access(3))
+    await thief._ask(C, shown[0], PATIENCE, Channel.KEY_REQUEST, Channel.KEY_REPLY)
+    assert ring.ids == (OLD.id,)
+
+
+async def test_a_restarted_node_takes_the_requests_of_who_has_the_right(lab: Lab) -> None:
+    operator = await lab.node(A, access=access(1, Right.KEYS))
+    await lab.node(B, access=access(2), has_run_before=True)
+    assert (await operator.ask_keys(B, INSTALL_NEW, PATIENCE)).ids == (OLD.id, NEW.id)
+
+
+async def test_only_who_has_the_right_is_let_another_leave(lab: Lab) -> None:
+    operator = await lab.node(A, access=access(1, Right.LEAVE))
+    other = await lab.node(C, access=access(3, Right.KEYS))
+    b = await lab.node(B, access=access(2))
+    asked: list[str] = []
+    b.on_leave = asked.append
+    assert "n3 does not have the right 'leave'" in (await other.ask_keys(B, LEAVE, PATIENCE)).refusal
+    assert asked == []
+    assert (await operator.ask_keys(B, LEAVE, PATIENCE)).refusal == ""
+    assert asked == ["n1"]
+
+
+async def test_without_an_authority_nobody_is_let_another_leave(lab: Lab) -> None:
+    a, b = await lab.node(A), await lab.node(B)
+    asked: list[str] = []
+    b.on_leave = asked.append
+    assert "without an authority nobody" in (await a.ask_keys(B, LEAVE, PATIENCE)).refusal
+    assert a.refusal(Right.LEAVE)
+    assert asked == []
+
+
+@pytest.mark.parametrize("may", [True, False])
+async def test_only_who_may_change_keys_hands_them_over(lab: Lab, monkeypatch: pytest.MonkeyPatch, may: bool) -> None:
+    carried = await tapped(lab, monkeypatch)
+    back = await lab.node(A, OLD, access=access(1))
+    await lab.node(B, NEW, OLD, access=access(2, *([Right.KEYS] if may else [])))
+    back.send(b"x", B)
+    await lab.settle()
+    assert bool(carried) is may
+    assert [key.id for key in (back._keyring.primary,)] == [OLD.id]
+    assert (NEW.id in back._keyring.ids) is may

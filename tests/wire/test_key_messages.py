@@ -37,6 +37,10 @@ REQUESTS = [
     KeyRequest(KeyOperation.USE, id=KEY.id),
     KeyRequest(KeyOperation.REMOVE, id=KEY.id),
     KeyRequest(KeyOperation.PROVE),
+    KeyRequest(KeyOperation.LEAVE),
+    KeyRequest(KeyOperation.LEAVE, shown=b"who I am"),
+    KeyRequest(KeyOperation.INSTALL, key=KEY, shown=b"who I am"),
+    KeyRequest(KeyOperation.USE, id=KEY.id, shown=b"who I am"),
 ]
 
 
@@ -61,7 +65,7 @@ def test_what_is_no_proof_is_refused(data: bytes) -> None:
         decode_proof(data)
 
 
-@pytest.mark.parametrize("data", [b"", b"\4x", b"\5", b"\0x", b"\1" + bytes(31), b"\2" + bytes(5), b"\3"])
+@pytest.mark.parametrize("data", [b"", b"\4x", b"\6", b"\0x", b"\1" + bytes(31), b"\2abc", b"\3", b"\5" + bytes(2049)])
 def test_what_is_no_request_is_refused(data: bytes) -> None:
     with pytest.raises(KeyMessageError):
         decode_request(data)

@@ -18,12 +18,15 @@ from shoal.agent.token import HttpToken
 from shoal.cluster import Cluster
 from shoal.errors import (
     ConfigError,
+    ForbiddenError,
     InvalidAddressError,
     KeyringError,
     LifecycleError,
     MessageTooLargeError,
     MissingExtraError,
     ShoalError,
+    ShoalTimeoutError,
+    TransportError,
 )
 from shoal.events import SeedUnreachable, Verdict
 from shoal.subscription import Subscription
@@ -214,7 +217,10 @@ class _Api:
 
     async def leave(self, request: Request) -> Response:
         _check_query(request)
-        await _read_body(request, schema.LeaveRequest, default=schema.LeaveRequest())
+        body = await _read_body(request, schema.LeaveRequest, default=schema.LeaveRequest())
+        if body.member is not None and (member := self._find(body.member)).id != self._cluster.local.id:
+            await self._cluster.ask_to_leave(member)
+            return _json(self._form(member))
         if self._on_leave is not None:
             self._on_leave()
         await self._cluster.leave()
@@ -488,6 +494,9 @@ _STATUS: Final[list[tuple[type[Exception], int]]] = [
     (InvalidAddressError, 400),
     (ConfigError, 400),
     (KeyringError, 409),
+    (ForbiddenError, 403),
+    (TransportError, 502),
+    (ShoalTimeoutError, 504),
     (LifecycleError, 503),
 ]
 

@@ -32,6 +32,7 @@ _LEVELS: Final[dict[type[schema.Event], int]] = {
     schema.RemovalHalted: logging.WARNING,
     schema.PartitionSuspected: logging.WARNING,
     schema.PartitionDecided: logging.WARNING,
+    schema.LeaveRequested: logging.WARNING,
     schema.ViewChanged: logging.DEBUG,
     schema.EventsLost: logging.WARNING,
     schema.BroadcastReceived: logging.DEBUG,

@@ -33,6 +33,7 @@ __all__ = [
     "KeyReport",
     "LeaveCompleted",
     "LeaveRequest",
+    "LeaveRequested",
     "Member",
     "MemberDamped",
     "MemberFailed",
@@ -477,7 +478,10 @@ class JoinRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LeaveRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of `POST /v1/leave`: an empty object, or nothing."""
+    """Body of `POST /v1/leave`: an empty object, or nothing; or who else is to leave."""
+
+    member: str | None = None
+    """Name or id."""
 
 
 class ReadinessRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -673,6 +677,12 @@ class LeaveCompleted(_Event, frozen=True, kw_only=True):
     """This node's goodbye has spread."""
 
 
+class LeaveRequested(_Event, frozen=True, kw_only=True):
+    """A member that has the right has asked this node to leave."""
+
+    by: str
+
+
 class SeedUnreachable(_Event, frozen=True, kw_only=True):
     """A seed did not answer; it will be tried again, for ever."""
 
@@ -709,6 +719,7 @@ Event: TypeAlias = (
     | MessageReceived
     | JoinCompleted
     | LeaveCompleted
+    | LeaveRequested
     | SeedUnreachable
     | EventsLost
 )
@@ -817,6 +828,8 @@ def event_of(event: events.Event, now: Moment) -> Event:
             return JoinCompleted(time=now.wall)
         case events.LeaveCompleted():
             return LeaveCompleted(time=now.wall)
+        case events.LeaveRequested(by):
+            return LeaveRequested(time=now.wall, by=by)
         case events.SeedUnreachable(address, reason):
             return SeedUnreachable(time=now.wall, address=str(address), reason=reason)
         case events.EventsLost(count):

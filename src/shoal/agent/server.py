@@ -19,9 +19,11 @@ from shoal.agent.token import HttpToken
 from shoal.cluster import Cluster
 from shoal.config import ClusterConfig, PartitionStrategy
 from shoal.errors import BindError, ClosedError, ConfigError, MissingExtraError
+from shoal.events import LeaveRequested
 from shoal.leasing import Leasing
 from shoal.net.loops import run
 from shoal.store.lease import SqliteLease
+from shoal.subscription import Subscription
 from shoal.types import Address, Readiness
 
 try:
@@ -116,13 +118,14 @@ async def _run(
     # An agent is of use before a seed answers: start() shall not wait for one.
     cluster = Cluster(config, join_timeout=0)
     stop = StopRequest()
-    with stop.on_signals(), cluster.events() as events:
+    with stop.on_signals(), cluster.events() as events, cluster.events() as requests:
         try:
             await cluster.start()
             address = None if sock is None else Address(*sock.getsockname()[:2])
             _report_start(cluster, address)
             async with _leasing(cluster, lease), asyncio.TaskGroup() as tasks:
                 tasks.create_task(EventLog(cluster.now).follow(events))
+                tasks.create_task(_obey(requests, stop))
                 http = None
                 if sock is not None and address is not None:
                     http = _http_server(cluster, address, stop, token)
@@ -176,6 +179,13 @@ def _http_server(cluster: Cluster, address: Address, stop: StopRequest, token: H
         timeout_graceful_shutdown=_SHUTDOWN_PATIENCE,
     )
     return _HttpServer(settings)
+
+
+async def _obey(requests: Subscription, stop: StopRequest) -> None:
+    """A member that may has asked this one to leave."""
+    async for event in requests:
+        if isinstance(event, LeaveRequested):
+            stop.asked.set()
 
 
 def _report_start(cluster: Cluster, http: Address | None) -> None:

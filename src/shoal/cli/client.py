@@ -76,9 +76,10 @@ class AgentClient:
         """Let it contact further seeds."""
         return self._ask("POST", "/v1/join", schema.JoinResult, body=schema.JoinRequest(seeds))
 
-    def leave(self) -> schema.Member:
-        """Let it say goodbye and end; returns its node as it was at the end."""
-        return self._ask("POST", "/v1/leave", schema.Member, body=schema.LeaveRequest(), patience=_LONGEST_GOODBYE)
+    def leave(self, member: str | None = None) -> schema.Member:
+        """Let it say goodbye and end, or ask another member to; returns that node as it was."""
+        body = schema.LeaveRequest(member)
+        return self._ask("POST", "/v1/leave", schema.Member, body=body, patience=_LONGEST_GOODBYE)
 
     def drain(self) -> schema.Member:
         """Let it say that it takes nothing new; returns its node once its peers were told."""

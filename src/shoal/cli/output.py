@@ -56,6 +56,7 @@ _EVENT_STYLES: Final[dict[type[schema.Event], str]] = {
     schema.ViewChanged: "bright_black",
     schema.NameConflict: "red",
     schema.IdentityRefused: "red",
+    schema.LeaveRequested: "yellow",
     schema.SeedUnreachable: "yellow",
     schema.EventsLost: "red",
 }

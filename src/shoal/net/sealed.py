@@ -17,7 +17,9 @@ from shoal.net.proofs import Proofs
 from shoal.net.steady_clock import SteadyClock
 from shoal.net.transport import Receiver, Transport, TransportStats
 from shoal.types import Address
-from shoal.wire.envelope import Channel, Opened, Opener, OpenError, Sealer, SealFlaw, channel_of, position_of
+from shoal.wire.access import Access
+from shoal.wire.certificates import Right
+from shoal.wire.envelope import Channel, Opened, Opener, OpenError, Position, Sealer, SealFlaw, channel_of, position_of
 from shoal.wire.key_messages import (
     KeyMessageError,
     KeyOperation,
@@ -46,6 +48,7 @@ _ADVICE: Final = {
 }
 """What to tell of a flaw; a replay alone is no news, for networks duplicate packets, nor is a proof that is awaited."""
 
+_NO_AUTHORITY: Final = "without an authority nobody may ask another to leave; see `shoal keys issue --allow leave`"
 _CHALLENGE_SIZE: Final = 16
 _ABOUT_KEYS: Final = frozenset({Channel.KEY_REQUEST, Channel.KEY_REPLY})
 _ASKING: Final = (Channel.DATAGRAM, Channel.REQUEST, Channel.KEY_REQUEST)
@@ -67,10 +70,12 @@ class SealedTransport:
     """
 
     __slots__ = (
+        "_access",
         "_challenge",
         "_clock",
         "_datagrams",
         "_hand_over",
+        "_hands_over",
         "_heard_at",
         "_inner",
         "_keyring",
@@ -83,6 +88,7 @@ class SealedTransport:
         "_started",
         "_suite",
         "_warn_after",
+        "on_leave",
     )
 
     def __init__(
@@ -94,6 +100,7 @@ class SealedTransport:
         clock: SteadyClock | None = None,
         new_salt: Callable[[int], bytes] = secrets.token_bytes,
         has_run_before: bool = False,
+        access: Access | None = None,
     ) -> None:
         self._inner = inner
         self._keyring = keyring
@@ -106,6 +113,10 @@ class SealedTransport:
             for channel in Channel
         }
         self._datagrams = self._sealers[Channel.DATAGRAM]
+        self._access = access
+        #: Called when a member that may, by the name given, asks this node to leave.
+        self.on_leave: Callable[[str], None] | None = None
+        self._hands_over = not self.refusal(Right.KEYS)
         self._hand_over = HandOver(keyring, self.ask_keys)
         self._proofs = Proofs(self._ask_for_proof, self.datagrams_received)
         self._challenge = secrets.token_bytes(_CHALLENGE_SIZE) if has_run_before else b""
@@ -167,7 +178,7 @@ class SealedTransport:
                     self._drop(error.flaw, source, now)
                 continue
             opened.append((message, source))
-            if sender.key_id != primary:
+            if sender.key_id != primary and self._hands_over:
                 self._hand_over.consider(source, sender.key_id)
         if opened:
             self._heard_at = now
@@ -184,7 +195,8 @@ class SealedTransport:
             return self._challenge_for(data) if error.flaw is SealFlaw.UNPROVEN else None
         self._heard_at = now
         if is_about_keys:
-            return self._reply(Channel.KEY_REPLY, self._answer(message, source, sender), data, sender)
+            answer = self._answer(message, source, sender, position_of(data))
+            return self._reply(Channel.KEY_REPLY, answer, data, sender)
         return self._reply(Channel.REPLY, self._receiver.stream_received(message, source), data, sender)
 
     def knows(self, address: Address) -> bool:
@@ -193,6 +205,12 @@ class SealedTransport:
 
     # Keys
 
+    def refusal(self, right: Right) -> str:
+        """Why this node may not do something to others; empty if it may. Without an authority all may change keys."""
+        if self._access is not None:
+            return self._access.refusal(right)
+        return "" if right is Right.KEYS else _NO_AUTHORITY
+
     async def ask_keys(
         self, address: Address, request: KeyRequest, timeout: float, *, key: ClusterKey | None = None
     ) -> KeyReply:
@@ -200,8 +218,7 @@ class SealedTransport:
 
         Raises what `exchange` raises.
         """
-        data = encode_request(request)
-        reply = await self._ask(address, data, timeout, Channel.KEY_REQUEST, Channel.KEY_REPLY, key)
+        reply = await self._ask(address, request, timeout, Channel.KEY_REQUEST, Channel.KEY_REPLY, key)
         try:
             return decode_reply(reply)
         except KeyMessageError as error:
@@ -225,7 +242,7 @@ class SealedTransport:
     def _keys_changed(self, keys: tuple[ClusterKey, ...]) -> None:
         self._primary = keys[0].id
 
-    def _answer(self, message: bytes, source: Address, sender: Opened) -> bytes | None:
+    def _answer(self, message: bytes, source: Address, sender: Opened, position: Position) -> bytes | None:
         try:
             request = decode_request(message)
         except KeyMessageError as error:
@@ -235,6 +252,12 @@ class SealedTransport:
             now = int(self._clock.now())
             return encode_proof(self._sealers[channel].position(now) for channel in _ASKING)
         before = self._keyring.ids
+        asker, refusal = self._check(request, position)
+        if refusal:
+            _log.warning("refused what %s asked for: %s", source, refusal, extra={"event": "request_refused"})
+            return encode_reply(KeyReply(before, self._suite, refusal))
+        if request.operation is KeyOperation.LEAVE and self.on_leave is not None:
+            self.on_leave(asker)
         if request.operation is KeyOperation.REMOVE and request.id == sender.key_id:
             reply = KeyReply(
                 before, self._suite, f"{source} itself seals with the key {request.id}, and would be cut off"
@@ -245,18 +268,39 @@ class SealedTransport:
             _log.info("%s changed the keyring: it holds %s now", source, ", ".join(map(str, reply.ids)))
         return encode_reply(reply)
 
+    def _check(self, request: KeyRequest, position: Position) -> tuple[str, str]:
+        """Who asks, as far as it is known, and why that is refused; empty if it is not."""
+        right = request.operation.right
+        if right is None:
+            return "", ""
+        if self._access is None:
+            return "", "" if right is Right.KEYS else _NO_AUTHORITY
+        return self._access.check(request.shown, encode_request(replace(request, shown=b"")), position, right)
+
     # Sealing
 
-    def _seal(self, channel: Channel, data: bytes, bound: bytes = b"", key: ClusterKey | None = None) -> bytes:
+    def _seal(
+        self, channel: Channel, data: bytes | KeyRequest, bound: bytes = b"", key: ClusterKey | None = None
+    ) -> bytes:
         now = self._clock.now()
         if now - self._heard_at > self._patience:
             now = self._look_at_the_clock()
-        return self._sealers[channel].seal(data, int(now), bound=bound, key=key)
+        sealer = self._sealers[channel]
+        if isinstance(data, KeyRequest):
+            data = self._signed(data, sealer.next_position(int(now), key))
+        return sealer.seal(data, int(now), bound=bound, key=key)
+
+    def _signed(self, request: KeyRequest, position: Position) -> bytes:
+        """A request, with what shows the right to it if it needs one."""
+        data = encode_request(request)
+        if self._access is None or request.operation.right is None:
+            return data
+        return data + self._access.show(data, position)
 
     async def _ask(
         self,
         address: Address,
-        data: bytes,
+        data: bytes | KeyRequest,
         timeout: float,
         asking: Channel,
         answering: Channel,
@@ -311,7 +355,7 @@ class SealedTransport:
         Returns whether it answered; if not, what was held of it is dropped.
         """
         asked_at = self._clock.now()
-        request = encode_request(KeyRequest(KeyOperation.PROVE))
+        request = KeyRequest(KeyOperation.PROVE)
         try:
             reply = await self._ask(address, request, timeout, Channel.KEY_REQUEST, Channel.KEY_REPLY)
             proof = decode_proof(reply)

@@ -171,6 +171,13 @@ class Sealer:
         """How far this one has come at that time."""
         return Position(self._primary.head, seconds & 0xFFFFFFFF, self._primary.count)
 
+    def next_position(self, seconds: int, key: ClusterKey | None = None) -> Position:
+        """Where `seal` will put the next message that it seals at that time with that key."""
+        line = self._primary if key is None else self._line(key)
+        if line.count >= MAX_COUNT:
+            line = self._primary = self._line(line.key)
+        return Position(line.head, seconds & 0xFFFFFFFF, line.count + 1)
+
     def _use(self, key: ClusterKey) -> None:
         self._primary = self._line(key)
 
