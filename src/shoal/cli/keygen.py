@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 
 import click
 
+from shoal.cli.output import write_new
 from shoal.keys import ClusterKey
 from shoal.wire.identity_keys import IdentityKey
 
@@ -38,14 +38,3 @@ def _make_identity(path: str | None) -> None:
     write_new(path, key.text)
     write_new(f"{path}.pub", str(key.public), mode=0o644)
     click.echo(str(key.public))
-
-
-def write_new(path: str, text: str, mode: int = 0o600) -> None:
-    """Write a file that is not there yet; raises click's own error when that fails."""
-    try:
-        # O_EXCL: the only copy of a key must not be overwritten by a slip.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except OSError as error:
-        raise click.ClickException(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text + "\n")

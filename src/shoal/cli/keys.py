@@ -11,9 +11,8 @@ import click
 from shoal.agent import schema
 from shoal.agent.text import printable
 from shoal.cli.client import AgentClient
-from shoal.cli.keygen import write_new
 from shoal.cli.options import agent_option, json_option
-from shoal.cli.output import print_columns, print_json
+from shoal.cli.output import print_columns, print_json, write_new
 from shoal.errors import ConfigError
 from shoal.keys import ClusterKey
 from shoal.net.identity_files import read_identity_key, read_public_key
