@@ -118,14 +118,13 @@ async def _run(
     # An agent is of use before a seed answers: start() shall not wait for one.
     cluster = Cluster(config, join_timeout=0)
     stop = StopRequest()
-    with stop.on_signals(), cluster.events() as events, cluster.events() as requests:
+    with stop.on_signals(), cluster.events() as events:
         try:
             await cluster.start()
             address = None if sock is None else Address(*sock.getsockname()[:2])
             _report_start(cluster, address)
             async with _leasing(cluster, lease), asyncio.TaskGroup() as tasks:
-                tasks.create_task(EventLog(cluster.now).follow(events))
-                tasks.create_task(_obey(requests, stop))
+                tasks.create_task(_follow(events, EventLog(cluster.now), stop))
                 http = None
                 if sock is not None and address is not None:
                     http = _http_server(cluster, address, stop, token)
@@ -181,9 +180,9 @@ def _http_server(cluster: Cluster, address: Address, stop: StopRequest, token: H
     return _HttpServer(settings)
 
 
-async def _obey(requests: Subscription, stop: StopRequest) -> None:
-    """A member that may has asked this one to leave."""
-    async for event in requests:
+async def _follow(events: Subscription, log: EventLog, stop: StopRequest) -> None:
+    async for event in events:
+        log.write(event)
         if isinstance(event, LeaveRequested):
             stop.asked.set()
 
