@@ -29,7 +29,12 @@ FLOORS = (
     Floor(frozenset({"swim"})),
     Floor(frozenset({"net", "sim"})),
     Floor(
-        frozenset({"cluster", "leasing", "rotation", "subscription", "blocking", "persistence", "shutdown", "testing"}),
+        frozenset(
+            {
+                *("cluster", "companion", "leasing", "rotation", "subscription", "blocking", "persistence"),
+                *("shutdown", "testing"),
+            }
+        ),
         acquainted=True,
     ),
     Floor(frozenset({"discovery", "health", "store", "telemetry"})),

@@ -170,3 +170,24 @@ def test_a_keeper_without_anything_kept_changes_nothing(tmp_path: Path) -> None:
     keeper = Keeper(DirectoryStore(tmp_path), FAST, is_named=False)
     assert (keeper.name, keeper.tags, keeper.peers) == (None, Tags(), ())
     assert keeper.keys([]) == ()
+
+
+@in_real_time
+async def test_what_happened_before_and_after_a_restart_can_be_read(tmp_path: Path) -> None:
+    async with Cluster(FAST, name="a") as a:
+        async with _node(tmp_path, name="b", seeds=[a.local.address]) as b:
+            await b.wait_for_members(2)
+        async with _node(tmp_path, name="b", seeds=[a.local.address]) as again:
+            await again.wait_for_members(2)
+    events = again.saved_events()
+    assert [(event.kind, event.member) for event in events] == [("MemberJoined", "a")] * 2
+    assert {(event.id, event.address) for event in events} == {(a.local.id, a.local.address)}
+    assert events[0].at < events[1].at <= time.time()
+    assert _saved(tmp_path).events == events
+
+
+@in_real_time
+async def test_a_node_that_keeps_nothing_has_no_saved_events() -> None:
+    async with Cluster(FAST, name="a") as a:
+        with pytest.raises(ConfigError, match="this node keeps nothing, and so no events; set a directory"):
+            a.saved_events()

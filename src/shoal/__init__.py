@@ -16,6 +16,7 @@ from shoal.errors import __all__ as _errors
 from shoal.events import *  # noqa: F403
 from shoal.events import __all__ as _events
 from shoal.keys import ClusterKey, KeyId
+from shoal.persistence import SavedEvent
 from shoal.persistence import StateStore as _StateStore
 from shoal.persistence import register_store as _register_store
 from shoal.rotation import KeyReport, MemberKeys
@@ -41,6 +42,7 @@ __all__ = [  # noqa: PLE0604
     "PartitionStrategy",
     "Profile",
     "Readiness",
+    "SavedEvent",
     "Subscription",
     "Tags",
     "__version__",

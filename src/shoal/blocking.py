@@ -18,7 +18,7 @@ from shoal.events import Event, Partition, PartitionRuling, Verdict
 from shoal.keys import ClusterKey, KeyId
 from shoal.net.loops import loop_factory
 from shoal.net.transport import Transport
-from shoal.persistence import StateStore
+from shoal.persistence import SavedEvent, StateStore
 from shoal.rotation import KeyReport
 from shoal.shutdown import ShutdownReport
 from shoal.subscription import Subscription
@@ -343,6 +343,14 @@ class Cluster:
     def events(self) -> Events:
         """As `shoal.Cluster.events`."""
         return Events(self, self._cluster.events())
+
+    def ask_to_leave(self, member: Member | NodeId | str) -> None:
+        """As `shoal.Cluster.ask_to_leave`."""
+        self.run(self._cluster.ask_to_leave(member))
+
+    def saved_events(self) -> tuple[SavedEvent, ...]:
+        """As `shoal.Cluster.saved_events`."""
+        return self._cluster.saved_events()
 
     def health(self) -> face.Health:
         """As `shoal.Cluster.health`."""

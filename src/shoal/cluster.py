@@ -25,12 +25,22 @@ from shoal.config import ClusterConfig
 from shoal.errors import (
     AlreadyStartedError,
     ClosedError,
+    ConfigError,
     KeyringError,
     NotStartedError,
     ShoalTimeoutError,
     UnknownMemberError,
 )
-from shoal.events import Event, HealthReason, NameConflict, Partition, PartitionRuling, SeedUnreachable, Verdict
+from shoal.events import (
+    Event,
+    HealthReason,
+    LeaveRequested,
+    NameConflict,
+    Partition,
+    PartitionRuling,
+    SeedUnreachable,
+    Verdict,
+)
 from shoal.keys import ClusterKey, KeyId
 from shoal.net.advertise import advertised_address
 from shoal.net.driver import Driver
@@ -43,7 +53,7 @@ from shoal.net.sealed import SealedTransport
 from shoal.net.sockets import SocketTransport
 from shoal.net.transport import Transport
 from shoal.net.wakeups import timer_slack
-from shoal.persistence import Keeper, StateStore, open_store
+from shoal.persistence import Keeper, SavedEvent, StateStore, open_store
 from shoal.rotation import KeyReport, KeyRotation
 from shoal.shutdown import Companion, Outcome, Shutdown, ShutdownPhase, ShutdownReport
 from shoal.subscription import Subscription, Subscriptions
@@ -444,6 +454,20 @@ class Cluster:
         finally:
             self._shutdown.note(ShutdownPhase.LEAVE, outcome, running.now() - began)
 
+    async def ask_to_leave(self, member: Member | NodeId | str) -> None:
+        """Ask another member to leave, which it does if this node's certificate has the right; see docs/security.md.
+
+        Returns when it has agreed; its goodbye follows. Raises `ForbiddenError` without the right,
+        `UnknownMemberError`, `KeyringError` when this node runs without keys, and `TransportError` or
+        `ShoalTimeoutError` for a member that does not answer: a dead one cannot leave.
+        """
+        rotation = self._keys("nobody can be asked to leave")
+        which = self._id_of(member)
+        found = self.member(which)
+        if found is None:
+            raise UnknownMemberError(f"no member has the id {which}")
+        await rotation.ask_to_leave(found)
+
     async def close(self) -> ShutdownReport:
         """End this member at once and release everything; peers see a crash unless `leave` came before.
 
@@ -729,6 +753,16 @@ class Cluster:
             raise ClosedError("this cluster object is closed; no events will come")
         return self._subscriptions.subscribe()
 
+    def saved_events(self) -> tuple[SavedEvent, ...]:
+        """What happened to members lately, the oldest first, as far as this node keeps it over its end: 1,000 at most.
+
+        Those of its earlier runs are among them. Raises `ConfigError` for a node without `state_dir`.
+        """
+        self._seen()
+        if self._keeper is None:
+            raise ConfigError("state_dir", None, "this node keeps nothing, and so no events; set a directory")
+        return self._keeper.store.events()
+
     def health(self) -> Health:
         """How this node is doing."""
         return self._seen().health(is_running=self._phase is _Phase.RUNNING, subscribers=len(self._subscriptions))
@@ -752,7 +786,13 @@ class Cluster:
         if self._keyring is not None:
             if self._save_keys is not None:
                 self._keyring.subscribe(self._save_keys)
-            transport = sealed = SealedTransport(transport, self._keyring, config)
+            transport = sealed = SealedTransport(
+                transport,
+                self._keyring,
+                config,
+                has_run_before=keeper is not None and keeper.has_run_before,
+                access=None if self._identity is None else self._identity.access,
+            )
             config = config.replace(max_datagram=config.max_datagram - OVERHEAD, keys=(), key_file=None)
         await transport.bind()
         try:
@@ -782,6 +822,11 @@ class Cluster:
                 if keeper is not None:
                     keeper.look(core, loop.time())
 
+            def on_leave(by: str) -> None:
+                on_events([LeaveRequested(by)])
+                if not core.is_leaving:
+                    driver.call(core.leave)
+
             def members() -> tuple[Member, ...]:
                 with driver.lock:
                     return core.members()
@@ -798,6 +843,7 @@ class Cluster:
             keys = None
             if sealed is not None:
                 keys = KeyRotation(sealed, members, lambda: core.local.id, self._config.stream_timeout)
+                sealed.on_leave = on_leave
             self._running = self._view = _Running(core, driver, transport, loop, pulse, keys, keeper)
             if keeper is not None:
                 keeper.save(core)
@@ -819,6 +865,7 @@ class Cluster:
         if keeper.name is not None:
             self._name = keeper.name
             self._config = self._config.replace(name=self._name)
+            self._identity = configured_identity(self._config)
         if self._keyring is not None:
             configured = configured_keys(self._config)
             self._keyring = Keyring(keeper.keys(configured))
@@ -888,10 +935,10 @@ class Cluster:
                 # Who heard it from our last packet tells it on in a round of its own.
                 await asyncio.sleep(2 * self._config.gossip_interval)
 
-    def _keys(self) -> KeyRotation:
+    def _keys(self, so: str = "there are none to change") -> KeyRotation:
         keys = self._commanded().keys
         if keys is None:
-            raise KeyringError("this node runs without keys, so there are none to change; set key_file or keys")
+            raise KeyringError(f"this node runs without keys, so {so}; set key_file or keys")
         return keys
 
     def _seen(self) -> _Running | _Last:

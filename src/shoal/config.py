@@ -26,11 +26,11 @@ from shoal.types import Address, Tags, is_node_name
 __all__ = ["ENVIRONMENT_PREFIX", "ClusterConfig", "Encryption", "PartitionStrategy", "Profile"]
 
 ENVIRONMENT_PREFIX = "SHOAL_"
-_COMMAND_LINE_VARIABLES = frozenset({"SHOAL_AGENT", "SHOAL_HTTP_TOKEN", "SHOAL_HTTP_TOKEN_FILE"})
-"""They share the prefix, and say which agent to ask and how, not how a node behaves."""
+_COMMAND_LINE_VARIABLES = frozenset({"SHOAL_AGENT", "SHOAL_HTTP_TOKEN", "SHOAL_HTTP_TOKEN_FILE", "SHOAL_LEASE_FILE"})
+"""They share the prefix, and stand for options of the command line, not for fields."""
 _SECRETS = ("key", "token")
 """What in the name of a setting says that its value must not be shown, also where the name is misspelt."""
-_PATHS = ("state_dir", "identity_key", "identity_certificate", "authority")
+_PATHS = ("state_dir", "identity_key", "identity_certificate", "authority", "admission_token")
 """Settings that may be given as a `Path` too."""
 _SIGNED_DEATH = 95
 """Bytes of a ping that carries a death, without its signatures."""
@@ -148,16 +148,21 @@ class ClusterConfig:
     hmac-sha256, which authenticates and leaves everything readable. A node opens all three."""
     replay_window: float = _seconds(60.0, 5.0, _DAY)
     """Seconds, 5 to 86400. How far the clock of a node that is new to this one may be off, and for how long a recorded
-    message may fool a node that has restarted since. Keep it above the difference of any two clocks."""
+    message may fool a node that has restarted since without its `state_dir`. Keep it above the difference of any two
+    clocks."""
     identity_key: str | None = None
     """Path of a file with this node's own key, as `shoal keygen --identity` makes it. Members then sign what they say
     of themselves, and take nobody's word for another; so all need one, or none. Default: no identities."""
     authority: str | None = None
     """Path of a file with the public key of an authority, as `shoal keygen --identity` writes it into FILE.pub. Nobody
-    joins then without a certificate by it. Needs `identity_certificate`."""
+    joins then without a certificate or token by it, or changes keys without the right to. Needs `identity_certificate`
+    or `admission_token`."""
     identity_certificate: str | None = None
     """Path of a file with this node's certificate, as `shoal keys issue` makes it for its name and the public part of
     its `identity_key`. Needs `authority`."""
+    admission_token: str | None = None
+    """Path of a file with a token, as `shoal keys token` makes it, with which nodes of its names may join. In the place
+    of `identity_certificate`. Needs `authority`."""
     death_signatures: int = _count(2, 1, 8, "members")
     """Members, 1 to 8. With identities, a member is held dead only when so many others signed that it does not answer,
     this node among them if it found so itself: fewer stolen nodes than that kill nobody. Where there are fewer others,
@@ -546,8 +551,18 @@ class ClusterConfig:
         if self.identity_key is not None and self.max_datagram < least:
             problem = f"must fit in a datagram; lower it, or raise max_datagram ({self.max_datagram}) to {least}"
             raise ConfigError("death_signatures", self.death_signatures, problem)
-        if self.authority is not None and self.identity_certificate is None:
-            raise ConfigError("authority", self.authority, "needs identity_certificate; see `shoal keys issue`")
+        if self.identity_certificate is not None and self.admission_token is not None:
+            raise ConfigError(
+                "admission_token", self.admission_token, "identity_certificate is given too; keep one of the two"
+            )
+        if self.authority is not None and self.identity_certificate is None and self.admission_token is None:
+            raise ConfigError(
+                "authority",
+                self.authority,
+                "needs identity_certificate or admission_token; see `shoal keys issue` and `shoal keys token`",
+            )
+        if self.admission_token is not None and self.authority is None:
+            raise ConfigError("admission_token", self.admission_token, "needs authority, who issued it")
         if self.identity_certificate is not None and self.authority is None:
             raise ConfigError("identity_certificate", self.identity_certificate, "needs authority, who issued it")
         if self.authority is not None and self.identity_key is None:

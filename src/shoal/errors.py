@@ -10,6 +10,7 @@
     ├── UnknownMemberError     no such member in this node's view
     ├── MessageTooLargeError   a payload, tag set or reply above its limit
     ├── KeyringError           a change of keys that was refused
+    ├── ForbiddenError         this node has no right to do that to another
     ├── StateInUseError        another process holds the state directory
     ├── ShoalTimeoutError      also a TimeoutError
     │   └── SilentPeerError    a machine accepted a connection, and its process did not answer
@@ -33,6 +34,7 @@ __all__ = [
     "BindError",
     "ClosedError",
     "ConfigError",
+    "ForbiddenError",
     "InvalidAddressError",
     "KeyringError",
     "LifecycleError",
@@ -118,6 +120,10 @@ class MessageTooLargeError(ShoalError, ValueError):
 
 class KeyringError(ShoalError, RuntimeError):
     """Keys cannot be changed this way; nothing was changed where it was refused."""
+
+
+class ForbiddenError(ShoalError, PermissionError):
+    """This node does not have the right to do that to another; nothing was done."""
 
 
 class StateInUseError(ShoalError, RuntimeError):

@@ -22,6 +22,7 @@ __all__ = [
     "IdentityRefused",
     "JoinCompleted",
     "LeaveCompleted",
+    "LeaveRequested",
     "MemberDamped",
     "MemberFailed",
     "MemberJoined",
@@ -467,6 +468,14 @@ class LeaveCompleted:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveRequested:
+    """A member that has the right has asked this node to leave, which says goodbye now."""
+
+    by: str
+    """That member's name."""
+
+
+@dataclass(frozen=True, slots=True)
 class SeedUnreachable:
     """A seed did not answer any try; it will be tried again, for ever."""
 
@@ -504,6 +513,7 @@ Event = (
     | MessageReceived
     | JoinCompleted
     | LeaveCompleted
+    | LeaveRequested
     | SeedUnreachable
     | EventsLost
 )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 from shoal.cluster import Cluster
+from shoal.companion import CompanionTask
 from shoal.errors import ClosedError
 from shoal.events import PartitionDecided, PartitionDecision, PartitionRuling
 from shoal.swim.partition.lease import Lease
@@ -18,7 +17,7 @@ __all__ = ["Leasing"]
 _log = logging.getLogger("shoal.cluster")
 
 
-class Leasing:
+class Leasing(CompanionTask):
     """Takes the lease when a decision asks for it, and tells the node what came of it.
 
         async with shoal.Cluster(partition_strategy="lease") as cluster, Leasing(cluster, SqliteLease(path)):
@@ -28,28 +27,10 @@ class Leasing:
     """
 
     def __init__(self, cluster: Cluster, lease: Lease) -> None:
-        self._cluster = cluster
+        super().__init__(cluster, "leasing")
         self._lease = lease
-        self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._follow(), name="shoal leasing")
-        self._cluster.attach(self)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._cluster.detach(self)
-        await self.stop()
-
-    async def stop(self) -> None:
-        """Ask no more; may be called again."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-
-    async def _follow(self) -> None:
+    async def _run(self) -> None:
         with self._cluster.events() as events, suppress(ClosedError):
             async for event in events:
                 match event:

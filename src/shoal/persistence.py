@@ -107,6 +107,10 @@ class StateStore(Protocol):
         """Keep what happened just now: kind, name, id and address of the member."""
         ...
 
+    def events(self) -> tuple[SavedEvent, ...]:
+        """The last ones, the oldest first; those of earlier runs too."""
+        ...
+
     def flush(self) -> Future[bool]:
         """Its result comes when all that was given before is safe from a crash: True, or False if it cannot be."""
         ...
@@ -157,6 +161,11 @@ class Keeper:
                 f"it has the state of a node of cluster {own.cluster!r}, not {self._config.cluster!r}; take another"
                 " directory, or remove this one",
             )
+
+    @property
+    def has_run_before(self) -> bool:
+        """Whether this is a restart."""
+        return self._saved.own is not None
 
     @property
     def name(self) -> str | None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from shoal.config import Encryption
-from shoal.errors import ShoalError
+from shoal.errors import ForbiddenError, ShoalError
 from shoal.keys import ClusterKey, KeyId
 from shoal.net.sealed import SealedTransport
 from shoal.types import Member, MemberState, NodeId
+from shoal.wire.certificates import Right
 from shoal.wire.key_messages import KeyOperation, KeyReply, KeyRequest
 
 __all__ = ["KeyReport", "KeyRotation", "MemberKeys"]
@@ -80,11 +81,15 @@ class KeyRotation:
 
     async def install(self, key: ClusterKey) -> KeyReport:
         """Let every member open with `key`. It may be repeated until all have it."""
+        if refusal := self._transport.refusal(Right.KEYS):
+            return KeyReport((await self.list()).members, refusal)
         return KeyReport(await self._ask_all(KeyRequest(KeyOperation.INSTALL, key=key)))
 
     async def use(self, id: KeyId) -> KeyReport:
         """Let every member seal with the key of that id. Refused unless all present members hold it."""
         before = (await self.list()).members
+        if refusal := self._transport.refusal(Right.KEYS):
+            return KeyReport(before, refusal)
         silent = [each.member for each in before if not each.ids]
         lacking = [each.member for each in before if each.ids and id not in each.ids]
         if lacking:
@@ -100,6 +105,8 @@ class KeyRotation:
         it: with `strand`, the latter two are left behind.
         """
         before = (await self.list()).members
+        if refusal := self._transport.refusal(Right.KEYS):
+            return KeyReport(before, refusal)
         using = [each.member for each in before if each.primary == id]
         if using:
             return KeyReport(before, f"{_names(using)} would be cut off: the key {id} seals there; use another first")
@@ -112,6 +119,15 @@ class KeyRotation:
                 f"{_names(lost)} may come back with the key {id} alone; wait, or strand them on purpose",
             )
         return KeyReport(await self._ask_all(KeyRequest(KeyOperation.REMOVE, id=id)))
+
+    async def ask_to_leave(self, member: Member) -> None:
+        """Ask another member to leave. Raises `ForbiddenError` if it refuses, and as `SealedTransport.ask_keys`."""
+        refusal = self._transport.refusal(Right.LEAVE)
+        if not refusal:
+            request = KeyRequest(KeyOperation.LEAVE)
+            refusal = (await self._transport.ask_keys(member.address, request, self._timeout)).refusal
+        if refusal:
+            raise ForbiddenError(f"{member.name} cannot be asked to leave: {refusal}")
 
     async def _ask_all(self, request: KeyRequest) -> tuple[MemberKeys, ...]:
         turn = asyncio.Semaphore(_AT_ONCE)

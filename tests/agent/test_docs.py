@@ -24,6 +24,7 @@ FORMS = [
     schema.Health,
     schema.KeyReport,
     schema.MemberKeys,
+    schema.SavedEvent,
 ]
 CLI_PAGE = (DOCS / "cli.md").read_text("utf-8")
 

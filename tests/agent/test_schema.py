@@ -50,6 +50,7 @@ NAMED_EVENTS: dict[str, events.Event] = {
     "message_received": events.MessageReceived(ID, b"\x00\xff"),
     "join_completed": events.JoinCompleted(),
     "leave_completed": events.LeaveCompleted(),
+    "leave_requested": events.LeaveRequested("op"),
     "seed_unreachable": events.SeedUnreachable(Address("db", 7946), "no such host"),
     "events_lost": events.EventsLost(7),
 }

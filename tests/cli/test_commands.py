@@ -372,3 +372,44 @@ def test_a_refusal_of_the_agent_is_passed_on(pair: Pair) -> None:
     assert (too_large.exit_code, unknown.exit_code) == (1, 1)
     assert "max_tag_bytes" in too_large.stderr
     assert unknown.stderr == "Error: no member has the name or id 'nobody'\n"
+
+
+# Saved events
+
+
+def test_saved_events_are_shown_by_the_agent_and_from_its_directory(agents: Agents, tmp_path: Path) -> None:
+    state = str(tmp_path)
+    a = agents.start("--name", "a")
+    b = agents.start("--name", "b", "--state-dir", state, "--join", a.gossip, **QUICK)
+    b.wait_for_state("a", "alive")
+    a.kill()
+    b.wait_for_log("member_failed")
+    lines = [json.loads(line) for line in run("events", "--saved", "--json", agent=b).stdout.splitlines()]
+    assert [line["event"] for line in lines] == ["member_joined", "member_suspected", "member_failed"]
+    assert {(line["name"], line["address"]) for line in lines} == {("a", a.gossip)}
+    assert b.client.saved_events(1) == b.client.saved_events()[-1:]
+
+    def offline(*more: str) -> list[str]:
+        return run("events", "--saved", "--state-dir", state, *more).stdout.splitlines()
+
+    wait_until(lambda: len(offline("--json")) == 3, "all is written")  # beside the agent, which holds the directory
+    b.kill()
+    assert [json.loads(line) for line in offline("--json")] == lines
+    heading, last = offline("--count", "1")
+    assert heading.split() == ["TIME", "EVENT", "NAME", "ADDRESS"]
+    assert last.split()[2:] == ["member_failed", "a", a.gossip]
+
+
+def test_an_agent_without_a_state_directory_says_so(pair: Pair) -> None:
+    result = run("events", "--saved", agent=pair[0])
+    assert result.exit_code == 1
+    assert "this node keeps nothing, and so no events; set a directory" in result.output
+
+
+def test_a_state_directory_is_for_saved_events_only(tmp_path: Path) -> None:
+    result = run("events", "--state-dir", str(tmp_path))
+    assert result.exit_code == 2
+    assert "--state-dir goes with --saved" in result.output
+    result = run("events", "--saved", "--state-dir", str(tmp_path))
+    assert result.exit_code == 1
+    assert "no node has kept its state there" in result.output

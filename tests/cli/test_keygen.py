@@ -6,8 +6,9 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from shoal.cli.root import shoal
-from shoal.wire.certificates import Certificate
+from shoal.wire.certificates import Certificate, Right
 from shoal.wire.identity_keys import IdentityKey, PublicKey
+from shoal.wire.tokens import AdmissionToken
 
 
 def test_an_identity_goes_to_a_file_that_only_the_user_can_read(tmp_path: Path) -> None:
@@ -38,9 +39,10 @@ def test_an_authority_issues_a_certificate_for_one_node(tmp_path: Path) -> None:
     for path in (authority, node):
         CliRunner().invoke(shoal, ["keygen", "--identity", "-o", str(path)])
     files = ["--authority", str(authority), "--public-key", f"{node}.pub"]
-    result = CliRunner().invoke(shoal, ["keys", "issue", "gpu-1", *files, "--tags", "role"])
+    result = CliRunner().invoke(shoal, ["keys", "issue", "gpu-1", *files, "--tags", "role", "--allow", "keys"])
     certificate = Certificate.parse(result.stdout)
-    assert (certificate.name, certificate.namespaces) == ("gpu-1", ("role",))
+    assert (certificate.name, certificate.terms.namespaces) == ("gpu-1", ("role",))
+    assert certificate.terms.rights == {Right.KEYS}
     assert certificate.is_by(PublicKey.parse(Path(f"{authority}.pub").read_text()), "shoal")
     assert certificate.public_key == PublicKey.parse(Path(f"{node}.pub").read_text())
 
@@ -51,3 +53,19 @@ def test_a_public_key_is_no_authority(tmp_path: Path) -> None:
     result = CliRunner().invoke(shoal, ["keys", "issue", "a", "--authority", public, "--public-key", public])
     assert result.exit_code == 1
     assert "holds no identity key" in result.output
+
+
+def test_an_authority_issues_a_token_for_nodes_of_some_names(tmp_path: Path) -> None:
+    authority, path = tmp_path / "authority", tmp_path / "token"
+    CliRunner().invoke(shoal, ["keygen", "--identity", "-o", str(authority)])
+    command = ["keys", "token", "gpu-*", "--authority", str(authority), "--tags", "role"]
+    for text in (
+        CliRunner().invoke(shoal, command).stdout,
+        CliRunner().invoke(shoal, [*command, "-o", str(path)]).stdout or path.read_text(),
+    ):
+        token = AdmissionToken.parse(text)
+        assert (token.grant.names, token.terms.namespaces, token.terms.rights) == ("gpu-*", ("role",), frozenset())
+        certificate = token.admit("shoal", "gpu-1", IdentityKey(bytes(32)).public)
+        assert certificate.is_by(PublicKey.parse(Path(f"{authority}.pub").read_text()), "shoal")
+    assert path.stat().st_mode & 0o077 == 0
+    assert CliRunner().invoke(shoal, [*command, "-o", str(path)]).exit_code == 1

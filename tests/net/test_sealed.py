@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -15,7 +16,10 @@ from shoal.net.sealed import SealedTransport
 from shoal.net.steady_clock import SteadyClock
 from shoal.net.transport import Transport
 from shoal.types import Address
-from shoal.wire.envelope import OVERHEAD, Channel, Sealer
+from shoal.wire.access import Access
+from shoal.wire.certificates import Authority, Certificate, Right
+from shoal.wire.envelope import OVERHEAD, Channel, Sealer, channel_of
+from shoal.wire.identity_keys import IdentityKey
 from shoal.wire.key_messages import KeyOperation, KeyReply, KeyRequest
 from shoal.wire.keyring import Keyring
 from shoal.wire.seals import Suite
@@ -59,11 +63,23 @@ class Lab:
         self.network._send = recorded  # type: ignore[method-assign]
 
     async def node(
-        self, address: Address, *keys: ClusterKey, clock: Clock | None = None, ring: Keyring | None = None, **how: Any
+        self,
+        address: Address,
+        *keys: ClusterKey,
+        clock: Clock | None = None,
+        ring: Keyring | None = None,
+        has_run_before: bool = False,
+        access: Access | None = None,
+        **how: Any,
     ) -> SealedTransport:
         inner = self.network.transport(address)
         transport = SealedTransport(
-            inner, ring or Keyring(keys or [OLD]), ClusterConfig(**how), clock=(clock or self.clock).steady()
+            inner,
+            ring or Keyring(keys or [OLD]),
+            ClusterConfig(**how),
+            clock=(clock or self.clock).steady(),
+            has_run_before=has_run_before,
+            access=access,
         )
         await self.start(transport, address)
         return transport
@@ -310,3 +326,254 @@ async def test_a_change_that_is_on_its_way_is_not_hurried(lab: Lab) -> None:
         await lab.settle()
     assert late.ids == (OLD.id, NEW.id)
     assert b.stats.streams_out == 1
+
+
+# After a restart
+
+
+async def tapped(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What goes over streams, requests and replies."""
+    carried: list[bytes] = []
+    exchange = MemoryTransport.exchange
+
+    async def tap(self: MemoryTransport, address: Address, data: bytes, timeout: float) -> bytes:
+        carried.append(data)
+        carried.append(reply := await exchange(self, address, data, timeout))
+        return reply
+
+    monkeypatch.setattr(MemoryTransport, "exchange", tap)
+    return carried
+
+
+@pytest.mark.parametrize("skew", [-50.0, 0.0, 50.0])
+async def test_a_restarted_node_takes_nothing_that_was_sealed_before_whatever_the_senders_clock(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, skew: float
+) -> None:
+    streams = await tapped(lab, monkeypatch)
+    clock = Clock()
+    clock.wall += skew
+    a, b = await lab.node(A, clock=clock), await lab.node(B)
+    for number in range(5):
+        a.send(b"%d" % number, B)
+    await a.exchange(B, b"question", PATIENCE)
+    await a.ask_keys(B, INSTALL_NEW, PATIENCE)
+    await lab.settle()
+    recorded = [data for data, _, _ in lab.on_wire]
+    assert len(lab.messages(B)) == 5
+    requests = list(streams)
+    await b.close()
+    ring = Keyring([OLD])
+    b = await lab.node(B, ring=ring, has_run_before=True)
+    eve = await lab.plain(C)
+    for _ in range(3):
+        for data in recorded:
+            eve.send(data, B)
+            a._inner.send(data, B)  # the same from where it came at first, and from somebody who can prove to run
+        for data in requests:
+            with contextlib.suppress(ReceiveError):
+                await eve.exchange(B, data, PATIENCE)
+        await lab.settle()
+        clock.pass_time(1.0)
+        lab.clock.pass_time(1.0)
+    assert lab.messages(B) == []
+    assert not lab.received[B].streams
+    assert ring.ids == (OLD.id,)
+
+
+async def test_a_restarted_node_hears_datagrams_as_soon_as_their_sender_has_proved_to_run(lab: Lab) -> None:
+    a, b = await lab.node(A), await lab.node(B)
+    a.send(b"before", B)
+    await lab.settle()
+    await b.close()
+    b = await lab.node(B, has_run_before=True)
+    lab.clock.pass_time(2.0)
+    for message in (b"first", b"second"):  # held until the proof has come
+        a.send(message, B)
+    await lab.settle()
+    a.send(b"third", B)
+    await lab.settle()
+    assert lab.messages(B) == [b"first", b"second", b"third"]
+    assert b.stats.dropped_unproven == 0
+
+
+async def test_a_restarted_node_is_asked_over_streams_with_one_challenge(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = await lab.node(A)
+    b = await lab.node(B, has_run_before=True)
+    carried = await tapped(lab, monkeypatch)
+    for _ in range(2):
+        assert await a.exchange(B, b"question", PATIENCE) == b"question"
+    assert [channel_of(data) for data in carried] == [
+        *(Channel.REQUEST, Channel.CHALLENGE, Channel.REQUEST, Channel.REPLY),
+        *(Channel.REQUEST, Channel.REPLY),
+    ]
+    assert (await a.ask_keys(B, INSTALL_NEW, PATIENCE)).ids == (OLD.id, NEW.id)
+    assert b.stats.dropped_unproven == 2
+
+
+async def test_questions_that_were_challenged_together_are_all_answered(lab: Lab) -> None:
+    a = await lab.node(A)
+    await lab.node(B, has_run_before=True)
+    answers = await asyncio.gather(*(a.exchange(B, b"%d" % number, PATIENCE) for number in range(5)))
+    assert answers == [b"%d" % number for number in range(5)]
+
+
+async def test_what_answers_a_challenge_is_taken_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    a = await lab.node(A)
+    b = await lab.node(B, has_run_before=True)
+    carried = await tapped(lab, monkeypatch)
+    await a.exchange(B, b"question", PATIENCE)
+    eve = await lab.plain(C)
+    for data in list(carried):
+        with pytest.raises(ReceiveError):
+            await eve.exchange(B, data, PATIENCE)
+    assert len(lab.received[B].streams) == 1
+    assert b.stats.dropped_replayed == 2  # both requests; the others are no requests
+
+
+async def test_nodes_that_restarted_together_hear_each_other(lab: Lab) -> None:
+    a = await lab.node(A, has_run_before=True)
+    b = await lab.node(B, has_run_before=True)
+    lab.clock.pass_time(2.0)
+    assert await a.exchange(B, b"question", PATIENCE) == b"question"
+    a.send(b"to b", B)
+    b.send(b"to a", A)
+    await lab.settle()
+    assert (lab.messages(A), lab.messages(B)) == ([b"to a"], [b"to b"])
+
+
+async def test_after_the_window_nobody_needs_to_prove_anything(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    carried = await tapped(lab, monkeypatch)
+    a = await lab.node(A)
+    await lab.node(B, has_run_before=True)
+    lab.clock.pass_time(61.0)
+    a.send(b"x", B)
+    await lab.settle()
+    assert lab.messages(B) == [b"x"]
+    assert carried == []
+
+
+async def test_a_clock_that_was_wrong_at_the_restart_lets_nothing_old_in(lab: Lab) -> None:
+    wrong, ahead = Clock(), Clock()
+    wrong.wall -= 3600
+    ahead.wall += 50
+    a, b = await lab.node(A, clock=ahead), await lab.node(B)
+    a.send(b"before", B)
+    await lab.settle()
+    [(recorded, _, _)] = lab.on_wire
+    await b.close()
+    b = await lab.node(B, clock=wrong, has_run_before=True)
+    wrong.pass_time(31.0)
+    wrong.wall = lab.clock.wall + 31.0
+    wrong.pass_time(30.0)
+    lab.clock.pass_time(30.0)
+    b.send(b"", C)  # heard of nobody for the whole window: it looks at the clock, which was set meanwhile
+    (await lab.plain(C)).send(recorded, B)
+    await lab.settle()
+    assert lab.messages(B) == []
+    assert b.stats.dropped_unproven == 1
+
+
+async def test_who_does_not_prove_itself_is_asked_seldom_and_what_it_sent_is_dropped(lab: Lab) -> None:
+    a, b = await lab.node(A), await lab.node(B)
+    a.send(b"before", B)
+    await lab.settle()
+    [(recorded, _, _)] = lab.on_wire
+    await b.close()
+    b = await lab.node(B, has_run_before=True)
+    eve = await lab.plain(C)
+    for _ in range(20):
+        eve.send(recorded, B)
+        await lab.settle()
+    assert lab.messages(B) == []
+    assert b.stats.dropped_unproven == 20
+    assert len(lab.received[C].streams) == 1
+
+
+# Rights
+
+AUTHORITY = IdentityKey(bytes([9]) * 32)
+LEAVE = KeyRequest(KeyOperation.LEAVE)
+
+
+def access(number: int, *rights: Right) -> Access:
+    key = IdentityKey(bytes([number]) * 32)
+    certificate = Certificate.issue(AUTHORITY, "shoal", f"n{number}", key.public, expires=1 << 40, rights=rights)
+    return Access(key, b"\x05shoal", Authority(AUTHORITY.public, "shoal", lambda: 1_800_000_000.0), certificate)
+
+
+async def test_with_an_authority_only_who_has_the_right_changes_keys(lab: Lab) -> None:
+    operator = await lab.node(A, access=access(1, Right.KEYS))
+    other = await lab.node(C, access=access(3, Right.LEAVE))
+    stranger = await lab.node(Address("10.0.0.4", 7946))
+    b = await lab.node(B, access=access(2))
+    for asker, why in ((other, "n3 does not have the right 'keys'"), (stranger, "does not show who makes it")):
+        reply = await asker.ask_keys(B, INSTALL_NEW, PATIENCE)
+        assert why in reply.refusal
+        assert reply.ids == (OLD.id,)
+        assert (await asker.ask_keys(B, KeyRequest(KeyOperation.LIST), PATIENCE)).refusal == ""
+    for request in (INSTALL_NEW, KeyRequest(KeyOperation.USE, id=NEW.id), KeyRequest(KeyOperation.REMOVE, id=OLD.id)):
+        operator.change_keys(request)
+        reply = await operator.ask_keys(B, request, PATIENCE, key=OLD if request is INSTALL_NEW else None)
+        assert (reply.refusal, reply.ids[0]) == ("", (OLD if request is INSTALL_NEW else NEW).id)
+    assert [b.refusal(right) == "" for right in Right] == [False, False]
+
+
+async def test_what_an_operator_showed_is_of_no_use_to_whom_it_showed_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = await lab.node(A, access=access(1, Right.KEYS))
+    thief = await lab.node(B, access=access(2))
+    shown: list[bytes] = []
+    answer = SealedTransport._answer
+
+    def listening(self: SealedTransport, message: bytes, *more: Any) -> bytes | None:
+        shown.append(message)
+        return answer(self, message, *more)
+
+    monkeypatch.setattr(SealedTransport, "_answer", listening)
+    assert (await operator.ask_keys(B, INSTALL_NEW, PATIENCE)).refusal == ""
+    ring = Keyring([OLD])
+    await lab.node(C, ring=ring, access=access(3))
+    await thief._ask(C, shown[0], PATIENCE, Channel.KEY_REQUEST, Channel.KEY_REPLY)
+    assert ring.ids == (OLD.id,)
+
+
+async def test_a_restarted_node_takes_the_requests_of_who_has_the_right(lab: Lab) -> None:
+    operator = await lab.node(A, access=access(1, Right.KEYS))
+    await lab.node(B, access=access(2), has_run_before=True)
+    assert (await operator.ask_keys(B, INSTALL_NEW, PATIENCE)).ids == (OLD.id, NEW.id)
+
+
+async def test_only_who_has_the_right_is_let_another_leave(lab: Lab) -> None:
+    operator = await lab.node(A, access=access(1, Right.LEAVE))
+    other = await lab.node(C, access=access(3, Right.KEYS))
+    b = await lab.node(B, access=access(2))
+    asked: list[str] = []
+    b.on_leave = asked.append
+    assert "n3 does not have the right 'leave'" in (await other.ask_keys(B, LEAVE, PATIENCE)).refusal
+    assert asked == []
+    assert (await operator.ask_keys(B, LEAVE, PATIENCE)).refusal == ""
+    assert asked == ["n1"]
+
+
+async def test_without_an_authority_nobody_is_let_another_leave(lab: Lab) -> None:
+    a, b = await lab.node(A), await lab.node(B)
+    asked: list[str] = []
+    b.on_leave = asked.append
+    assert "without an authority nobody" in (await a.ask_keys(B, LEAVE, PATIENCE)).refusal
+    assert a.refusal(Right.LEAVE)
+    assert asked == []
+
+
+@pytest.mark.parametrize("may", [True, False])
+async def test_only_who_may_change_keys_hands_them_over(lab: Lab, monkeypatch: pytest.MonkeyPatch, may: bool) -> None:
+    carried = await tapped(lab, monkeypatch)
+    back = await lab.node(A, OLD, access=access(1))
+    await lab.node(B, NEW, OLD, access=access(2, *([Right.KEYS] if may else [])))
+    back.send(b"x", B)
+    await lab.settle()
+    assert bool(carried) is may
+    assert [key.id for key in (back._keyring.primary,)] == [OLD.id]
+    assert (NEW.id in back._keyring.ids) is may

@@ -15,10 +15,10 @@ import pytest
 
 from shoal.errors import ClosedError, ConfigError, StateInUseError
 from shoal.keys import ClusterKey
-from shoal.persistence import OwnState, SavedState
+from shoal.persistence import OwnState, SavedEvent, SavedState
 from shoal.store import directory_store
 from shoal.store.database import MAX_EVENTS, MIGRATIONS, Database, UnreadableError
-from shoal.store.directory_store import DirectoryStore
+from shoal.store.directory_store import DirectoryStore, read_events
 from shoal.types import Address, NodeId, Tags
 from tests.clusters import waited_for
 
@@ -99,6 +99,60 @@ class TestKeeping:
         assert len(reopened(tmp_path).events) == MAX_EVENTS
         assert reopened(tmp_path).events[-1].member.startswith("39 ")
         assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 4 << 20
+
+    def test_events_of_earlier_runs_and_of_this_one_are_told_whether_written_or_not(self, tmp_path: Path) -> None:
+        for name in ("first", "second"):
+            store = DirectoryStore(tmp_path)
+            store.open()
+            store.add_events([("MemberJoined", name, ID, PEERS["b"])])
+            store.close()
+        store = DirectoryStore(tmp_path)
+        store.open()
+        store.add_events([("MemberLeft", "third", ID, PEERS["b"])])
+        assert [event.member for event in store.events()] == ["first", "second", "third"]
+        store.add_events([("MemberLeft", "more", ID, PEERS["b"])] * 2 * MAX_EVENTS)
+        assert {event.member for event in store.events()} == {"more"}
+        assert len(store.events()) == MAX_EVENTS
+        store.close()
+
+    def test_events_are_read_beside_the_node_that_holds_the_directory_and_after_its_end(self, tmp_path: Path) -> None:
+        store = DirectoryStore(tmp_path, clock=lambda: 1234.5)
+        store.open()
+        store.add_events([EVENT])
+        assert store.flush().result(10)
+        saved = (SavedEvent(1234.5, *EVENT),)
+        assert read_events(tmp_path) == saved
+        store.add_events([EVENT])
+        store.close()
+        assert read_events(tmp_path) == saved * 2
+        assert reopened(tmp_path).events == saved * 2
+
+    def test_events_are_read_after_a_kill(self, tmp_path: Path) -> None:
+        script = textwrap.dedent(f"""
+            import os, signal
+            from shoal.store.directory_store import DirectoryStore
+            from shoal.types import Address, NodeId
+            store = DirectoryStore({str(tmp_path)!r})
+            store.open()
+            store.add_events([("MemberJoined", "b", NodeId(bytes(16)), Address("192.0.2.1", 1))])
+            assert store.flush().result(10)
+            os.kill(os.getpid(), signal.SIGKILL)
+        """)
+        subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=60, check=False)
+        assert [event.member for event in read_events(tmp_path)] == ["b"]
+
+    def test_a_directory_without_a_state_is_named_and_not_made(self, tmp_path: Path) -> None:
+        path = tmp_path / "missing"
+        with pytest.raises(ConfigError, match=r"no node has kept its state there; name another directory"):
+            read_events(path)
+        assert not path.exists()
+
+    @pytest.mark.parametrize("damage", [b"no database at all, but long enough to be one" * 100, b""])
+    def test_a_state_that_is_none_is_told_and_left_alone(self, tmp_path: Path, damage: bytes) -> None:
+        (tmp_path / "state.db").write_bytes(damage)
+        with pytest.raises(ConfigError, match=r"its state\.db cannot be read"):
+            read_events(tmp_path)
+        assert (tmp_path / "state.db").read_bytes() == damage
 
     def test_a_store_is_opened_once(self, tmp_path: Path) -> None:
         store = DirectoryStore(tmp_path)

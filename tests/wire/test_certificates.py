@@ -7,7 +7,7 @@ import pytest
 from shoal.errors import ConfigError
 from shoal.events import Mistrust
 from shoal.types import Address, NodeId, NodeInfo, Tags
-from shoal.wire.certificates import Authority, Certificate
+from shoal.wire.certificates import Authority, Certificate, Right, Terms
 from shoal.wire.identity import SignedIdentity
 from shoal.wire.identity_keys import IdentityKey
 
@@ -25,8 +25,9 @@ def certificate(
     cluster: str = "shoal",
     expires: int = NOW + 1,
     namespaces: tuple[str, ...] = ("*",),
+    rights: tuple[Right, ...] = (),
 ) -> Certificate:
-    return Certificate.issue(by, cluster, name, key.public, expires=expires, namespaces=namespaces)
+    return Certificate.issue(by, cluster, name, key.public, expires=expires, namespaces=namespaces, rights=rights)
 
 
 def signed(certificate: Certificate, info: NodeInfo = INFO, *, by: IdentityKey = KEY) -> NodeInfo:
@@ -53,8 +54,9 @@ def test_who_has_no_certificate_is_refused() -> None:
         certificate(name="b"),
         certificate(key=NEW_KEY),
         certificate(cluster="other"),
-        replace(certificate(), expires=NOW + 1000),
-        replace(certificate(namespaces=("gpu",)), namespaces=("*",)),
+        replace(certificate(), terms=Terms(NOW + 1000)),
+        replace(certificate(namespaces=("gpu",)), terms=Terms(NOW + 1)),
+        replace(certificate(), terms=Terms(NOW + 1, rights=frozenset(Right))),
         replace(certificate(), signature=b""),
     ],
 )
@@ -103,7 +105,7 @@ def test_the_authority_may_give_a_name_to_another_key() -> None:
 
 
 def test_a_certificate_reads_what_it_writes() -> None:
-    written = certificate(name="größe", namespaces=("gpu", "µ"))
+    written = certificate(name="größe", namespaces=("gpu", "µ"), rights=(Right.LEAVE,))
     assert Certificate.parse(written.text + "\n") == written
 
 

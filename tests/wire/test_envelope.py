@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from shoal.config import Encryption
 from shoal.keys import ClusterKey
 from shoal.wire import envelope
-from shoal.wire.envelope import OVERHEAD, Channel, Opener, OpenError, Sealer, SealFlaw, channel_of
+from shoal.wire.envelope import OVERHEAD, Channel, Opener, OpenError, Sealer, SealFlaw, channel_of, position_of
 from shoal.wire.keyring import Keyring
 from shoal.wire.replay import WINDOW
 from shoal.wire.seals import Suite
@@ -262,3 +263,68 @@ def test_answers_are_not_remembered() -> None:
     reply = sealer(channel=Channel.REPLY).seal(b"x", NOW, bound=b"request")
     opens.open(reply, Channel.REPLY, NOW, bound=b"request")
     assert opens.senders == 0
+
+
+# After a restart
+
+CHALLENGE = bytes(range(16))
+
+
+def wary() -> Opener:
+    by = opener()
+    by.distrust(NOW, CHALLENGE)
+    return by
+
+
+@pytest.mark.parametrize("suite", Suite)
+def test_what_is_not_later_than_the_distrust_opens_only_if_it_is_bound_to_the_challenge(suite: Suite) -> None:
+    by, sender = wary(), sealer(suite=suite)
+    early, late = sender.seal(b"early", NOW), sender.seal(b"late", NOW)
+    assert flaw_of(early, by=by) is SealFlaw.UNPROVEN
+    assert flaw_of(early, by=by) is SealFlaw.UNPROVEN  # asking changes nothing
+    assert by.senders == 0
+    answer = sender.seal(b"answer", NOW, bound=CHALLENGE)
+    assert by.open(answer, Channel.DATAGRAM, NOW)[0] == b"answer"
+    assert {flaw_of(data, by=by) for data in (early, late, answer)} == {SealFlaw.REPLAYED}
+    assert by.open(sender.seal(b"x", NOW), Channel.DATAGRAM, NOW)[0] == b"x"
+
+
+def test_who_is_known_may_still_answer_a_challenge() -> None:
+    by, sender = wary(), sealer()
+    by.open(sender.seal(b"1", NOW, bound=CHALLENGE), Channel.DATAGRAM, NOW)
+    assert by.open(sender.seal(b"2", NOW, bound=CHALLENGE), Channel.DATAGRAM, NOW)[0] == b"2"
+    assert flaw_of(sender.seal(b"3", NOW, bound=b"another"), by=by) is SealFlaw.BAD_TAG
+
+
+def test_what_was_sealed_later_than_the_distrust_needs_no_proof() -> None:
+    assert wary().open(sealer().seal(b"x", NOW + 1), Channel.DATAGRAM, NOW)[0] == b"x"
+
+
+def test_an_answer_to_a_challenge_means_nothing_to_who_did_not_challenge() -> None:
+    assert flaw_of(sealer().seal(b"x", NOW, bound=CHALLENGE)) is SealFlaw.BAD_TAG
+
+
+def test_forgeries_are_told_apart_from_what_is_unproven() -> None:
+    sealed = bytearray(sealer().seal(b"x", NOW))
+    sealed[-1] ^= 1
+    assert flaw_of(bytes(sealed), by=wary()) is SealFlaw.BAD_TAG
+
+
+def test_of_an_introduced_sender_only_what_is_later_opens() -> None:
+    by, sender = wary(), sealer()
+    before = sender.seal(b"before", NOW)
+    position = sender.position(NOW)
+    assert position == position_of(before)
+    by.introduce(position)
+    assert flaw_of(before, by=by) is SealFlaw.REPLAYED
+    after = sender.seal(b"after", NOW)
+    assert by.open(after, Channel.DATAGRAM, NOW)[0] == b"after"
+    by.introduce(position)  # which does not forget what came meanwhile
+    assert flaw_of(after, by=by) is SealFlaw.REPLAYED
+
+
+def test_nobody_is_introduced_under_a_key_that_is_not_there_or_for_no_use() -> None:
+    by, position = wary(), sealer(OTHER).position(NOW)
+    by.introduce(position)
+    by.introduce(replace(sealer().position(NOW), line=b"\xff" + sealer().position(NOW).line[1:]))
+    assert by.senders == 0

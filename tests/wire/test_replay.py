@@ -26,6 +26,16 @@ def test_the_window_has_the_width_that_it_says() -> None:
     assert not window.admits(0)
 
 
+@given(st.integers(0, 2**32 - 1), numbers)
+def test_nothing_up_to_a_skipped_number_is_taken(skipped: int, arriving: list[int]) -> None:
+    window = ReplayWindow()
+    window.skip(skipped)
+    for number in (skipped, *arriving):
+        if window.admits(number):
+            assert number > skipped
+            window.take(number)
+
+
 def test_asking_changes_nothing() -> None:
     window = ReplayWindow()
     assert window.admits(7)

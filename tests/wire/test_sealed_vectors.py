@@ -24,13 +24,18 @@ REQUEST = next(data for _, channel, data in VECTORS if channel is Channel.REQUES
 
 def test_the_page_has_a_vector_for_every_suite_and_direction() -> None:
     assert {suite for suite, _, _ in VECTORS} == set(Suite)
-    assert {channel for _, channel, _ in VECTORS} == {Channel.DATAGRAM, Channel.REQUEST, Channel.REPLY}
+    assert {channel for _, channel, _ in VECTORS} == {
+        Channel.DATAGRAM,
+        Channel.REQUEST,
+        Channel.REPLY,
+        Channel.CHALLENGE,
+    }
 
 
 @pytest.mark.parametrize(("suite", "channel", "data"), VECTORS)
 def test_a_message_is_sealed_and_opened_as_its_vector_says(suite: Suite, channel: Channel, data: bytes) -> None:
     ring = Keyring([KEY])
-    bound = REQUEST[-16:] if channel is Channel.REPLY else b""
+    bound = REQUEST[-16:] if channel in (Channel.REPLY, Channel.CHALLENGE) else b""
     sealer = Sealer(ring, "shoal", suite, channel, lambda _: SALT)
     assert sealer.seal(b"hello", NOW, bound=bound).hex() == data.hex()
     opener = Opener(ring, "shoal", max_age=60, max_senders=10)

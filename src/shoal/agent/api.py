@@ -18,12 +18,15 @@ from shoal.agent.token import HttpToken
 from shoal.cluster import Cluster
 from shoal.errors import (
     ConfigError,
+    ForbiddenError,
     InvalidAddressError,
     KeyringError,
     LifecycleError,
     MessageTooLargeError,
     MissingExtraError,
     ShoalError,
+    ShoalTimeoutError,
+    TransportError,
 )
 from shoal.events import SeedUnreachable, Verdict
 from shoal.subscription import Subscription
@@ -81,6 +84,7 @@ def create_app(
             Route("/v1/members/{name:path}/evidence", api.evidence, methods=["GET"]),
             Route("/v1/members/{name:path}", api.member, methods=["GET"]),
             Route("/v1/events", api.events, methods=["GET"]),
+            Route("/v1/events/saved", api.saved_events, methods=["GET"]),
             Route("/v1/join", api.join, methods=["POST"]),
             Route("/v1/leave", api.leave, methods=["POST"]),
             Route("/v1/drain", api.drain, methods=["POST"]),
@@ -198,6 +202,11 @@ class _Api:
         # Subscribed before the answer begins: who has the answer's head misses nothing from then on.
         return _EventStream(self._stream(self._cluster.events()), headers={"Cache-Control": "no-store"})
 
+    async def saved_events(self, request: Request) -> Response:
+        _check_query(request, {"count"})
+        count = _read_count(request.query_params.get("count"))
+        return _json([schema.SavedEvent.of(event) for event in self._cluster.saved_events()[-count:]])
+
     async def join(self, request: Request) -> Response:
         _check_query(request)
         body = await _read_body(request, schema.JoinRequest)
@@ -208,7 +217,10 @@ class _Api:
 
     async def leave(self, request: Request) -> Response:
         _check_query(request)
-        await _read_body(request, schema.LeaveRequest, default=schema.LeaveRequest())
+        body = await _read_body(request, schema.LeaveRequest, default=schema.LeaveRequest())
+        if body.member is not None and (member := self._find(body.member)).id != self._cluster.local.id:
+            await self._cluster.ask_to_leave(member)
+            return _json(self._form(member))
         if self._on_leave is not None:
             self._on_leave()
         await self._cluster.leave()
@@ -418,6 +430,15 @@ def _check_query(request: Request, known: Collection[str] = ()) -> None:
             raise HTTPException(400, f"unknown parameter {key!r}; {expected}")
 
 
+def _read_count(text: str | None) -> int:
+    """0 for all."""
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdigit() and int(text[:10]) > 0):
+        raise HTTPException(400, f"count={text!r} is no number of events; it is 1 or more")
+    return int(text[:10])
+
+
 def _read_state(text: str) -> types.MemberState:
     for state in types.MemberState:
         if text == str(state):
@@ -473,6 +494,9 @@ _STATUS: Final[list[tuple[type[Exception], int]]] = [
     (InvalidAddressError, 400),
     (ConfigError, 400),
     (KeyringError, 409),
+    (ForbiddenError, 403),
+    (TransportError, 502),
+    (ShoalTimeoutError, 504),
     (LifecycleError, 503),
 ]
 

@@ -17,7 +17,6 @@ import msgspec
 from shoal import events
 from shoal.agent import schema
 from shoal.agent.text import describe, printable
-from shoal.subscription import Subscription
 
 __all__ = ["EventLog", "JsonFormatter", "LogFormat", "LogLevel", "TextFormatter", "configure"]
 
@@ -32,6 +31,7 @@ _LEVELS: Final[dict[type[schema.Event], int]] = {
     schema.RemovalHalted: logging.WARNING,
     schema.PartitionSuspected: logging.WARNING,
     schema.PartitionDecided: logging.WARNING,
+    schema.LeaveRequested: logging.WARNING,
     schema.ViewChanged: logging.DEBUG,
     schema.EventsLost: logging.WARNING,
     schema.BroadcastReceived: logging.DEBUG,
@@ -104,11 +104,6 @@ class EventLog:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-
-    async def follow(self, subscription: Subscription) -> None:
-        """Until the subscription ends."""
-        async for event in subscription:
-            self.write(event)
 
     def write(self, event: events.Event) -> None:
         """One event."""

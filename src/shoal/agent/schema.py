@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal, TypeAlias, assert_never
 
 from msgspec import Meta, Struct
 
-from shoal import cluster, events, rotation, types
+from shoal import cluster, events, persistence, rotation, types
 from shoal.types import MemberState, Readiness
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "KeyReport",
     "LeaveCompleted",
     "LeaveRequest",
+    "LeaveRequested",
     "Member",
     "MemberDamped",
     "MemberFailed",
@@ -59,6 +60,7 @@ __all__ = [
     "RemovalHalted",
     "RemovalResumed",
     "RemoveKeyRequest",
+    "SavedEvent",
     "SeedUnreachable",
     "StallRequest",
     "State",
@@ -479,7 +481,10 @@ class JoinRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LeaveRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of `POST /v1/leave`: an empty object, or nothing."""
+    """Body of `POST /v1/leave`: an empty object, or nothing; or who else is to leave."""
+
+    member: str | None = None
+    """Name or id."""
 
 
 class ReadinessRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -675,6 +680,12 @@ class LeaveCompleted(_Event, frozen=True, kw_only=True):
     """This node's goodbye has spread."""
 
 
+class LeaveRequested(_Event, frozen=True, kw_only=True):
+    """A member that has the right has asked this node to leave."""
+
+    by: str
+
+
 class SeedUnreachable(_Event, frozen=True, kw_only=True):
     """A seed did not answer; it will be tried again, for ever."""
 
@@ -711,9 +722,33 @@ Event: TypeAlias = (
     | MessageReceived
     | JoinCompleted
     | LeaveCompleted
+    | LeaveRequested
     | SeedUnreachable
     | EventsLost
 )
+
+
+class SavedEvent(Struct, frozen=True, kw_only=True):
+    """Something that happened to a member, as it is kept in the state directory."""
+
+    event: str
+    """Such as `member_failed`."""
+    time: datetime
+    name: str
+    id: str
+    """Which run of the member."""
+    address: str
+
+    @classmethod
+    def of(cls, saved: persistence.SavedEvent) -> SavedEvent:
+        """The form of `saved`."""
+        return cls(
+            event=_snake(saved.kind),
+            time=datetime.fromtimestamp(saved.at, UTC),
+            name=saved.member,
+            id=str(saved.id),
+            address=str(saved.address),
+        )
 
 
 def event_name(event: Event) -> str:
@@ -796,6 +831,8 @@ def event_of(event: events.Event, now: Moment) -> Event:
             return JoinCompleted(time=now.wall)
         case events.LeaveCompleted():
             return LeaveCompleted(time=now.wall)
+        case events.LeaveRequested(by):
+            return LeaveRequested(time=now.wall, by=by)
         case events.SeedUnreachable(address, reason):
             return SeedUnreachable(time=now.wall, address=str(address), reason=reason)
         case events.EventsLost(count):

@@ -8,7 +8,7 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from shoal.agent import schema
@@ -17,9 +17,13 @@ from shoal.agent.logs import EventLog
 from shoal.agent.stopping import StopRequest
 from shoal.agent.token import HttpToken
 from shoal.cluster import Cluster
-from shoal.config import ClusterConfig
+from shoal.config import ClusterConfig, PartitionStrategy
 from shoal.errors import BindError, ClosedError, ConfigError, MissingExtraError
+from shoal.events import LeaveRequested
+from shoal.leasing import Leasing
 from shoal.net.loops import run
+from shoal.store.lease import SqliteLease
+from shoal.subscription import Subscription
 from shoal.types import Address, Readiness
 
 try:
@@ -46,16 +50,19 @@ def run_agent(
     token: HttpToken | None = None,
     allow_remote: bool = False,
     grace: float = DEFAULT_GRACE,
+    lease_file: str | None = None,
 ) -> bool:
     """Run a node until it is asked to end by SIGTERM, SIGINT or its API; blocks, in the main thread.
 
     `http` is where the API listens; port 0 takes any free one, and None means no API. Requests must show `token`, if
     there is one; an address that other machines can reach needs it, or `allow_remote`. Asked to end, the node drains,
-    waits for `grace` seconds if it has company, and leaves. Returns whether it said goodbye, rather than being told to
-    end at once. Raises `BindError`, `ConfigError` or `ResolutionError` when it cannot start.
+    waits for `grace` seconds if it has company, and leaves. `lease_file` is where the partition strategy `lease`, and
+    no other, finds its lease. Returns whether it said goodbye, rather than being told to end at once. Raises
+    `BindError`, `ConfigError` or `ResolutionError` when it cannot start.
     """
+    lease = _lease_in(lease_file, config)
     if http is None:
-        return run(_run(config, None, grace))
+        return run(_run(config, None, grace, lease=lease))
     if not (http.is_loopback or token or allow_remote):
         raise ConfigError(
             "http",
@@ -64,7 +71,24 @@ def run_agent(
             "or add --http-allow-remote",
         )
     with _listen(http) as sock:
-        return run(_run(config, sock, grace, token))
+        return run(_run(config, sock, grace, token, lease))
+
+
+def _lease_in(path: str | None, config: ClusterConfig) -> SqliteLease | None:
+    strategy = config.partition_strategy
+    if path is None and strategy is PartitionStrategy.LEASE:
+        raise ConfigError(
+            "partition_strategy",
+            strategy.value,
+            "needs a lease; say where it is with --lease-file FILE, on a disk of all",
+        )
+    if path is not None and strategy is not PartitionStrategy.LEASE:
+        raise ConfigError(
+            "--lease-file",
+            path,
+            f"is for the partition strategy 'lease', not {strategy.value!r}; leave one of them out",
+        )
+    return None if path is None else SqliteLease(path, config.cluster)
 
 
 def _listen(address: Address) -> socket.socket:
@@ -84,7 +108,13 @@ def _cause(error: OSError) -> str:
     return os.strerror(error.errno).lower()
 
 
-async def _run(config: ClusterConfig, sock: socket.socket | None, grace: float, token: HttpToken | None = None) -> bool:
+async def _run(
+    config: ClusterConfig,
+    sock: socket.socket | None,
+    grace: float,
+    token: HttpToken | None = None,
+    lease: SqliteLease | None = None,
+) -> bool:
     # An agent is of use before a seed answers: start() shall not wait for one.
     cluster = Cluster(config, join_timeout=0)
     stop = StopRequest()
@@ -93,8 +123,8 @@ async def _run(config: ClusterConfig, sock: socket.socket | None, grace: float, 
             await cluster.start()
             address = None if sock is None else Address(*sock.getsockname()[:2])
             _report_start(cluster, address)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(EventLog(cluster.now).follow(events))
+            async with _leasing(cluster, lease), asyncio.TaskGroup() as tasks:
+                tasks.create_task(_follow(events, EventLog(cluster.now), stop))
                 http = None
                 if sock is not None and address is not None:
                     http = _http_server(cluster, address, stop, token)
@@ -111,6 +141,19 @@ async def _run(config: ClusterConfig, sock: socket.socket | None, grace: float, 
             await cluster.close()
     _log.info("the agent has ended", extra={"event": "agent_stopped", "has_left": has_left})
     return has_left
+
+
+@contextlib.asynccontextmanager
+async def _leasing(cluster: Cluster, lease: SqliteLease | None) -> AsyncIterator[None]:
+    if lease is None:
+        yield
+        return
+    try:
+        await asyncio.to_thread(lease.check)
+    except OSError as error:  # The disk may come back before a partition does.
+        _log.warning("%s; until then this node stands down in a partition", error, extra={"event": "lease_failed"})
+    async with Leasing(cluster, lease):
+        yield
 
 
 class _HttpServer(uvicorn.Server):
@@ -135,6 +178,13 @@ def _http_server(cluster: Cluster, address: Address, stop: StopRequest, token: H
         timeout_graceful_shutdown=_SHUTDOWN_PATIENCE,
     )
     return _HttpServer(settings)
+
+
+async def _follow(events: Subscription, log: EventLog, stop: StopRequest) -> None:
+    async for event in events:
+        log.write(event)
+        if isinstance(event, LeaveRequested):
+            stop.asked.set()
 
 
 def _report_start(cluster: Cluster, http: Address | None) -> None:

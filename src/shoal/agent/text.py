@@ -110,6 +110,8 @@ def describe(event: schema.Event) -> str:
             return "this node has joined the cluster"
         case schema.LeaveCompleted():
             return "this node has left the cluster"
+        case schema.LeaveRequested(by=by):
+            return f"{printable(by)} has asked this node to leave"
         case schema.SeedUnreachable(address=address, reason=reason):
             return f"seed {address} is unreachable: {printable(reason)}"
         case schema.EventsLost(count=count):

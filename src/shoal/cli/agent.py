@@ -11,7 +11,7 @@ import click
 from shoal.agent.logs import LogFormat, LogLevel, configure
 from shoal.agent.token import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, HttpToken
 from shoal.cli.options import address, http_address, tag, token_at
-from shoal.config import ClusterConfig, Profile
+from shoal.config import ClusterConfig, PartitionStrategy, Profile
 from shoal.types import Address
 
 
@@ -34,6 +34,13 @@ def _values(choices: type[StrEnum]) -> list[str]:
 @click.option("--insecure", is_flag=True, help="Let a node without keys use an address that other machines can reach.")
 @click.option("--profile", type=click.Choice(_values(Profile)), help="Set of timings to start from.  [default: lan]")
 @click.option("--state-dir", metavar="DIR", help="Keep name, peers, tags, keys and events here, for the next start.")
+@click.option(
+    "--lease-file",
+    metavar="FILE",
+    envvar="SHOAL_LEASE_FILE",
+    show_envvar=True,
+    help="Of a partition, the side lives on that gets the lease in FILE, on a disk of all: strategy 'lease'.",
+)
 @click.option("--config", "path", type=Path, metavar="FILE", help="TOML file with settings.")
 @click.option(
     "--http",
@@ -74,6 +81,7 @@ def agent(
     http_allow_remote: bool,
     insecure: bool,
     grace: float,
+    lease_file: str | None,
     log_format: str,
     log_level: str,
     **settings: str | Address | None,
@@ -91,6 +99,9 @@ def agent(
     config = config.replace(seeds=(*config.seeds, *seeds), tags={**config.tags, **dict(tags)}, **given)
     if insecure:
         config = config.replace(allow_unencrypted=True)
+    if lease_file is not None and config.partition_strategy is PartitionStrategy.NONE:
+        config = config.replace(partition_strategy=PartitionStrategy.LEASE)
     configure(LogFormat(log_format), LogLevel(log_level))
-    if not run_agent(config, http, token=token, allow_remote=http_allow_remote, grace=grace):
+    is_clean = run_agent(config, http, token=token, allow_remote=http_allow_remote, grace=grace, lease_file=lease_file)
+    if not is_clean:
         raise SystemExit(1)

@@ -76,9 +76,10 @@ class AgentClient:
         """Let it contact further seeds."""
         return self._ask("POST", "/v1/join", schema.JoinResult, body=schema.JoinRequest(seeds))
 
-    def leave(self) -> schema.Member:
-        """Let it say goodbye and end; returns its node as it was at the end."""
-        return self._ask("POST", "/v1/leave", schema.Member, body=schema.LeaveRequest(), patience=_LONGEST_GOODBYE)
+    def leave(self, member: str | None = None) -> schema.Member:
+        """Let it say goodbye and end, or ask another member to; returns that node as it was."""
+        body = schema.LeaveRequest(member)
+        return self._ask("POST", "/v1/leave", schema.Member, body=body, patience=_LONGEST_GOODBYE)
 
     def drain(self) -> schema.Member:
         """Let it say that it takes nothing new; returns its node once its peers were told."""
@@ -117,6 +118,11 @@ class AgentClient:
             while line := self._read_line(response):
                 if line.startswith(b"data: "):
                     yield self._decode(line.removeprefix(b"data: "), _EVENT)
+
+    def saved_events(self, count: int | None = None) -> list[schema.SavedEvent]:
+        """What it keeps of what happened, the oldest first; of that the last `count`."""
+        path = "/v1/events/saved" + ("" if count is None else f"?count={count}")
+        return self._ask("GET", path, list[schema.SavedEvent])
 
     def _set_readiness(self, path: str) -> schema.Member:
         return self._ask("POST", path, schema.Member, body=schema.ReadinessRequest(), patience=_LONGEST_GOODBYE)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 
 import click
 
+from shoal.cli.output import write_new
 from shoal.keys import ClusterKey
 from shoal.wire.identity_keys import IdentityKey
 
@@ -27,7 +27,7 @@ def keygen(path: str | None, *, identity: bool) -> None:
     if path is None:
         click.echo(key.text)
     else:
-        _write(path, key.text)
+        write_new(path, key.text)
     click.echo(f"key id {key.id}", err=True)
 
 
@@ -35,16 +35,6 @@ def _make_identity(path: str | None) -> None:
     if path is None:
         raise click.ClickException("an identity key is never printed; say where to write it with -o FILE")
     key = IdentityKey(secrets.token_bytes(IdentityKey.SIZE))
-    _write(path, key.text)
-    _write(f"{path}.pub", str(key.public), mode=0o644)
+    write_new(path, key.text)
+    write_new(f"{path}.pub", str(key.public), mode=0o644)
     click.echo(str(key.public))
-
-
-def _write(path: str, text: str, mode: int = 0o600) -> None:
-    try:
-        # O_EXCL: the only copy of a key must not be overwritten by a slip.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except OSError as error:
-        raise click.ClickException(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 
@@ -11,12 +12,14 @@ from shoal.agent import schema
 from shoal.agent.text import printable
 from shoal.cli.client import AgentClient
 from shoal.cli.options import agent_option, json_option
-from shoal.cli.output import print_columns, print_json
+from shoal.cli.output import print_columns, print_json, write_new
 from shoal.errors import ConfigError
 from shoal.keys import ClusterKey
 from shoal.net.identity_files import read_identity_key, read_public_key
 from shoal.net.secret_file import read_secret
-from shoal.wire.certificates import ALL_TAGS, Certificate
+from shoal.wire.certificates import ALL_TAGS, Certificate, Right
+from shoal.wire.identity_keys import IdentityKey
+from shoal.wire.tokens import AdmissionToken
 
 _DAY = 86_400
 _HEADINGS = ("NAME", "ADDRESS", "KEYS", "ENCRYPTION", "PROBLEM")
@@ -30,7 +33,8 @@ def keys() -> None:
     put the new key into every member's key file. All members are asked, each answer is shown, and what would cut a
     member off is refused. The exit code is 1 when a member did not do as asked.
 
-    `shoal keys issue` is for clusters whose members have identities, and asks nobody.
+    `shoal keys issue` and `shoal keys token` are for clusters whose members have identities, and ask nobody. Where
+    there is an authority, only a node whose certificate has the right may change keys: `shoal keys issue --allow keys`.
     """
 
 
@@ -82,10 +86,27 @@ def remove(id: str, *, strand: bool, as_json: bool, client: AgentClient) -> None
 @click.option(
     "--tags", "namespaces", multiple=True, metavar="NAMESPACE", help="Tags that it may publish.  [default: all]"
 )
-def issue(name: str, *, authority: str, public_key: str, cluster: str, days: int, namespaces: tuple[str, ...]) -> None:
+@click.option(
+    "--allow",
+    "rights",
+    type=click.Choice([right.value for right in Right]),
+    multiple=True,
+    help="What it may do to others: change keys, ask them to leave.  [default: nothing]",
+)
+def issue(
+    name: str,
+    *,
+    authority: str,
+    public_key: str,
+    cluster: str,
+    days: int,
+    namespaces: tuple[str, ...],
+    rights: tuple[str, ...],
+) -> None:
     """Print a certificate with which the node NAME may join; needs no agent.
 
-    NAMESPACE allows the tag of that name, and those that begin with it and a dot.
+    NAMESPACE allows the tag of that name, and those that begin with it and a dot. Whoever may use the API of a node
+    with --allow has its rights.
     """
     certificate = Certificate.issue(
         read_identity_key("--authority", authority),
@@ -94,8 +115,38 @@ def issue(name: str, *, authority: str, public_key: str, cluster: str, days: int
         read_public_key("--public-key", public_key),
         expires=int(time.time()) + days * _DAY,
         namespaces=namespaces or ALL_TAGS,
+        rights=map(Right, rights),
     )
     click.echo(certificate.text)
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--authority", required=True, metavar="FILE", help="The authority's secret identity key.")
+@click.option("--cluster", default="shoal", show_default=True, help="The one cluster that nodes may join.")
+@click.option("--days", type=click.IntRange(1, 36_500), default=7, show_default=True, help="How long it is good for.")
+@click.option(
+    "--tags", "namespaces", multiple=True, metavar="NAMESPACE", help="Tags that they may publish.  [default: all]"
+)
+@click.option("--output", "-o", "path", metavar="FILE", help="Write it to a new file that only you can read.")
+def token(name: str, *, authority: str, cluster: str, days: int, namespaces: tuple[str, ...], path: str | None) -> None:
+    """Print a secret with which nodes may join under NAME, without a certificate; needs no agent.
+
+    NAME is one name, or 'gpu-*' for all that begin so. Nodes are members until the token ends, and may do nothing to
+    others. NAMESPACE is as for `issue`.
+    """
+    made = AdmissionToken.issue(
+        read_identity_key("--authority", authority),
+        cluster,
+        name,
+        IdentityKey(secrets.token_bytes(IdentityKey.SIZE)),
+        expires=int(time.time()) + days * _DAY,
+        namespaces=namespaces or ALL_TAGS,
+    )
+    if path is None:
+        click.echo(made.text)
+    else:
+        write_new(path, made.text)
 
 
 def _read_key(path: str) -> ClusterKey:

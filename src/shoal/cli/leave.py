@@ -11,12 +11,17 @@ from shoal.cli.output import print_json
 
 
 @click.command()
+@click.argument("name", required=False)
 @json_option
 @agent_option
-def leave(*, as_json: bool, client: AgentClient) -> None:
-    """Let the agent say goodbye and end; its peers see that it left, not that it failed."""
-    member = client.leave()
+def leave(name: str | None, *, as_json: bool, client: AgentClient) -> None:
+    """Let the agent say goodbye and end; its peers see that it left, not that it failed.
+
+    With NAME, or an id, let it ask another member to do so, for which its certificate must have the right: see `shoal
+    keys issue --allow leave`.
+    """
+    member = client.leave(name)
     if as_json:
         print_json(member)
     else:
-        click.echo(f"{printable(member.name)} has left")
+        click.echo(f"{printable(member.name)} {'has left' if name is None else 'leaves'}")

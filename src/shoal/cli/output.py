@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = [
     "print_json",
     "print_members",
     "print_pairs",
+    "write_new",
     "write_text",
 ]
 
@@ -56,6 +58,7 @@ _EVENT_STYLES: Final[dict[type[schema.Event], str]] = {
     schema.ViewChanged: "bright_black",
     schema.NameConflict: "red",
     schema.IdentityRefused: "red",
+    schema.LeaveRequested: "yellow",
     schema.SeedUnreachable: "yellow",
     schema.EventsLost: "red",
 }
@@ -113,6 +116,17 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.ClickException(f"cannot write {path}: {error.strerror}") from error
+
+
+def write_new(path: str, text: str, mode: int = 0o600) -> None:
+    """Write a file that is not there yet; raises click's own error when that fails."""
+    try:
+        # O_EXCL: the only copy of a key must not be overwritten by a slip.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
 
 
 def event_line(event: schema.Event) -> Text:

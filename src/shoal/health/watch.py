@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Final, Self
 
 from shoal.cluster import Cluster
-from shoal.errors import AlreadyStartedError, ConfigError, LifecycleError, NotStartedError, UnknownMemberError
+from shoal.companion import CompanionTask
+from shoal.errors import ConfigError, LifecycleError, NotStartedError, UnknownMemberError
 from shoal.health.phi import PhiDetector
 from shoal.swim.heartbeats import Heartbeat
 from shoal.types import Member, NodeId
@@ -39,7 +39,7 @@ class Reading:
     """How long the last answer took, in seconds; None before the first."""
 
 
-class Watch:
+class Watch(CompanionTask):
     """Heartbeats to one run of one member for as long as the `async with` block lasts.
 
     `phi` and `reading` are current at any time. Iterating gives a reading after each heartbeat; a slow reader gets the
@@ -48,13 +48,12 @@ class Watch:
     """
 
     def __init__(self, cluster: Cluster, target: NodeId, interval: float, detector: PhiDetector) -> None:
-        self._cluster = cluster
+        super().__init__(cluster, f"watch of {target}")
         self._target = target
         self._interval = interval
         self._detector = detector
         self._open: deque[Heartbeat] = deque(maxlen=_MAX_OPEN)
         self._round_trip: float | None = None
-        self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._is_over = False
 
@@ -70,28 +69,6 @@ class Watch:
         """How suspicious the member's silence is now."""
         return self.reading.phi
 
-    async def __aenter__(self) -> Self:
-        if self._task is not None:
-            raise AlreadyStartedError("this watch has begun already; make a new one")
-        await self._send()
-        # As if it had just been heard, so that a member that never answers becomes suspicious too.
-        self._detector.heartbeat(self._cluster.now())
-        self._task = asyncio.create_task(self._run(), name=f"shoal watch of {self._target}")
-        self._cluster.attach(self)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._cluster.detach(self)
-        await self.stop()
-
-    async def stop(self) -> None:
-        """End the watch, and so its iteration; the node does that when it closes."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-
     def __aiter__(self) -> Self:
         return self
 
@@ -103,6 +80,11 @@ class Watch:
             raise StopAsyncIteration
         self._news.clear()
         return self.reading
+
+    async def _begin(self) -> None:
+        await self._send()
+        # As if it had just been heard, so that a member that never answers becomes suspicious too.
+        self._detector.heartbeat(self._cluster.now())
 
     async def _run(self) -> None:
         try:

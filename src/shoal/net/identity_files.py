@@ -7,9 +7,10 @@ import time
 from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
 from shoal.net.secret_file import read_public, read_secret
-from shoal.wire.certificates import Authority, Certificate
+from shoal.wire.certificates import Authority, Certificate, is_among
 from shoal.wire.identity import SignedIdentity
 from shoal.wire.identity_keys import IdentityKey, PublicKey
+from shoal.wire.tokens import AdmissionToken
 
 __all__ = ["configured_identity", "read_identity_key", "read_public_key"]
 
@@ -23,13 +24,13 @@ def configured_identity(config: ClusterConfig) -> SignedIdentity | None:
     if config.identity_key is None:
         return None
     key = read_identity_key("identity_key", config.identity_key)
-    if config.authority is None or config.identity_certificate is None:
+    if config.authority is None:
         return SignedIdentity(key, config.cluster)
     authority = Authority(read_public_key("authority", config.authority), config.cluster, time.time)
-    certificate = _read_certificate(config.identity_certificate)
+    setting, path, certificate = _credential(key, config)
     problem = _problem(certificate, authority, key, config)
     if problem is not None:
-        raise ConfigError("identity_certificate", config.identity_certificate, problem)
+        raise ConfigError(setting, path, problem)
     return SignedIdentity(key, config.cluster, authority, certificate)
 
 
@@ -51,6 +52,24 @@ def read_public_key(setting: str, path: str) -> PublicKey:
         raise ConfigError(setting, path, PublicKey.REMEDY) from None
 
 
+def _credential(key: IdentityKey, config: ClusterConfig) -> tuple[str, str, Certificate]:
+    """What admits this node, and the setting and path that it comes from."""
+    if config.admission_token is None:
+        assert config.identity_certificate is not None, "the configuration has been checked"
+        return "identity_certificate", config.identity_certificate, _read_certificate(config.identity_certificate)
+    assert config.name is not None, "it has been chosen by now"
+    token = _read_token(config.admission_token)
+    return "admission_token", config.admission_token, token.admit(config.cluster, config.name, key.public)
+
+
+def _read_token(path: str) -> AdmissionToken:
+    text = read_secret("admission_token", path, "have one made with `shoal keys token`")
+    try:
+        return AdmissionToken.parse(text)
+    except ConfigError:
+        raise ConfigError("admission_token", path, AdmissionToken.REMEDY) from None
+
+
 def _read_certificate(path: str) -> Certificate:
     text = read_public("identity_certificate", path, "have one made with `shoal keys issue`")
     try:
@@ -65,8 +84,10 @@ def _problem(certificate: Certificate, authority: Authority, key: IdentityKey, c
         return "is for another identity_key; issue one for this node's own"
     if certificate.name != config.name:
         return f"is for the name {certificate.name!r}; set that as name, or issue one for {config.name!r}"
+    if certificate.grant is not None and not is_among(certificate.name, certificate.grant.names):
+        return f"is for the name {certificate.grant.names!r}; set such a name, or have one issued for {config.name!r}"
     if not authority.has_issued(certificate):
         return f"is not by the authority in {config.authority}, or for another cluster than {config.cluster!r}"
-    if certificate.expires <= time.time():
+    if certificate.terms.expires <= time.time():
         return "has expired; issue another one"
     return None

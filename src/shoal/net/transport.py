@@ -73,6 +73,8 @@ class TransportStats:
     """Those that had come before, or too long after later ones of their sender."""
     dropped_bad_tag: int = 0
     """Those that were forged, damaged, or sealed for a cluster of another name."""
+    dropped_unproven: int = 0
+    """Those that may have been sealed before this node restarted, because their sender has not proved to run since."""
 
     def as_dict(self) -> dict[str, int]:
         """All counters by name."""

@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ __all__ = ["MAX_EVENTS", "MIGRATIONS", "Database", "UnreadableError"]
 
 MAX_EVENTS: Final = 1000
 """Events that are kept; the oldest go first."""
+_EVENTS: Final = "SELECT at, kind, member, id, host, port FROM events ORDER BY number"
 _MAX_PAGES: Final = 4096
 """Pages of the file: 16 MiB, several times what it ever holds."""
 _MAX_JOURNAL: Final = 1 << 20
@@ -71,6 +72,20 @@ class Database:
         except (sqlite3.Error, ValueError, TypeError, ConfigError) as error:
             raise UnreadableError(str(error)) from error
         return state
+
+    @classmethod
+    def read_events(cls, path: Path) -> tuple[SavedEvent, ...]:
+        """The events in a file that somebody else may have open. Raises `UnreadableError`."""
+        try:
+            # Writable, or SQLite could not look into the journal that a killed process left behind.
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=_PATIENCE, uri=True)) as file:
+                file.execute("PRAGMA query_only = ON")
+                (version,) = file.execute("PRAGMA user_version").fetchone()
+                if not 1 <= version <= len(MIGRATIONS):
+                    raise UnreadableError(f"it is of version {version}, and this program knows {len(MIGRATIONS)}")
+                return tuple(map(_event_of, file.execute(_EVENTS)))
+        except (sqlite3.Error, ValueError, TypeError, ConfigError) as error:
+            raise UnreadableError(str(error)) from error
 
     def write_own(self, own: OwnState) -> None:
         """Who the node is; to be called in `transaction`, as all that writes."""
@@ -149,17 +164,18 @@ class Database:
         execute = self._connection.execute
         own = execute("SELECT cluster, name, id, tags, configured FROM own").fetchone()
         self._peers = {name: Address(host, port) for name, host, port in execute("SELECT name, host, port FROM peers")}
-        events = execute("SELECT at, kind, member, id, host, port FROM events ORDER BY number").fetchall()
         return SavedState(
             own=None if own is None else _own_of(*own),
             peers={name: Address.parse(str(address)) for name, address in self._peers.items()},
             keys=tuple(ClusterKey(secret) for (secret,) in execute("SELECT secret FROM keys ORDER BY place")),
             configured_keys=tuple(id for (id,) in execute("SELECT id FROM configured_keys ORDER BY place")),
-            events=tuple(
-                SavedEvent(at, kind, member, NodeId(id), Address(host, port))
-                for at, kind, member, id, host, port in events
-            ),
+            events=tuple(map(_event_of, execute(_EVENTS))),
         )
+
+
+def _event_of(row: tuple[float, str, str, bytes, str, int]) -> SavedEvent:
+    at, kind, member, id, host, port = row
+    return SavedEvent(at, kind, member, NodeId(id), Address(host, port))
 
 
 def _own_of(cluster: str, name: str, id: bytes, tags: str, configured: str) -> OwnState:

@@ -12,14 +12,14 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
-from shoal.errors import ClosedError, ShoalError
+from shoal.errors import ClosedError, ConfigError, ShoalError
 from shoal.keys import ClusterKey
 from shoal.persistence import OwnState, SavedEvent, SavedState
 from shoal.store.database import MAX_EVENTS, Database, UnreadableError
 from shoal.store.directory import StateDirectory
 from shoal.types import Address, NodeId
 
-__all__ = ["DirectoryStore"]
+__all__ = ["DirectoryStore", "read_events"]
 
 _PAUSE: Final = 0.5
 """Seconds between two writes that nobody waits for."""
@@ -53,6 +53,8 @@ class DirectoryStore:
         self._peers: Mapping[str, Address] | None = None
         self._keys: tuple[Sequence[ClusterKey], Sequence[bytes]] | None = None
         self._events: deque[SavedEvent] = deque(maxlen=MAX_EVENTS)
+        #: The same and those that are written, of earlier runs too.
+        self._recent: deque[SavedEvent] = deque(maxlen=MAX_EVENTS)
         #: Names of what is newer here than on the disk.
         self._dirty: set[str] = set()
         self._waiting: list[Future[bool]] = []
@@ -72,6 +74,7 @@ class DirectoryStore:
                 self._database, state = self._open_file()
             except OSError as error:
                 self._failed(error)
+            self._recent.extend(state.events)
             self._thread = threading.Thread(target=self._work, name=f"shoal store {self._path}", daemon=True)
             self._thread.start()
             return state
@@ -113,9 +116,16 @@ class DirectoryStore:
     def add_events(self, events: Sequence[tuple[str, str, NodeId, Address]]) -> None:
         """As `StateStore.add_events`."""
         now = self._clock()
+        new = [SavedEvent(now, *event) for event in events]
         with self._change:
-            self._events.extend(SavedEvent(now, *event) for event in events)
+            self._events.extend(new)
+            self._recent.extend(new)
             self._is_dirty("events")
+
+    def events(self) -> tuple[SavedEvent, ...]:
+        """As `StateStore.events`."""
+        with self._change:
+            return tuple(self._recent)
 
     def flush(self) -> Future[bool]:
         """As `StateStore.flush`."""
@@ -259,3 +269,17 @@ class DirectoryStore:
             _ASIDE,
             extra={"event": "state_set_aside", "path": str(self._path / _ASIDE), "reason": str(error)},
         )
+
+
+def read_events(path: Path | str) -> tuple[SavedEvent, ...]:
+    """The events that are saved in a state directory, the oldest first, whether or not a node runs on it.
+
+    Raises `ConfigError` for a directory without a state, and for one whose state cannot be read.
+    """
+    file = Path(path) / _FILE
+    try:
+        if not file.is_file():
+            raise ConfigError("state_dir", str(path), "no node has kept its state there; name another directory")
+        return Database.read_events(file)
+    except (OSError, UnreadableError) as error:
+        raise ConfigError("state_dir", str(path), f"its {_FILE} cannot be read: {error}") from None

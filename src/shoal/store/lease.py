@@ -32,6 +32,11 @@ class SqliteLease:
         self._life = life
         self._clock = clock
 
+    def check(self) -> None:
+        """Raises `OSError` when the file cannot be used."""
+        with self._open():
+            pass
+
     def acquire(self, owner: str) -> bool:
         """Take or keep it; False when another owner has it. Raises `OSError` when the file cannot be used."""
         now = self._clock()

@@ -20,11 +20,6 @@ class Trust(Protocol):
     """Everybody may speak for everybody. If not, a member's own word alone brings in a new incarnation of it, and ends
     the run before it; a member of another name cannot take its address."""
 
-    @property
-    def admits_anybody(self) -> bool:
-        """Whether a member of a new name needs nobody's word but its own, so that one process can be many members."""
-        ...
-
     def sign(self, info: NodeInfo, incarnation: int) -> NodeInfo:
         """This node's own record with the proof that it is; a proof that it had is replaced.
 
@@ -59,7 +54,6 @@ class Credulous:
     __slots__ = ()
 
     is_credulous = True
-    admits_anybody = True
 
     def sign(self, info: NodeInfo, incarnation: int) -> NodeInfo:
         """The record as it is."""

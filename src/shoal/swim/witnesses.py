@@ -23,8 +23,8 @@ from shoal.wire.witnesses import MAX_WITNESSES, WITNESS_SIZE
 __all__ = ["Witnesses"]
 
 _PROBATION: Final = 10.0
-"""Probe intervals. Whoever has not been alive for so long without a break, as this node sees it, confirms nothing where
-anybody may join: an invented member that does not answer is suspected again sooner, whatever it refutes."""
+"""Probe intervals. Whoever has not been alive for so long without a break, as this node sees it, confirms nothing:
+an invented member that does not answer is suspected again sooner, whatever it refutes."""
 _MOST_KEPT: Final = 16
 """Signatures that are kept about one suspect."""
 _ROOM: Final = 57
@@ -41,7 +41,7 @@ class Witnesses:
         self._own = own
         self._damping = damping
         self._wanted = config.death_signatures
-        self._probation = _PROBATION * config.probe_interval if context.trust.admits_anybody else 0.0
+        self._probation = _PROBATION * config.probe_interval
         told = max(config.death_signatures, config.suspicion_confirmations + 1)
         self._most_told = max(1, min(told, MAX_WITNESSES, (news.room - _ROOM) // WITNESS_SIZE))
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from math import inf
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -18,12 +20,26 @@ from shoal.wire.keyring import Keyring
 from shoal.wire.replay import ReplayWindow
 from shoal.wire.seals import SALT_SIZE, TAG_SIZE, Seal, Suite, make_seal
 
-__all__ = ["MAX_COUNT", "OVERHEAD", "Channel", "OpenError", "Opened", "Opener", "SealFlaw", "Sealer", "channel_of"]
+__all__ = [
+    "LINE_SIZE",
+    "MAX_COUNT",
+    "OVERHEAD",
+    "Channel",
+    "OpenError",
+    "Opened",
+    "Opener",
+    "Position",
+    "SealFlaw",
+    "Sealer",
+    "channel_of",
+    "position_of",
+]
 
 _SEALED: Final = 0x80
 """The bit of the first byte that tells sealed messages from plain ones, whose first byte is a version."""
 _PROTOCOL_VERSION: Final = 1
-_LINE = 1 + KeyId.SIZE + SALT_SIZE
+LINE_SIZE = _LINE = 1 + KeyId.SIZE + SALT_SIZE
+"""Bytes of kind, key id and salt, which all messages of one sender for one use begin with."""
 _NONCE = struct.Struct(">III")
 _TAIL = struct.Struct(">II")
 _HEADER = _LINE + _TAIL.size
@@ -45,6 +61,8 @@ class Channel(IntEnum):
     REPLY = 2
     KEY_REQUEST = 3
     KEY_REPLY = 4
+    CHALLENGE = 5
+    """In the place of a reply: the request is to be sealed again, bound to what is in here."""
 
 
 class SealFlaw(StrEnum):
@@ -60,6 +78,8 @@ class SealFlaw(StrEnum):
     """It came before, or so many later ones did that nobody can tell."""
     BAD_TAG = "bad_tag"
     """Forged, damaged, or of a cluster of another name."""
+    UNPROVEN = "unproven"
+    """Genuine, but perhaps of before this node restarted: its sender has not proved yet that it runs now."""
 
 
 class OpenError(Exception):
@@ -68,6 +88,17 @@ class OpenError(Exception):
     def __init__(self, flaw: SealFlaw) -> None:
         super().__init__(flaw.value)
         self.flaw = flaw
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a sender has come with one of its salts."""
+
+    line: bytes
+    """Kind, key id and salt."""
+    seconds: int
+    """When it sealed the message of that count, by its clock."""
+    count: int
 
 
 class Opened(ReplayWindow):
@@ -90,6 +121,11 @@ def channel_of(data: bytes) -> Channel | None:
         return Channel(data[0] >> 4 & 0x7)
     except ValueError:
         return None
+
+
+def position_of(data: bytes) -> Position:
+    """What a sealed message says of its sender; nothing of it is proved before it opens."""
+    return Position(data[:_LINE], *_TAIL.unpack_from(data, _LINE))
 
 
 class Sealer:
@@ -131,6 +167,17 @@ class Sealer:
         self._lines.clear()
         self._primary = self._line(self._keyring.primary)
 
+    def position(self, seconds: int) -> Position:
+        """How far this one has come at that time."""
+        return Position(self._primary.head, seconds & 0xFFFFFFFF, self._primary.count)
+
+    def next_position(self, seconds: int, key: ClusterKey | None = None) -> Position:
+        """Where `seal` will put the next message that it seals at that time with that key."""
+        line = self._primary if key is None else self._line(key)
+        if line.count >= MAX_COUNT:
+            line = self._primary = self._line(line.key)
+        return Position(line.head, seconds & 0xFFFFFFFF, line.count + 1)
+
     def _use(self, key: ClusterKey) -> None:
         self._primary = self._line(key)
 
@@ -163,11 +210,13 @@ class Opener:
     many at most, and of the last so many that sent anything, all.
     """
 
-    __slots__ = ("_active", "_bindings", "_keyring", "_kinds", "_max_age", "_retired")
+    __slots__ = ("_active", "_bindings", "_challenge", "_distrusted", "_keyring", "_kinds", "_max_age", "_retired")
 
     def __init__(self, keyring: Keyring, cluster: str, *, max_age: float, max_senders: int) -> None:
         self._keyring = keyring
         self._max_age = max_age
+        self._challenge = b""
+        self._distrusted = -inf
         self._bindings = {
             _kind(channel, suite): _binding(cluster, suite, channel) for channel in Channel for suite in Suite
         }
@@ -184,7 +233,7 @@ class Opener:
         Raises `OpenError` for whatever is not genuine, is not for `channel`, was not sealed with the same `bound`, or
         came before. The first message of a sender must not be sealed more than `max_age` seconds before or after `now`;
         later ones must not come that much later, or earlier, after their sealing than the newest before them. A message
-        that is bound to something needs neither, for it opens only as the answer to that.
+        that is bound to something needs neither, for it opens only as the answer to that. See `distrust` too.
         """
         if len(data) < OVERHEAD or data[0] not in self._kinds[channel]:
             raise OpenError(SealFlaw.NOT_SEALED)
@@ -198,22 +247,59 @@ class Opener:
             if abs(now - seconds - sender.lag) > self._max_age:
                 raise OpenError(SealFlaw.STALE)
         seal = self._derive(line) if known is None else known[0]
+        must_prove = known is None and sender.highest < 0 and seconds <= self._distrusted and not bound
+        bound_to = self._challenge if must_prove else bound
         try:
-            message = seal.decrypt(_ZEROS + data[_LINE:_HEADER], data[_HEADER:], self._bindings[data[0]] + bound)
+            message = seal.decrypt(_ZEROS + data[_LINE:_HEADER], data[_HEADER:], self._bindings[data[0]] + bound_to)
         except InvalidTag:
-            raise OpenError(SealFlaw.BAD_TAG) from None
+            if bound or not self._challenge:
+                raise OpenError(SealFlaw.BAD_TAG) from None
+            message = self._open_otherwise(seal, data, must_prove=must_prove)
         if not bound:
             # Only what proved genuine gets into tables: nobody without a key can push out what is there.
             if known is None:
                 self._active.put(line, (seal, sender))
-            if sender.take(count):
+            if must_prove:
+                sender.skip(count)  # What came before under this salt may be of before the restart.
+                sender.lag = now - seconds
+            elif sender.take(count):
                 sender.lag = now - seconds
         return message, sender
+
+    def distrust(self, until: float, challenge: bytes) -> None:
+        """Be wary after a restart: others may play again what the run before has taken, or what was meant for it.
+
+        Of senders that are new, what was sealed up to `until`, in seconds since 1970, opens only if it is bound to
+        `challenge`, some random bytes of this run. Otherwise it is `UNPROVEN`, until the sender is `introduce`d.
+        """
+        self._distrusted = until
+        self._challenge = challenge
+
+    def introduce(self, position: Position) -> None:
+        """Know a sender that has proved to run now; what it sealed up to that count counts as having come."""
+        line = position.line
+        key = self._keyring.get(line[1 : 1 + KeyId.SIZE])
+        if key is None or line[0] not in self._bindings or self._active.get(line) or self._retired.get(line):
+            return
+        sender = Opened(key.id)
+        sender.skip(position.count)
+        self._retired.put(line, sender)
 
     @property
     def senders(self) -> int:
         """How many senders are remembered; some may count twice."""
         return len(self._active) + len(self._retired)
+
+    def _open_otherwise(self, seal: Seal, data: bytes, *, must_prove: bool) -> bytes:
+        """What does not open as it should: perhaps its sender has not met the challenge, or met it needlessly."""
+        binding = self._bindings[data[0]] + (b"" if must_prove else self._challenge)
+        try:
+            message = seal.decrypt(_ZEROS + data[_LINE:_HEADER], data[_HEADER:], binding)
+        except InvalidTag:
+            raise OpenError(SealFlaw.BAD_TAG) from None
+        if must_prove:
+            raise OpenError(SealFlaw.UNPROVEN)
+        return message
 
     def _find(self, line: bytes) -> Opened:
         """What is remembered of a sender that is not active, or a new one."""

@@ -10,6 +10,7 @@ from typing import Final
 from shoal.errors import ConfigError
 from shoal.events import Mistrust
 from shoal.types import NodeId, NodeInfo
+from shoal.wire.access import Access
 from shoal.wire.certificates import Authority, Certificate, forbidden_tag
 from shoal.wire.dialect import DecodeError
 from shoal.wire.fields import write_statement
@@ -31,8 +32,8 @@ class SignedIdentity:
     """A node with an identity among nodes with identities; implements `shoal.swim.trust.Trust`.
 
     Without an authority a name belongs to the key with which it is first seen, for as long as it is in the member
-    table; with one, to whom it gave a certificate. What was verified is remembered, up to a bound, and not verified
-    again.
+    table; with one, to whom it gave a certificate, and among those with tokens again to the first. What was verified is
+    remembered, up to a bound, and not verified again.
     """
 
     __slots__ = ("_authority", "_certificate", "_cluster", "_key", "_verdicts")
@@ -53,11 +54,6 @@ class SignedIdentity:
         self._certificate = certificate
         self._verdicts: Generations[bool] = Generations(_REMEMBERED)
 
-    @property
-    def admits_anybody(self) -> bool:
-        """Whether a new name needs nobody's word: there is no authority."""
-        return self._authority is None
-
     def sign(self, info: NodeInfo, incarnation: int) -> NodeInfo:
         """This node's own record with the proof that it is.
 
@@ -65,9 +61,9 @@ class SignedIdentity:
         """
         certificate = b""
         if self._certificate is not None:
-            tag = forbidden_tag(self._certificate.namespaces, info.tags)
+            tag = forbidden_tag(self._certificate.terms.namespaces, info.tags)
             if tag is not None:
-                allowed = ", ".join(self._certificate.namespaces) or "none"
+                allowed = ", ".join(self._certificate.terms.namespaces) or "none"
                 raise ConfigError("tags", tag, f"the certificate of this node allows {allowed}; have another issued")
             certificate = self._certificate.packed
         signature = self._key.sign(self._signed_part(info, incarnation, certificate))
@@ -81,7 +77,7 @@ class SignedIdentity:
             return Mistrust.BAD_SIGNATURE
         # The cheap questions first: a stranger with a key of its own costs no verification.
         if self._authority is not None:
-            mistrust = self._check_certificate(info, self._authority)
+            mistrust = self._check_certificate(info, self._authority, known)
         elif known is not None and _public_key(known) != _public_key(info):
             mistrust = Mistrust.KEY_CHANGED
         else:
@@ -104,13 +100,20 @@ class SignedIdentity:
         """Whether a member signed its goodbye."""
         return self._has_signed(info, signature, self._goodbye(info.id, incarnation))
 
+    @property
+    def access(self) -> Access | None:
+        """How this node shows and asks for rights; None without an authority, who alone gives them."""
+        if self._authority is None or self._certificate is None:
+            return None
+        return Access(self._key, self._cluster, self._authority, self._certificate)
+
     def _accusation(self, id: NodeId, incarnation: int, accuser: NodeId) -> bytes:
         return b"".join((_SUSPECT, self._cluster, id, incarnation.to_bytes(8), accuser))
 
     def _goodbye(self, id: NodeId, incarnation: int) -> bytes:
         return b"".join((_GOODBYE, self._cluster, id, incarnation.to_bytes(8)))
 
-    def _check_certificate(self, info: NodeInfo, authority: Authority) -> Mistrust | None:
+    def _check_certificate(self, info: NodeInfo, authority: Authority, known: NodeInfo | None) -> Mistrust | None:
         try:
             certificate = Certificate.read(info.proof[_BARE:], info.name, PublicKey(_public_key(info)))
         except (DecodeError, IndexError, struct.error, UnicodeDecodeError):
@@ -122,7 +125,10 @@ class SignedIdentity:
         if is_issued is None:
             is_issued = authority.has_issued(certificate)
             self._verdicts.put(digest, is_issued)
-        return authority.check(certificate, info) if is_issued else Mistrust.UNCERTIFIED
+        if not is_issued:
+            return Mistrust.UNCERTIFIED
+        is_taken = certificate.grant is not None and known is not None and _public_key(known) != _public_key(info)
+        return Mistrust.KEY_CHANGED if is_taken else authority.check(certificate, info)
 
     def _check_signature(self, info: NodeInfo, incarnation: int) -> Mistrust | None:
         data = self._signed_part(info, incarnation, info.proof[_BARE:])

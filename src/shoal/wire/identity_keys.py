@@ -72,6 +72,11 @@ class IdentityKey:
         """The key in base64: what `parse` reads and nobody else shall."""
         return self._LABEL + base64.b64encode(self._secret).decode()
 
+    @property
+    def secret(self) -> bytes:
+        """The bytes themselves."""
+        return self._secret
+
     def sign(self, data: bytes) -> bytes:
         """The signature of `data`, 64 bytes."""
         return self._key.sign(data)

@@ -26,6 +26,11 @@ class ReplayWindow:
             return True
         return behind < WINDOW and not self._seen >> behind & 1
 
+    def skip(self, number: int) -> None:
+        """Admit nothing up to `number` any more; for a window that has taken nothing yet."""
+        self.highest = number
+        self._seen = _MASK
+
     def take(self, number: int) -> bool:
         """Note a number that was admitted, and whose message proved genuine; whether it is the highest now."""
         ahead = number - self.highest
