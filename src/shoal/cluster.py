@@ -339,7 +339,7 @@ class _Pulse:
         reasons = ", ".join(f"{reason} {count}" for reason, count in counts.items()) or "no complaints"
         _log.log(
             logging.WARNING if health.score > before else logging.INFO,
-            "%s: local health is %d after %d (0 is best): %s; probes take %d times as long",
+            "%s: local health is %d after %d (0 is best): %s; probes take %d times as long (see probe_timeout)",
             self._core.local.name,
             health.score,
             before,

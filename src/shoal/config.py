@@ -275,8 +275,8 @@ class ClusterConfig:
     removal_hold: float = _seconds(60.0, 0.0, _DAY)
     """Seconds, 0 to 86400. When members whose removal stopped are still silent after that, they are removed."""
     view_change_delay: float = _seconds(0.5, 0.0, 60.0)
-    """Seconds, 0 to 60. A summary of changes is told when nothing further changed for so long, or after ten
-    times that."""
+    """Seconds, 0 to 60. A summary of changes is told when nothing further changed for so long and nobody in a failed
+    member's failure domain is suspect, or after ten times that."""
     partition_share: float = _number(0.2, 0.0, 1.0, "of the members")
     """Fraction of the members, 0 to 1. When so many, two at least, are lost within `partition_window`, a partition is
     suspected; also when a whole failure domain of three or more is lost."""

@@ -206,7 +206,9 @@ class SealedTransport:
         try:
             request = decode_request(message)
         except KeyMessageError as error:
-            _log.warning("%s asked for a change of keys that cannot be read: %s", source, error)
+            _log.warning(
+                "%s asked for a change of keys that cannot be read: %s; see that it runs this version", source, error
+            )
             return None
         before = self._keyring.ids
         if request.operation is KeyOperation.REMOVE and request.id == sender.key_id:

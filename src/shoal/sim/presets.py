@@ -26,8 +26,8 @@ LEAST_NODES: Final = 4
 _QUIESCE: Final = 15.0
 _SEEDS: Final = 3
 _FORMED_WITHIN: Final = 45.0
-"""Seconds after the last fault of a first start within which there is one cluster: the longest pause of a lonely node is
-30 s, and a quarter more."""
+"""Seconds after the last fault of a first start within which there is one cluster: the longest pause of a lonely node
+is 30 s, and a quarter more."""
 _OUT_WITHIN: Final = 60.0
 """Seconds after which nodes on a bad network have to be out."""
 

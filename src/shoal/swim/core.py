@@ -121,7 +121,7 @@ class Swim:
             context, self._membership, self._agreement, view, self._outbox, self._sync
         )
         self._joining = Joining(context, self._membership, self._sync)
-        self._view_changes = ViewChanges(context)
+        self._view_changes = ViewChanges(context, self._membership.suspicions.ids)
         self._partitions = PartitionWatch(
             context, lambda: self._membership.id, lambda: self._membership.deaths.damping.ids
         )

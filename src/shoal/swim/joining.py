@@ -27,7 +27,7 @@ that has failed: a dead seed costs little time, and a thousand joiners fetch the
 _MAX_ACQUAINTANCES: Final = 1024
 """Bound for addresses that are remembered from an earlier run."""
 _LOST_EVERY: Final = 6
-"""One round in so many contacts a member that is dead for so long that it is forgotten: a partition may outlast that."""
+"""One round in so many contacts a member whose tombstone is gone already: a partition may outlast it."""
 _MAX_SEEDS: Final = 256
 """Bound for seeds that are added one by one while the node runs; the oldest go first."""
 
