@@ -41,6 +41,10 @@ test: venv ## Run the whole test suite (WORKERS=2)
 sweep: venv ## Play random scenarios in the simulator (SEEDS=1000)
 	@SIM_SEEDS=$(SEEDS) $(PY) -m pytest tests/sim/test_sweep.py -n $(WORKERS)
 
+.PHONY: drills
+drills: venv ## Partitions, power cuts, rolling restarts and more in the simulator (SEEDS=1000: 40 minutes of CPU)
+	@$(PY) -m benchmarks.drills --seeds $(SEEDS) --jobs $(WORKERS)
+
 .PHONY: lint
 lint: venv ## Check style and likely bugs
 	@$(PY) -m ruff check $(SOURCES)

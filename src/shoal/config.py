@@ -229,6 +229,9 @@ class ClusterConfig:
 
     lha_probe: bool = True
     """Stretch our own probe interval and timeout while our local health is bad (LHA-Probe, LG §IV-A)."""
+    lha_gossip: bool = True
+    """Stretch our gossip interval likewise: a process that is late, or hears little, does not add to the load that may
+    be why."""
     trust_contact: bool = True
     """Take any message that arrives while relays are asked for proof that our own link works: then a failed probe
     leaves our local health alone. Off: the score rises with each failed probe, and again when any relay owes its nack
@@ -293,8 +296,8 @@ class ClusterConfig:
     removal_hold: float = _seconds(60.0, 0.0, _DAY)
     """Seconds, 0 to 86400. When members whose removal stopped are still silent after that, they are removed."""
     view_change_delay: float = _seconds(0.5, 0.0, 60.0)
-    """Seconds, 0 to 60. A summary of changes is told when nothing further changed for so long, or after ten
-    times that."""
+    """Seconds, 0 to 60. A summary of changes is told when nothing further changed for so long and nobody in a failed
+    member's failure domain is suspect, or after ten times that."""
     partition_share: float = _number(0.2, 0.0, 1.0, "of the members")
     """Fraction of the members, 0 to 1. When so many, two at least, are lost within `partition_window`, a partition is
     suspected; also when a whole failure domain of three or more is lost."""

@@ -42,7 +42,11 @@ class Leasing(CompanionTask):
         try:
             is_held = await asyncio.to_thread(self._lease.acquire, decision.side)
         except Exception as error:  # whatever a lease of somebody's own raises: who cannot ask does not have it
-            _log.warning("the lease cannot be asked for: %s", error, extra={"event": "lease_failed"})
+            _log.warning(
+                "the lease cannot be asked for: %s; this side stands down (partition_strategy = lease)",
+                error,
+                extra={"event": "lease_failed"},
+            )
             return PartitionRuling.STAND_DOWN, f"the lease cannot be asked for: {error}"
         if is_held:
             return PartitionRuling.STAY, f"this side has the lease; {decision.why}"

@@ -325,7 +325,7 @@ def test_a_bad_value_is_one_line_that_names_it(arguments: list[str], words: str)
         (["tags", "remove"], "KEY"),
         (["tags", "rename"], "rename"),
         (["join"], "HOST:PORT"),
-        (["leave", "now"], "now"),
+        (["leave", "a", "b"], "b"),
         (["agent", "--profile", "moon"], "'moon' is not one of"),
         (["agent", "--log-format", "xml"], "'xml' is not one of"),
         (["agent", "--log-level", "loud"], "'loud' is not one of"),

@@ -68,7 +68,7 @@ def test_a_crash_can_be_any_node() -> None:
     ("nodes", "parameters", "said"),
     [
         (3, {}, "nodes = 3: partition needs at least 4"),
-        (4, {"second": 1.0}, "second = 1.0: partition has no such parameter; it has: seconds"),
+        (4, {"second": 1.0}, "second = 1.0: partition has no such parameter; it has: seconds, share"),
         (4, {"seconds": 0.0}, "seconds = 0.0: must be above 0 and at most 3600"),
     ],
 )

@@ -37,6 +37,7 @@ def test_every_step_says_what_it_does() -> None:
     texts = {
         steps.Start("n9"): "start n9",
         steps.Start("n9", clock_step=-5.0, known_as="n1"): "start n9 as another n1, clock off by -5 s",
+        steps.Start("n9", recall=True): "start n9 through its saved peers",
         Restart("n1"): "restart n1",
         Leave("n1"): "n1 leaves",
         steps.Freeze("n1"): "freeze n1",

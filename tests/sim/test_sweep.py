@@ -51,7 +51,7 @@ def test_random_scenarios_with_identities_do_so_too(chunk: range) -> None:
         assert cluster.converged()
 
 
-@pytest.mark.parametrize("name", ["partition", "power-cut", "rolling-restart"])
+@pytest.mark.parametrize("name", ["partition", "power-cut", "rolling-restart", "rack-loss", "bootstrap"])
 @pytest.mark.parametrize("chunk", chunks(), ids=lambda chunk: f"seeds {chunk[0]} to {chunk[-1]}")
 def test_drills_keep_all_invariants_and_end_in_agreement(chunk: range, name: str) -> None:
     for seed in chunk[:: _ONE_IN if len(chunk) > 1 else 1]:

@@ -70,6 +70,24 @@ def test_an_update_is_worth_packets_of_its_own_for_its_first_sends() -> None:
     assert "a" in queue
 
 
+def test_an_update_is_fresh_until_it_had_its_packets() -> None:
+    queue = _queue("a")
+    _pick(queue, 1, copies=EAGER - 1)
+    assert queue.is_fresh("a")
+    _pick(queue, 1)
+    assert not queue.is_fresh("a")
+    assert not queue.is_fresh("b")
+
+
+def test_where_updates_get_no_packets_of_their_own_they_are_fresh_while_they_wait() -> None:
+    queue = GossipQueue(9, 0, Stats())
+    queue.push("a", _data("a"), NORMAL)
+    _pick(queue, 1, limit=2)
+    assert queue.is_fresh("a")
+    _pick(queue, 1, limit=2)
+    assert not queue.is_fresh("a")
+
+
 def test_how_often_an_update_was_sent_can_be_asked() -> None:
     queue = _queue("a")
     _pick(queue, 1, copies=3)

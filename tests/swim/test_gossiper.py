@@ -48,7 +48,7 @@ def test_each_update_gets_so_many_rounds_and_then_rides_on_probes_and_acks() -> 
 
 
 def test_an_unwell_node_gossips_more_slowly() -> None:
-    solo = Solo(gossip_interval=0.2)
+    solo = Solo(gossip_interval=0.2, lha_gossip=True)
     solo.meet(1, 2, 3, 4)
     solo.sleep(0.0)
     solo.quiet()

@@ -212,6 +212,29 @@ def test_in_a_large_cluster_each_member_looks_for_the_lost_less_often() -> None:
     assert len(times) >= 7
 
 
+@pytest.mark.parametrize("has_company", [True, False])
+def test_the_dead_are_tried_for_ever_although_they_are_forgotten(has_company: bool) -> None:
+    solo = Solo(tombstone_life=100.0)
+    solo.start()
+    solo.meet(1)
+    solo.hear(Dead(node_id(1), 0, STRANGER))
+    if has_company:
+        solo.meet(2)
+    solo.sleep(120.0)
+    for exchange in solo.streams():
+        solo.fail(exchange)
+    assert solo.state(1) is None
+    tried = 0
+    for turn in range(20):
+        if has_company:
+            solo.meet(10 + turn)  # the others fall silent
+        solo.sleep(30.0)
+        for exchange in solo.streams():
+            tried += exchange.address == address_of(1)
+            solo.fail(exchange)
+    assert tried >= (6 if has_company else 15)
+
+
 def test_an_address_is_contacted_once_at_a_time() -> None:
     solo = Solo()
     solo.start()

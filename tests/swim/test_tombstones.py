@@ -115,6 +115,28 @@ def test_an_old_tombstone_does_not_live_longer_beside_a_younger_one() -> None:
     assert (solo.state(3), solo.state(2)) == (None, DEAD)
 
 
+def test_where_the_forgotten_dead_were_is_remembered_until_somebody_is_there_again() -> None:
+    solo = _solo()
+    solo.meet(1, 2, 3)
+    solo.hear(Dead(node_id(1), 0, STRANGER), Dead(node_id(2), 0, STRANGER), Left(node_id(3), 0))
+    lost = solo.core._membership.deaths.tombstones.lost
+    assert lost() == []
+    solo.sleep(LIFE + SWEEP)
+    assert lost() == [info_of(1).address, info_of(2).address], "who said goodbye does not come back"
+    solo.meet(1)
+    assert lost() == [info_of(2).address]
+
+
+def test_what_is_remembered_of_the_forgotten_dead_is_bounded() -> None:
+    solo = _solo(max_tombstones=16)
+    for number in range(1, 1101):
+        solo.meet(number)
+        solo.hear(Dead(node_id(number), 0, STRANGER))
+    solo.sleep(LIFE + SWEEP + 0.1)
+    lost = solo.core._membership.deaths.tombstones.lost()
+    assert (len(lost), lost[-1]) == (1024, info_of(1100).address)
+
+
 @pytest.mark.parametrize("age", [LIFE, LIFE + 1.0, 1e9])
 def test_a_tombstone_that_had_its_life_is_not_taken_over(age: float) -> None:
     solo = _solo()

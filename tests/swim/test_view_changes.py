@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shoal.events import MemberJoined, ViewChanged
 from shoal.types import FailureDomain
-from shoal.wire.messages import Alive, Dead, Left
+from shoal.wire.messages import Alive, Dead, Left, Suspect
 from tests.swim.harness import Solo, info_of, node_id
 
 
@@ -56,6 +56,42 @@ def test_a_rack_that_fails_is_named() -> None:
     (change,) = changes(solo)
     assert names(change.failed) == ["n1", "n2", "n3", "n4"]
     assert change.domains == (FailureDomain("rack", "a"),), "rack b has one member left, and so has the zone"
+
+
+def test_those_of_a_failed_domain_that_are_suspect_are_waited_for() -> None:
+    solo = formed()
+    solo.hear(Suspect(node_id(2), 0, node_id(99)), Suspect(node_id(5), 0, node_id(99)))
+
+    fail(solo, 1, 3)
+    solo.sleep(2.0)
+    assert changes(solo) == []
+    fail(solo, 2)
+    solo.hear(Alive(info_of(5, zone="z", rack="b"), 1))
+    solo.sleep(1.1)
+
+    (change,) = changes(solo)
+    assert names(change.failed) == ["n1", "n3", "n2"]
+    assert change.domains == (FailureDomain("rack", "a"),)
+
+
+def test_a_suspect_of_another_domain_or_one_that_stays_suspect_holds_up_nothing_for_long() -> None:
+    solo = formed()
+    rack(solo, "c", 6)
+    solo.hear(Alive(info_of(7, rack="d"), 0))
+    solo.sleep(1.0)
+    solo.quiet()
+
+    solo.hear(Suspect(node_id(7), 0, node_id(99)))
+    fail(solo, 1)
+    solo.sleep(0.6)
+    assert len(changes(solo)) == 1
+
+    solo.hear(Suspect(node_id(6), 0, node_id(99)))
+    fail(solo, 2)
+    solo.sleep(4.8)
+    assert changes(solo) == []
+    solo.sleep(0.4)
+    assert len(changes(solo)) == 1
 
 
 def test_the_widest_domain_comes_first() -> None:

@@ -121,18 +121,15 @@ def test_what_a_node_found_itself_is_enough_after_a_long_silence() -> None:
     assert node.state(1) is MemberState.DEAD
 
 
-def test_new_members_confirm_nothing_yet_and_those_with_a_certificate_do() -> None:
+@pytest.mark.parametrize("is_certified", [False, True])
+def test_new_members_confirm_nothing_yet(is_certified: bool) -> None:
     authority = IdentityKey(bytes([7]) * 32)
-    certified = {number: _certified(number, authority) for number in (1, 2, 3, 100)}
-    pinned = Solo(trust=identity(100))
-    admitted = Solo(info=info_of(100), trust=certified[100])
-    pinned.hear(*(Alive(signed(number), 0) for number in (1, 2, 3)))
-    admitted.hear(*(Alive(certified[number].sign(info_of(number), 0), 0) for number in (1, 2, 3)))
-    for node in (pinned, admitted):
-        node.hear(dead(1, 2, 3))
-        node.sleep(4.0)
-    assert pinned.state(1) is MemberState.SUSPECT
-    assert admitted.state(1) is MemberState.DEAD
+    trusts = {number: _certified(number, authority) if is_certified else identity(number) for number in (1, 2, 3, 100)}
+    node = Solo(info=info_of(100), trust=trusts[100])
+    node.hear(*(Alive(trusts[number].sign(info_of(number), 0), 0) for number in (1, 2, 3)))
+    node.hear(dead(1, 2, 3))
+    node.sleep(4.0)
+    assert node.state(1) is MemberState.SUSPECT
 
 
 def _certified(number: int, authority: IdentityKey) -> SignedIdentity:

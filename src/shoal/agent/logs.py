@@ -18,7 +18,7 @@ from shoal import events
 from shoal.agent import schema
 from shoal.agent.text import describe, printable
 
-__all__ = ["EventLog", "JsonFormatter", "LogFormat", "LogLevel", "TextFormatter", "configure"]
+__all__ = ["SETTINGS", "EventLog", "JsonFormatter", "LogFormat", "LogLevel", "TextFormatter", "configure"]
 
 _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "event", "color_message"}
 
@@ -38,6 +38,20 @@ _LEVELS: Final[dict[type[schema.Event], int]] = {
     schema.MessageReceived: logging.DEBUG,
 }
 """What is no matter of course; everything else is INFO."""
+
+SETTINGS: Final[dict[type[schema.Event], tuple[str, ...]]] = {
+    schema.MemberSuspected: ("probe_timeout", "probe_interval"),
+    schema.MemberStalled: ("stall_tolerance",),
+    schema.MemberFailed: ("suspicion_alpha", "probe_timeout"),
+    schema.MemberDamped: ("damping_suppress", "damping_half_life"),
+    schema.IdentityRefused: ("authority", "identity_key"),
+    schema.RemovalHalted: ("removal_share", "removal_hold"),
+    schema.PartitionSuspected: ("partition_share", "partition_window"),
+    schema.PartitionDecided: ("partition_strategy", "partition_stand_down"),
+    schema.LeaveRequested: ("authority",),
+    schema.EventsLost: ("event_buffer",),
+}
+"""What to change where a warning should not have come."""
 
 _log = logging.getLogger("shoal.agent")
 
@@ -114,7 +128,10 @@ class EventLog:
         if _log.isEnabledFor(level):
             facts = msgspec.structs.asdict(form)
             del facts["time"]
-            _log.log(level, "%s", describe(form), extra={"event": schema.event_name(form), **facts})
+            text = describe(form)
+            if settings := SETTINGS.get(type(form)):
+                text += f" (see {', '.join(settings)})"
+            _log.log(level, "%s", text, extra={"event": schema.event_name(form), **facts})
 
 
 def _time_text(record: logging.LogRecord) -> str:

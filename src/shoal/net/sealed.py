@@ -246,7 +246,9 @@ class SealedTransport:
         try:
             request = decode_request(message)
         except KeyMessageError as error:
-            _log.warning("%s asked for a change of keys that cannot be read: %s", source, error)
+            _log.warning(
+                "%s asked for a change of keys that cannot be read: %s; see that it runs this version", source, error
+            )
             return None
         if request.operation is KeyOperation.PROVE:
             now = int(self._clock.now())
@@ -254,7 +256,12 @@ class SealedTransport:
         before = self._keyring.ids
         asker, refusal = self._check(request, position)
         if refusal:
-            _log.warning("refused what %s asked for: %s", source, refusal, extra={"event": "request_refused"})
+            _log.warning(
+                "%s asked for a change that it may not make: %s; it was refused",
+                source,
+                refusal,
+                extra={"event": "request_refused"},
+            )
             return encode_reply(KeyReply(before, self._suite, refusal))
         if request.operation is KeyOperation.LEAVE and self.on_leave is not None:
             self.on_leave(asker)

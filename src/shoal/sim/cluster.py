@@ -173,9 +173,9 @@ class SimCluster:
         if self._formed and fresh:
             self._form(fresh)
 
-    def start(self, name: str, *, clock_step: float = 0.0) -> None:
-        """Start a node, for the first time or again under its name."""
-        self.node(name).start(clock_step=clock_step)
+    def start(self, name: str, *, clock_step: float = 0.0, recall: bool = False) -> None:
+        """Start a node, for the first time or again under its name; see `SimNode.start`."""
+        self.node(name).start(clock_step=clock_step, recall=recall)
 
     def crash(self, name: str, *, silent: bool = False) -> None:
         """Kill a node's process; `silent` takes its machine off the network."""

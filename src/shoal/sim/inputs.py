@@ -11,6 +11,7 @@ from shoal.types import Address, NodeId, Readiness, Tags
 
 __all__ = [
     "DOORS",
+    "Acquaint",
     "Advance",
     "Broadcast",
     "Form",
@@ -167,6 +168,18 @@ class Join:
 
 
 @dataclass(slots=True)
+class Acquaint:
+    """The process knows from its last run where members were."""
+
+    door: ClassVar[str] = "acquaint"
+    addresses: tuple[Address, ...]
+
+    def apply(self, core: Swim, now: float) -> None:
+        """Contact them."""
+        core.acquaint(self.addresses, now)
+
+
+@dataclass(slots=True)
 class Leave:
     """The user leaves."""
 
@@ -230,7 +243,7 @@ DOORS: dict[str, type[Input]] = {
     kind.door: kind
     for kind in (
         Receive, ReceiveStream, StreamReplied, StreamFailed, StreamRefused, StreamSilent, Advance, Start, Form,
-        Join, Leave, SetTags, SetReadiness, Broadcast, Send,
+        Join, Acquaint, Leave, SetTags, SetReadiness, Broadcast, Send,
     )
 }  # fmt: skip
 """The inputs by the name of their door."""

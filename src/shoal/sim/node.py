@@ -22,7 +22,7 @@ from shoal.sim.streams import Stream, open_stream
 from shoal.sim.trace import Birth, TraceWriter
 from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram, Output, StreamExchange
-from shoal.types import Address, Member, NodeId, NodeInfo, Readiness, Tags
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness, Tags
 from shoal.wire.dialect import Dialect
 from shoal.wire.identity import SignedIdentity
 from shoal.wire.identity_keys import IdentityKey
@@ -117,6 +117,8 @@ class SimNode:
         """Datagrams lost to that limit, coming in or, when blocked, going out."""
         self.clock_rate = 1.0
         """Seconds of the node's clock for each virtual second; see `set_clock_rate`."""
+        self.saved_peers: tuple[Address, ...] = ()
+        """Where the last run's peers were when it ended, without those that had left."""
         self.incarnations: dict[NodeId, int] = {}
         """Every id that this node had, with its last incarnation: the truth to compare views with."""
         self._core: Swim | None = None
@@ -200,10 +202,11 @@ class SimNode:
 
     # Life
 
-    def start(self, *, join: bool = True, clock_step: float = 0.0) -> None:
+    def start(self, *, join: bool = True, clock_step: float = 0.0, recall: bool = False) -> None:
         """Start a process and join through the seeds.
 
         `clock_step` moves its wall clock by so many seconds: a negative one gives it a lower id than its last run had.
+        `recall` lets it join through the peers that its last run had saved instead, as a state directory does.
         """
         if self._core is not None:
             raise SimulationError(f"{self.name} runs already: crash it or let it leave first")
@@ -221,7 +224,9 @@ class SimNode:
         self.host.is_off = False
         self.host.port = self
         self._feed(inputs.Start())
-        if join:
+        if recall:
+            self._feed(inputs.Acquaint(self.saved_peers))
+        elif join:
             self._feed(inputs.Join(self.seeds))
 
     def _mint_id(self, clock_step: float) -> NodeId:
@@ -265,6 +270,11 @@ class SimNode:
     def _stop(self) -> None:
         self.incarnations[self.core.local.id] = self.core.local.incarnation
         self._last_id = self.core.local.id
+        self.saved_peers = tuple(
+            member.address
+            for member in self.core.members()
+            if member.id != self._last_id and member.state is not MemberState.LEFT
+        )
         self._core = None
         self.host.port = None
         for stream in self._exchanges.values():

@@ -25,6 +25,9 @@ LEAST_NODES: Final = 4
 
 _QUIESCE: Final = 15.0
 _SEEDS: Final = 3
+_FORMED_WITHIN: Final = 45.0
+"""Seconds after the last fault of a first start within which there is one cluster: the longest pause of a lonely node
+is 30 s, and a quarter more."""
 _OUT_WITHIN: Final = 60.0
 """Seconds after which nodes on a bad network have to be out."""
 
@@ -141,8 +144,8 @@ def _churn(setting: Setting, *, seconds: float = 60.0, every: float = 2.0) -> tu
     return (*drawn, steps.Agree(setting.bound, stay=5.0))
 
 
-def _partition(setting: Setting, *, seconds: float = 40.0) -> tuple[Step, ...]:
-    one = setting.some(len(setting.names) / 2)
+def _partition(setting: Setting, *, seconds: float = 40.0, share: float = 0.5) -> tuple[Step, ...]:
+    one = setting.some(share * len(setting.names))
     other = tuple(name for name in setting.names if name not in one)
     apart = steps.Wait(seconds * setting.pace)
     healed = steps.Agree(setting.bound, stay=5.0)
@@ -233,9 +236,10 @@ def _rolling_restart(
     setting: Setting, *, batches: float = 8, grace: float = 2.0, pause: float = 8.0
 ) -> tuple[Step, ...]:
     drawn = list(setting.quiesce())
-    size = math.ceil(len(setting.names) / batches)
-    for first in range(0, len(setting.names), size):
-        batch = setting.names[first : first + size]
+    order = setting.random.sample(setting.names, len(setting.names))
+    size = math.ceil(len(order) / batches)
+    for first in range(0, len(order), size):
+        batch = order[first : first + size]
         drawn += [*map(steps.Drain, batch), steps.Wait(grace), *map(steps.Leave, batch), steps.Wait(pause)]
         drawn += [*map(steps.Restart, batch), steps.Wait(pause / 4)]
     return (*drawn, steps.Agree(setting.bound, stay=5.0))
@@ -246,10 +250,26 @@ def _rack_loss(setting: Setting, *, share: float = 0.25) -> tuple[Step, ...]:
     return (*setting.quiesce(), *rack, steps.Agree(setting.bound, stay=5.0))
 
 
-def _power_cut(setting: Setting, *, seconds: float = 20.0) -> tuple[Step, ...]:
+def _power_cut(setting: Setting, *, seconds: float = 20.0, spread: float = 5.0) -> tuple[Step, ...]:
+    """The machines come back within `spread` seconds; half of the seeds have them find each other without any seed."""
     off = [steps.Crash(name, silent=True) for name in setting.names]
-    on = [steps.Start(name) for name in setting.names]
-    return (*setting.quiesce(), *off, steps.Wait(seconds), *on, steps.Agree(setting.bound, stay=5.0))
+    recall = setting.random.random() < 0.5
+    on = [(setting.random.uniform(0.0, spread), steps.Start(name, recall=recall)) for name in setting.names]
+    return (*setting.quiesce(), *off, steps.Wait(seconds), *_in_time(on), steps.Agree(setting.bound, stay=5.0))
+
+
+def _bootstrap(setting: Setting, *, spread: float = 2.0, down: float = 30.0, apart: float = 30.0) -> tuple[Step, ...]:
+    """All start within `spread` seconds, some of the seeds `down` seconds later, half of the runs in two parts."""
+    random = setting.random
+    late = random.sample(setting.names[:_SEEDS], random.randint(0, _SEEDS))
+    planned: list[tuple[float, Step]] = [
+        (random.uniform(0.0, spread) + (down if name in late else 0.0), steps.Start(name)) for name in setting.names
+    ]
+    if random.random() < 0.5:
+        one = setting.some(len(setting.names) / 2)
+        other = tuple(name for name in setting.names if name not in one)
+        planned += [(0.0, steps.Partition((one, other))), (spread + apart, steps.Heal())]
+    return (*_in_time(planned), steps.Agree(_FORMED_WITHIN * setting.pace, stay=5.0))
 
 
 def _gc_pauses(
@@ -271,7 +291,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
     for one in (
         Preset("crash", "one process dies", 32, _crash),
         Preset("churn", "processes die, leave and come back, again and again", 16, _churn),
-        Preset("partition", "two halves do not reach each other, then they do", 16, _partition),
+        Preset("partition", "two parts do not reach each other, then they do", 16, _partition),
         Preset("flap", "some nodes hear nothing for 20 s, three times (after Rapid's experiments)", 32, _flap),
         Preset(
             "hard-ingress", "some nodes hear nothing for 20 s, again and again, and must stay out", 100, _hard_ingress
@@ -284,6 +304,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         Preset("rolling-restart", "all nodes drain, leave and come back, batch by batch", 32, _rolling_restart),
         Preset("rack-loss", "many machines vanish at once", 32, _rack_loss),
         Preset("power-cut", "all machines vanish at once, and start again", 32, _power_cut),
+        Preset("bootstrap", "all start for the first time, with seeds down or cut off", 16, _bootstrap, formed=False),
         Preset("gc-pauses", "processes stop for seconds, and go on", 32, _gc_pauses),
     )
 }

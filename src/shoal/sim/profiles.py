@@ -13,6 +13,7 @@ _WITHOUT_OUR_PARTS: Final[dict[str, Any]] = {
     "challengers": 0,
     "corroborate": False,
     "gossip_rounds": 64,
+    "lha_gossip": False,
     "adaptive_timeout": False,
     "trust_contact": False,
     "doubt_deaths": False,

@@ -76,15 +76,18 @@ class Start:
     """Seconds by which its wall clock is ahead."""
     known_as: str | None = None
     """The name that an added node claims in the cluster, if not its own: that of another is a conflict."""
+    recall: bool = False
+    """Whether it joins through the peers that its last run had saved, in the place of its seeds."""
 
     def apply(self, cluster: SimCluster) -> None:
         """Start it."""
         if self.node not in cluster.nodes:
             cluster.add_node(self.node, known_as=self.known_as)
-        cluster.start(self.node, clock_step=self.clock_step)
+        cluster.start(self.node, clock_step=self.clock_step, recall=self.recall)
 
     def __str__(self) -> str:
         claim = f" as another {self.known_as}" if self.known_as else ""
+        claim += " through its saved peers" if self.recall else ""
         return f"start {self.node}{claim}" + (f", clock off by {self.clock_step:g} s" if self.clock_step else "")
 
 

@@ -29,6 +29,9 @@ _PARTS: Final[dict[str, dict[str, Any]]] = {
     "trust in contact": {"trust_contact": False},
     "withheld verdicts": {"withhold_verdicts": 0.0},
     "forgiven stalls": {"forgive_stalls": False},
+    "corroboration": {"corroborate": False},
+    "riding news": {"gossip_rounds": 64},
+    "slower gossip when unwell": {"lha_gossip": False},
     "gossip feedback": {"gossip_feedback": False},
     "short suspicion": {"suspicion_alpha": 4.0, "suspicion_floor": 4.0},
 }

@@ -90,6 +90,14 @@ class GossipQueue:
         item = self.waiting.get(key)
         return None if item is None or item.priority is not priority else item.sent
 
+    def is_fresh(self, key: Hashable) -> bool:
+        """Whether what is queued under a key is still to be brought to others by packets of its own.
+
+        Without such packets at all: whether anything is queued.
+        """
+        item = self.waiting.get(key)
+        return item is not None and (not self._eager_sends or item.sent < self._eager_sends)
+
     def discard(self, key: Hashable) -> None:
         """Forget what is queued under a key, if anything."""
         item = self.waiting.pop(key, None)

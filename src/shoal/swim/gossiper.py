@@ -46,7 +46,8 @@ class Gossiper:
         addresses = self._choose(now)
         if not addresses:
             return  # Whoever listened is gone; the next join brings news, and with it the next round.
-        self._earliest = now + self._config.gossip_interval * self._health.multiplier
+        stretch = self._health.multiplier if self._config.lha_gossip else 1
+        self._earliest = now + self._config.gossip_interval * stretch
         self._stats.gossip_rounds += 1
         self._outbox.post_news(Gossip(0, self._table.digest, self._membership.id), addresses)
         self.wake(now)

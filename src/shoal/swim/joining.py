@@ -2,7 +2,7 @@
 
 A node contacts its seeds when it starts. A node that knows no live member goes on trying for ever: seeds, and the
 members that it holds dead, because it may be the one that was cut off. A node with company tries one missing seed or
-dead member from time to time, which heals partitions.
+dead member from time to time, which heals partitions; those of whom no tombstone is left, less often.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _MAX_ACQUAINTANCES: Final = 1024
 _MOST_VISITORS: Final = 32
 """Members of a cluster that look for the lost at full pace. One who finds them is enough; where there are more, each
 looks less often, for 10,000 would hold up whoever comes back at an address that all of them try."""
+_LOST_EVERY: Final = 6
+"""One round in so many contacts a member whose tombstone is gone already: a partition may outlast it."""
 _MAX_SEEDS: Final = 256
 """Bound for seeds that are added one by one while the node runs; the oldest go first."""
 
@@ -43,6 +45,7 @@ class Joining:
         self._timers = context.timers
         self._tell = context.events.append
         self._membership = membership
+        self._tombstones = membership.deaths.tombstones
         self._sync = sync
         #: Each seed with the member that answered there last, this node itself perhaps.
         self._seeds: dict[Address, NodeId | None] = {}
@@ -54,6 +57,7 @@ class Joining:
         self._turn: list[Address] = []
         self._turn_timer: Timer | None = None
         self._pause = self._config.rejoin_interval
+        self._rounds = 0
         self._timer: Timer | None = None
         self.has_joined = False
         """Whether another member exchanged views with us."""
@@ -88,7 +92,8 @@ class Joining:
     def _round(self, now: float) -> None:
         alone = self._table.present_count <= 1
         if alone:
-            self._contact_in_turn(self.missing_seeds() + self._dead_addresses() + self._missing_acquaintances(), now)
+            former = self._dead_addresses() + self._missing_acquaintances() + self._tombstones.lost()
+            self._contact_in_turn(self.missing_seeds() + former, now)
             pause = self._pause
             self._pause = min(self._pause * 2, self._config.rejoin_interval_max)
         else:
@@ -96,6 +101,9 @@ class Joining:
             self._contact_one(self.missing_seeds(), now)
             self._contact_one(self._dead_addresses(), now)
             self._visit_acquaintance(now)
+            self._rounds += 1
+            if self._rounds % _LOST_EVERY == 0:
+                self._contact_one(self._tombstones.lost(), now)
             pause = self._config.reconnect_interval * max(1.0, self._table.present_count / _MOST_VISITORS)
         self._timer = self._timers.at(now + pause * self._random.uniform(0.75, 1.25), self._round)
 
@@ -182,6 +190,6 @@ class Joining:
 
     def _dead_addresses(self) -> list[Address]:
         table = self._table
-        slots = [table.slot_of(id) for id in self._membership.deaths.tombstones]
+        slots = [table.slot_of(id) for id in self._tombstones]
         dead = (slot for slot in slots if slot is not None and table.state(slot) is MemberState.DEAD)
         return [table.address(slot) for slot in dead]

@@ -86,6 +86,10 @@ class News:
         """Whether an update about that run, or with the key of `stall_key`, is still to be sent."""
         return key in self._queue
 
+    def is_fresh(self, key: Hashable) -> bool:
+        """Whether that has not had its rounds of gossip yet, after which others carry it on."""
+        return self._queue.is_fresh(key)
+
     def discard(self, key: Hashable) -> None:
         """Tell that no further."""
         self._queue.discard(key)

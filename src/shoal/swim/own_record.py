@@ -87,8 +87,8 @@ class OwnRecord:
 
     @property
     def is_spread(self) -> bool:
-        """Whether our last word went out as often as any update does, or nobody is there to hear it."""
-        return not self._news.is_waiting(self.id) or self._table.present_count <= 1
+        """Whether our last word had its rounds of gossip, or nobody is there to hear it."""
+        return not self._news.is_fresh(self.id) or self._table.present_count <= 1
 
     def leave(self, now: float) -> None:
         """Say goodbye; it has spread once `goodbye_is_spread`."""
@@ -103,8 +103,8 @@ class OwnRecord:
 
     @property
     def goodbye_is_spread(self) -> bool:
-        """Whether the goodbye went out as often as any update does, or nobody is there to hear it."""
-        return self.is_leaving and (not self._news.is_waiting(self.id) or self._table.present_count == 0)
+        """Whether the goodbye had its rounds of gossip, or nobody is there to hear it."""
+        return self.is_leaving and (not self._news.is_fresh(self.id) or self._table.present_count == 0)
 
     def declare_stall(self, seconds: float, now: float) -> None:
         """Say that this node will not answer for so long; 0 takes it back. It has spread once `stall_is_spread`."""
@@ -115,8 +115,8 @@ class OwnRecord:
 
     @property
     def stall_is_spread(self) -> bool:
-        """Whether the last declaration went out as often as any update does, or nobody is there to hear it."""
-        return not self._news.is_waiting(stall_key(self.id)) or self._table.present_count <= 1
+        """Whether the last declaration had its rounds of gossip, or nobody is there to hear it."""
+        return not self._news.is_fresh(stall_key(self.id)) or self._table.present_count <= 1
 
     # Defence
 

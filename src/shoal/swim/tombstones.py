@@ -8,11 +8,12 @@ from typing import Final
 
 from shoal.swim.context import Context
 from shoal.swim.timers import Timer
-from shoal.types import NodeId
+from shoal.types import Address, MemberState, NodeId
 
 __all__ = ["Tombstones"]
 
 _SWEEPS_PER_LIFE: Final = 16
+_MAX_LOST: Final = 1024
 
 
 class Tombstones:
@@ -22,7 +23,7 @@ class Tombstones:
     the news of them has long spread.
     """
 
-    __slots__ = ("_config", "_due", "_earliest", "_since", "_table", "_timer", "_timers", "_verdicts")
+    __slots__ = ("_config", "_due", "_earliest", "_lost", "_since", "_table", "_timer", "_timers", "_verdicts")
 
     def __init__(self, context: Context) -> None:
         self._config = context.config
@@ -30,6 +31,7 @@ class Tombstones:
         self._timers = context.timers
         self._verdicts = context.verdicts
         self._since: dict[NodeId, float] = {}
+        self._lost: dict[Address, None] = {}
         self._timer: Timer | None = None
         #: When the next sweep is due, and before when it must not be.
         self._due = inf
@@ -52,6 +54,12 @@ class Tombstones:
     def discard(self, id: NodeId) -> None:
         """The member came back, or its row goes for another reason."""
         self._since.pop(id, None)
+
+    def lost(self) -> list[Address]:
+        """Where members were that are forgotten, said no goodbye, and that nobody has taken the place of; bounded."""
+        for address in [address for address in self._lost if self._table.slot_at(address) is not None]:
+            del self._lost[address]
+        return list(self._lost)
 
     def is_over(self, since: float, now: float) -> bool:
         """Whether a tombstone of that time has had its life."""
@@ -79,5 +87,9 @@ class Tombstones:
         del self._since[id]
         slot = self._table.slot_of(id)
         assert slot is not None, "a tombstone without a row"
+        if self._table.state(slot) is MemberState.DEAD:
+            self._lost[self._table.address(slot)] = None
+            if len(self._lost) > _MAX_LOST:
+                del self._lost[next(iter(self._lost))]
         self._verdicts.forget(self._table.name(slot))
         self._table.remove(slot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from shoal.events import Event, MemberFailed, MemberJoined, MemberLeft, ViewChanged
@@ -20,11 +20,20 @@ Change = MemberJoined | MemberFailed | MemberLeft
 
 
 class ViewChanges:
-    """Gathers joins, failures and goodbyes until none has come for `view_change_delay`."""
+    """Gathers joins, failures and goodbyes until none has come for `view_change_delay`.
 
-    __slots__ = ("_before", "_delay", "_first", "_last", "_latest", "_table", "_tell", "_timer", "_timers")
+    The members of a rack that vanishes are found out one after the other, a probe interval or two apart. So as long as
+    others of a failed member's domain are suspect, their end is awaited too.
+    """
 
-    def __init__(self, context: Context) -> None:
+    __slots__ = (
+        "_before", "_delay", "_first", "_is_waiting", "_last", "_latest", "_suspects", "_table", "_tell", "_timer",
+        "_timers",
+    )  # fmt: skip
+
+    def __init__(self, context: Context, suspects: Callable[[], Iterable[NodeId]]) -> None:
+        """`suspects` says who is suspect right now."""
+        self._suspects = suspects
         self._delay = context.config.view_change_delay
         self._table = context.table
         self._timers = context.timers
@@ -33,6 +42,7 @@ class ViewChanges:
         self._latest: dict[NodeId, Change] = {}
         self._before: dict[NodeId, bool] = {}
         self._first = self._last = 0.0
+        self._is_waiting = False
         self._timer: Timer | None = None
 
     def see(self, event: Event, now: float) -> None:
@@ -48,10 +58,24 @@ class ViewChanges:
             self._timer = self._timers.at(now + self._delay, self._look)
 
     def _look(self, now: float) -> None:
-        due = min(self._last + self._delay, self._first + _MOST_DELAYS * self._delay)
+        due = self._last + self._delay
+        was_waiting, self._is_waiting = self._is_waiting, due <= now and self._is_more_to_come()
+        if due <= now and (self._is_waiting or was_waiting):
+            due = now + self._delay  # once more after the last suspect, whose end of this very moment is not told yet
+        due = min(due, self._first + _MOST_DELAYS * self._delay)
         self._timer = self._timers.at(due, self._look) if due > now else None
         if self._timer is None:
             self._close()
+
+    def _is_more_to_come(self) -> bool:
+        """Whether a suspect shares a failure domain with a member that failed."""
+        failed = (event.member for event in self._latest.values() if isinstance(event, MemberFailed))
+        domains = {domain for member in failed for domain in FailureDomain.of(member.tags)}
+        if not domains:
+            return False
+        slots = map(self._table.slot_of, self._suspects())
+        tags = (self._table.info(slot).tags for slot in slots if slot is not None)
+        return any(not domains.isdisjoint(FailureDomain.of(one)) for one in tags)
 
     def _close(self) -> None:
         changes = [
