@@ -12,7 +12,7 @@ bounds = st.binary(max_size=16)
 
 
 def _index(terms: dict[NodeId, int]) -> RangeIndex:
-    return RangeIndex(terms.items())
+    return RangeIndex(list(terms), list(terms.values()))
 
 
 def _salted(total: int) -> int:

@@ -188,7 +188,7 @@ class TableModel(RuleBasedStateMachine):
         assert self.table.present_count == len(present)
         ordered = sorted((row.info.id for row in present), key=lambda id: id[8:])
         assert [self.table.id(slot) for slot in self.table.ring] == ordered
-        terms = dict(self.table.terms())
+        terms = dict(zip(*self.table.terms(), strict=True))
         assert terms.keys() == {row.info.id for row in present}
         assert sum(terms.values()) % 2**64 == digest.value
         counts = Counter(row.state for row in self.rows.values())

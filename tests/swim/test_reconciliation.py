@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoal.events import MemberLeft
+from shoal.events import HealthReason, MemberLeft
 from shoal.state.range_index import RangeIndex
 from shoal.swim.comparison import opening
 from shoal.swim.outputs import Datagram, StreamExchange
@@ -123,7 +123,7 @@ def test_a_comparison_sees_what_changed_since_the_last() -> None:
         [packet] = _comparisons(solo)
         assert isinstance(packet.message, Compare)
         salt = packet.message.seq
-        index = RangeIndex(solo.core._table.terms())
+        index = RangeIndex(*solo.core._table.terms())
         assert packet.message.ranges == opening(index, salt)
 
 
@@ -159,6 +159,37 @@ def test_while_a_suspicion_stands_views_may_differ_for_longer() -> None:
     assert _comparisons(solo) == []
     _differ(solo, 1)
     assert len(_comparisons(solo)) == 1
+
+
+def test_an_unwell_node_compares_only_after_a_long_time_without_agreement() -> None:
+    solo = _peer()
+    began = solo.now
+    while not _comparisons(solo):
+        solo.core.note_lag(1.0, HealthReason.EVENT_LOOP_LAG, solo.now)
+        _differ(solo, 5)
+        solo.sleep(1.0)
+    assert 60.0 <= solo.now - began < 63.0
+
+
+def test_a_node_that_was_unwell_a_moment_ago_waits_too() -> None:
+    solo = _peer()
+    solo.core.note_lag(1.0, HealthReason.EVENT_LOOP_LAG, solo.now)
+    _differ(solo, 50)
+    solo.core.health.reset()
+    solo.sleep(9.9)
+    _differ(solo, 50)
+    assert _comparisons(solo) == []
+    solo.sleep(0.2)
+    _differ(solo, 1)
+    assert len(_comparisons(solo)) == 1
+
+
+def test_an_unwell_node_answers_nobody_unless_it_costs_nothing() -> None:
+    solo = _peer()
+    solo.core.note_lag(1.0, HealthReason.EVENT_LOOP_LAG, solo.now)
+    solo.receive(_compare())
+    assert _comparisons(solo) == []
+    assert solo.dropped == {Drop.UNWELL: 1}
 
 
 def test_an_equal_digest_shows_that_comparisons_do_help() -> None:

@@ -122,7 +122,7 @@ def test_whoever_comes_with_a_view_is_company() -> None:
 
 def _terms(solo: Solo, salt: int, *numbers: int) -> tuple[int, ...]:
     """What the solo says of these members when it lists what it holds."""
-    index = RangeIndex(solo.core._table.terms())
+    index = RangeIndex(*solo.core._table.terms())
     at = {index.id(position): value for position, value in enumerate(index.values(index.span(b"", b""), salt))}
     return tuple(at[node_id(number)] for number in sorted(numbers))
 

@@ -30,17 +30,21 @@ class ViewDigest:
         self._begun = blake2b(digest_size=8, key=blake2b(key, digest_size=16).digest())
         self.value = 0
 
-    def add(self, id: bytes, belief: int) -> None:
-        """Count a pair in."""
-        self.value = (self.value + self.term(id, belief)) & _MASK
+    def add(self, id: bytes, belief: int) -> int:
+        """Count a pair in. Returns its term."""
+        term = self.term(id, belief)
+        self.value = (self.value + term) & _MASK
+        return term
 
-    def remove(self, id: bytes, belief: int) -> None:
-        """Count a pair out that was counted in."""
-        self.value = (self.value - self.term(id, belief)) & _MASK
+    def remove(self, term: int) -> None:
+        """Count a pair out that was counted in, by its term."""
+        self.value = (self.value - term) & _MASK
 
-    def extend(self, ids: Iterable[bytes], beliefs: Iterable[int]) -> None:
-        """Count many pairs in."""
-        self.value = (self.value + sum(self.terms(ids, beliefs))) & _MASK
+    def extend(self, ids: Iterable[bytes], beliefs: Iterable[int]) -> tuple[int, ...]:
+        """Count many pairs in. Returns their terms."""
+        terms = self.terms(ids, beliefs)
+        self.value = (self.value + sum(terms)) & _MASK
+        return terms
 
     def term(self, id: bytes, belief: int) -> int:
         """What one pair counts for: 64 bits."""

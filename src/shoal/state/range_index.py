@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from shoal.types import NodeId, shared_length
 
@@ -24,18 +24,18 @@ class RangeIndex:
 
     __slots__ = ("_ids", "_terms", "total")
 
-    def __init__(self, terms: Iterable[tuple[NodeId, int]]) -> None:
-        """Of ids with their terms, in any order."""
-        pairs = sorted(terms)
-        self._ids = [id for id, _ in pairs]
-        self._terms = array("Q", (term for _, term in pairs))
-        self.total = sum(self._terms) & _MASK
+    def __init__(self, ids: Sequence[bytes], terms: Sequence[int]) -> None:
+        """Of ids, in any order, and the term of each."""
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        self._ids = [ids[place] for place in order]
+        self._terms = array("Q", [terms[place] for place in order])
+        self.total = sum(terms) & _MASK
         """The sum of everything: the digest of the view that it is an index of."""
 
     def __len__(self) -> int:
         return len(self._ids)
 
-    def set(self, id: NodeId, term: int | None) -> None:
+    def set(self, id: bytes, term: int | None) -> None:
         """A member counts with another term, or no more."""
         at = bisect_left(self._ids, id)
         is_there = at < len(self._ids) and self._ids[at] == id
@@ -65,7 +65,7 @@ class RangeIndex:
 
     def id(self, position: int) -> NodeId:
         """Who stands there."""
-        return self._ids[position]
+        return NodeId(self._ids[position])
 
     def split(self, span: range, parts: int, end: bytes) -> list[tuple[bytes, range]]:
         """Cut a span into nearly equal parts: the end of each, the last one's being `end`, and where it lies."""
@@ -79,7 +79,7 @@ class RangeIndex:
     def _bound(self, position: int) -> bytes:
         """The shortest beginning of an id that comes after the id before it."""
         id = self._ids[position]
-        return bytes(id[: shared_length(id, self._ids[position - 1]) + 1])
+        return id[: shared_length(id, self._ids[position - 1]) + 1]
 
 
 def _salted(total: int, salt: int) -> int:

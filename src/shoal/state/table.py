@@ -5,8 +5,9 @@ longer keeps the `NodeId`. What a member published is stored as the record that 
 lies: `Member` and `NodeInfo` values are made when somebody asks for them. Present members (alive or suspect) also
 stand on a ring, from which a random one is drawn in O(1), and are counted into the digest.
 
-For each member there are 8 bytes of belief, 8 of time, 8 for the reference to its record, 4 on the ring and 6 to 12 in
-each of three indexes; the record itself, with id, address, name and tags, may be shared with other tables.
+For each member there are 8 bytes of belief, 8 of time, 8 of what it counts for in the digest, 8 for the reference to
+its record, 4 on the ring and 6 to 12 in each of three indexes; the record itself, with id, address, name and tags, may
+be shared with other tables.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class MemberTable:
         self._records: list[bytes] = []
         self._beliefs = array("Q")
         self._since = array("d")
+        #: What each present row counts for in the digest; 0 for all others.
+        self._terms = array("Q")
         self._free: list[int] = []
         self._by_id = SlotIndex(self._records, _id_of)
         self._by_name = SlotIndex(self._records, codec.name_key)
@@ -96,7 +99,7 @@ class MemberTable:
     @property
     def size(self) -> int:
         """Bytes that the columns, the ring and the indexes take, without the records and what is made of them."""
-        columns = len(self._records) * (8 + self._beliefs.itemsize + self._since.itemsize)
+        columns = len(self._records) * (8 + self._beliefs.itemsize + self._since.itemsize + self._terms.itemsize)
         return columns + self.ring.size + self._by_id.size + self._by_name.size + self._by_address.size
 
     # One row
@@ -224,7 +227,7 @@ class MemberTable:
         self._by_name.extend(rows.names, slots)
         self._by_address.extend(rows.addresses, slots)
         self.ring.extend(slots)
-        self._digest.extend(rows.ids, rows.beliefs)
+        self._terms.extend(self._digest.extend(rows.ids, rows.beliefs))
         self.changed_at = now
         if self.touched is not None:
             self.touched.update(rows.ids)
@@ -237,7 +240,7 @@ class MemberTable:
     def copy_rows(self, other: MemberTable) -> None:
         """Hold exactly what `other` holds, which costs far less than adding its rows one by one."""
         self._records[:] = other._records
-        self._beliefs, self._since = other._beliefs[:], other._since[:]
+        self._beliefs, self._since, self._terms = other._beliefs[:], other._since[:], other._terms[:]
         self._free, self._stalled = other._free.copy(), other._stalled.copy()
         self._damped = other._damped.copy()
         self._testimonies = other._testimonies.copy()
@@ -348,16 +351,15 @@ class MemberTable:
         assert second is not None, f"{end} is unknown"
         return self.ring.places_between(first, second)
 
-    def term(self, id: NodeId) -> int | None:
+    def term(self, id: bytes) -> int | None:
         """What a run counts for in the digest; None if it is not present."""
         slot = self._by_id.find(id)
-        return self._digest.term(id, self._beliefs[slot]) if slot is not None and self.is_present_at(slot) else None
+        return self._terms[slot] if slot is not None and self.is_present_at(slot) else None
 
-    def terms(self) -> Iterator[tuple[NodeId, int]]:
-        """Ids of all present members, each with its term in the digest; in no particular order."""
-        ids = [_id_of(self._records[slot]) for slot in self.ring]
-        terms = self._digest.terms(ids, [self._beliefs[slot] for slot in self.ring])
-        return zip(map(NodeId, ids), terms, strict=True)
+    def terms(self) -> tuple[list[bytes], list[int]]:
+        """Ids of all present members, and what each counts for in the digest, in an order of their own."""
+        records, terms = self._records, self._terms
+        return [_id_of(records[slot]) for slot in self.ring], [terms[slot] for slot in self.ring]
 
     def present_tags(self) -> Iterator[Tags]:
         """Tags of all present members."""
@@ -420,20 +422,22 @@ class MemberTable:
         self._records.append(_FREE)
         self._beliefs.append(0)
         self._since.append(0.0)
+        self._terms.append(0)
         return len(self._records) - 1
 
     def _count_in(self, slot: int) -> None:
         belief = self._beliefs[slot]
         self._counts[belief & _STATE_MASK] += 1
         if belief & _STATE_MASK <= _LAST_PRESENT:
-            self._digest.add(_id_of(self._records[slot]), belief)
+            self._terms[slot] = self._digest.add(_id_of(self._records[slot]), belief)
             self._touch(slot)
 
     def _count_out(self, slot: int) -> None:
         belief = self._beliefs[slot]
         self._counts[belief & _STATE_MASK] -= 1
         if belief & _STATE_MASK <= _LAST_PRESENT:
-            self._digest.remove(_id_of(self._records[slot]), belief)
+            self._digest.remove(self._terms[slot])
+            self._terms[slot] = 0
             self._touch(slot)
 
     def _touch(self, slot: int) -> None:

@@ -7,7 +7,6 @@ from typing import Final
 from shoal.state.range_index import RangeIndex
 from shoal.swim.context import Context
 from shoal.swim.timers import Timer
-from shoal.types import NodeId
 
 __all__ = ["IndexedView"]
 
@@ -29,6 +28,11 @@ class IndexedView:
         self._used = 0.0
         self._timer: Timer | None = None
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether there is an index, which costs next to nothing then."""
+        return self._index is not None
+
     def index(self, now: float) -> RangeIndex:
         """The view as it is."""
         self._used = now
@@ -37,10 +41,10 @@ class IndexedView:
         index, table = self._index, self._table
         touched = table.touched
         if index is None or touched is None or len(touched) > len(index) // 8 + _FEW:
-            index = self._index = RangeIndex(table.terms())
+            index = self._index = RangeIndex(*table.terms())
         else:
             for id in touched:
-                index.set(NodeId(id), table.term(NodeId(id)))
+                index.set(id, table.term(id))
         table.touched = set()
         return index
 

@@ -52,6 +52,10 @@ _ROUNDS_OF_CALM: Final = 5
 _LONGEST_WAIT: Final = 10.0
 """Seconds without agreement after which views are compared even though news still comes in."""
 
+_LONGEST_UNWELL: Final = 60.0
+"""The same for a node that was unwell a moment ago: on a busy machine all are late, with their verdicts too, and
+comparing would make them later."""
+
 _Belief = tuple[NodeId, int, str | None]
 """Which run an update is about, what it says of it, and the run's name if that is said too."""
 
@@ -73,6 +77,7 @@ class Reconciliation:
         self._random = context.random
         self._table = context.table
         self._stats = context.stats
+        self._health = context.health
         self._membership = membership
         self._agreement = agreement
         self._view = view
@@ -85,11 +90,15 @@ class Reconciliation:
         self._calm = _ROUNDS_OF_CALM * context.config.gossip_interval
         #: When a peer's digest was ours last; at first, when one was not.
         self._agreed_at = inf
+        #: When our local health was bad last.
+        self._unwell_at = -inf
         #: The salt of the comparison that this node began last, and with whom; it alone may go over to a stream.
         self._own: tuple[int, NodeId] | None = None
 
     def observe(self, digest: int, sender: NodeId, now: float) -> None:
         """A ping or ack carried the digest of the sender's view."""
+        if self._health.score:
+            self._unwell_at = now
         agreement = self._agreement
         if agreement.note(digest, is_expected=bool(self._membership.suspicions.ids())):
             self._fruitless = 0
@@ -108,9 +117,12 @@ class Reconciliation:
     def _is_news_on_its_way(self, now: float) -> bool:
         """Whether gossip is still at work: what it brings need not be looked for, and who missed it hears nothing.
 
-        Where views change all the time, that is no reason to wait for ever.
+        An unwell node is late with everything, so news may well be waiting for it. Where views change all the time, or
+        a node is never well, that is no reason to wait for ever.
         """
         self._agreed_at = min(self._agreed_at, now)
+        if now - self._unwell_at < _LONGEST_WAIT:
+            return now - self._agreed_at < _LONGEST_UNWELL
         return now - self._table.changed_at < self._calm and now - self._agreed_at < _LONGEST_WAIT
 
     def receive(self, message: Compare, updates: Sequence[Update], size: int, now: float) -> None:
@@ -118,6 +130,9 @@ class Reconciliation:
         slot = self._table.slot_of(message.sender)
         if slot is None or not self._table.is_present(message.sender):
             self._stats.drop(Drop.UNKNOWN_MEMBER)
+            return
+        if self._health.score and not self._view.is_at_hand:
+            self._stats.drop(Drop.UNWELL)  # As if it were lost: whoever asked asks somebody else the next time.
             return
         said = [belief for belief in map(_belief_in, updates) if belief is not None]
         index = self._view.index(now)

@@ -52,6 +52,8 @@ class Drop(StrEnum):
     """News that fits in none of this node's datagrams, and so was not passed on."""
     ABOVE_RATE = "above_rate"
     """An answer about differing views that was cut short or left out, because this node has given many already."""
+    UNWELL = "unwell"
+    """A question about differing views while this node's local health is bad."""
     EXCHANGES_FULL = "exchanges_full"
     """A stream exchange that was not started because too many are under way."""
 
