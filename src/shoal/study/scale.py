@@ -100,8 +100,9 @@ def run_scale(name: str, cell: ScaleCell) -> ScaleOutcome:
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """What all nodes sent within some time."""
+    """What all nodes that were up sent within some time."""
 
+    nodes: int
     seconds: float
     datagrams: int
     bytes: int
@@ -169,11 +170,12 @@ class _Play:
 
     def cost(self, waves: Sequence[_Wave], quiet: _Load) -> tuple[float, float]:
         """Datagrams and bytes that one wave costs one node, on top of the quiet load."""
-        shares = len(waves) * self._cell.nodes or 1
-        seconds = sum(wave.load.seconds for wave in waves) / quiet.seconds
+        loads = [wave.load for wave in waves]
+        shares = sum(load.nodes for load in loads) or 1
+        times = sum(load.nodes * load.seconds for load in loads) / (quiet.nodes * quiet.seconds)
         return (
-            (sum(wave.load.datagrams for wave in waves) - quiet.datagrams * seconds) / shares,
-            (sum(wave.load.bytes for wave in waves) - quiet.bytes * seconds) / shares,
+            (sum(load.datagrams for load in loads) - quiet.datagrams * times) / shares,
+            (sum(load.bytes for load in loads) - quiet.bytes * times) / shares,
         )
 
     def _begin(self) -> tuple[float, tuple[int, int]]:
@@ -194,4 +196,4 @@ class _Play:
 
     def _load_since(self, began: float, before: tuple[int, int]) -> _Load:
         datagrams, size = self._sent()
-        return _Load(self._cluster.now - began, datagrams - before[0], size - before[1])
+        return _Load(len(self._up), self._cluster.now - began, datagrams - before[0], size - before[1])

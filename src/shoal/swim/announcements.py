@@ -19,9 +19,9 @@ from shoal.swim.suspicions import Suspicions
 from shoal.types import NodeId
 from shoal.wire.messages import Dead, Suspect
 
-__all__ = ["Announcements"]
+__all__ = ["PATIENCE", "Announcements"]
 
-_PATIENCE: Final = 1.25
+PATIENCE: Final = 1.25
 """For how many times as long as checking takes, who accuses waits for what comes of it: others may be somewhat late."""
 
 
@@ -95,7 +95,7 @@ class Announcements:
         self.unchecked.append(id)
         checking_time = self._corroboration.checking_time
         checked_for = now - suspicion.started
-        patience = max(_PATIENCE * checking_time - checked_for, (_PATIENCE - 1) * checking_time)
+        patience = max(PATIENCE * checking_time - checked_for, (PATIENCE - 1) * checking_time)
         self._timers.at(now + patience, partial(self._stop_holding, id, suspicion))
 
     def _stop_holding(self, id: NodeId, suspicion: Suspicion, _now: float) -> None:

@@ -18,8 +18,10 @@ from shoal.sim.model.kill import play_kill
 from shoal.sim.model.limits import limits, probe_pass
 from shoal.sim.model.load import churn_load, quiet_load
 from shoal.sim.model.setting import Setting
+from shoal.sim.profiles import LIFEGUARD, MEMBERLIST, SWIM
 
 SHARES = (0.5, 1.0)
+LAN = ClusterConfig.lan()
 
 
 def test_one_seed_gives_one_run_and_another_seed_another() -> None:
@@ -52,8 +54,65 @@ def test_feedback_halves_the_copies_of_a_verdict() -> None:
     )
 
     assert with_feedback.rounds_per_member < 0.7 * without.rounds_per_member
-    assert Setting(1_000).verdict_copies == 9.5
-    assert Setting(1_000, ClusterConfig.lan(gossip_feedback=False)).verdict_copies == 16
+    assert with_feedback.sends_per_member < 0.6 * without.sends_per_member
+
+
+@pytest.mark.parametrize("members", [1_000, 10_000])
+def test_the_load_of_a_kill_is_what_playing_one_costs(members: int) -> None:
+    setting = Setting(members)
+
+    outcome = play_kill(setting, 1, SHARES)
+
+    assert outcome.rounds_per_member == pytest.approx(setting.waves_per_kill * setting.eager_sends, rel=0.05)
+    assert outcome.sends_per_member == pytest.approx(setting.waves_per_kill * setting.verdict_copies, rel=0.1)
+
+
+@pytest.mark.parametrize("changes", [{"corroborate": False}, {"gossip_feedback": False}, {"challengers": 0}])
+def test_each_part_that_spares_packets_spares_some(changes: dict[str, Any]) -> None:
+    plain, spared = (play_kill(Setting(1_000, config), 1, SHARES) for config in (ClusterConfig.lan(**changes), LAN))
+
+    assert spared.sends_per_member < plain.sends_per_member
+    assert (
+        churn_load(Setting(1_000), 0.01).datagrams
+        < churn_load(Setting(1_000, ClusterConfig.lan(**changes)), 0.01).datagrams
+    )
+
+
+def test_an_accusation_is_checked_before_everybody_hears_of_it() -> None:
+    checked, told_at_once = (
+        play_kill(Setting(1_000, ClusterConfig.lan(corroborate=corroborate)), 1, SHARES)
+        for corroborate in (True, False)
+    )
+
+    half_checked, half_told = checked.suspected[0], told_at_once.suspected[0]
+    assert half_told < 0.01
+    assert 0.5 < half_checked < 1.01
+    assert checked.first <= told_at_once.first
+
+
+def test_what_too_few_confirm_is_told_after_one_and_a_quarter_of_the_time_of_a_check() -> None:
+    config = ClusterConfig.lan(suspicion_confirmations=16)
+
+    outcome = play_kill(Setting(1_000, config), 1, SHARES)
+
+    assert outcome.suspected[0] == pytest.approx(1.25, abs=0.01)
+
+
+def test_news_rides_on_pings_and_acks_after_its_rounds() -> None:
+    rounds, riding = (play_change(Setting(1_000, ClusterConfig.lan(gossip_rounds=each)), 1, SHARES) for each in (64, 2))
+
+    assert riding.rounds_per_member == 6
+    assert rounds.rounds_per_member > 12
+    assert riding.sends_per_member == pytest.approx(rounds.sends_per_member, abs=2)
+
+
+@pytest.mark.parametrize("profile", [SWIM, LIFEGUARD, MEMBERLIST])
+def test_the_published_profiles_are_played_too(profile: ClusterConfig) -> None:
+    outcome = play_kill(Setting(1_000, profile), 1, SHARES)
+
+    least = profile.suspicion_alpha * 3
+    assert outcome.first - outcome.first_suspected >= least - 2 * TICK
+    assert outcome.all_know < inf
 
 
 def test_with_too_few_sends_gossip_misses_some() -> None:

@@ -1,12 +1,15 @@
 """One member's process dies: who suspects it, who confirms, and when each member believes it dead.
 
 The victim is probed by the member before it on the ring once in every `neighbour_probes + 1` intervals or so, and by
-anybody else at random: each probe fails after the direct timeout and the relays'. What members make of the news follows
-docs/protocol.md §8: the suspicion lasts from when a member heard of it, confirmations shorten it, and a reported death
-is believed at three quarters of the least.
+anybody else at random: each probe fails after the direct timeout and the relays'. What members make of that follows
+docs/protocol.md §7 and §8: challengers check an accusation before everybody hears of it, the suspicion lasts from when
+a member heard of it or from when the check began, confirmations shorten it, and a reported death is believed at three
+quarters of the least. Without `corroborate` everybody hears of each accusation at once.
 
 Members 0 up to `challengers` stand before the victim on the ring, the nearest first. Left out, besides what `spread`
 leaves out: who probes the victim twice, the members that watch in the place of a suspect, and `adaptive_timeout`.
+
+An update is the set of accusers that it names, a bit for each, and one bit more if it tells the death.
 """
 
 from __future__ import annotations
@@ -22,12 +25,13 @@ from shoal.sim.model.arrays import np
 from shoal.sim.model.change import spread_of
 from shoal.sim.model.setting import Setting
 from shoal.sim.model.spread import Spread
+from shoal.swim.announcements import PATIENCE
 from shoal.swim.suspicion import SHARE_OF_REPORTED, suspicion_bounds, suspicion_timeout
 
 __all__ = ["KillOutcome", "play_kill"]
 
-_DEAD: Final = 255
-_MOST_ACCUSERS: Final = 32  # bits of a mask; later ones change nothing, for confirmations are complete long before
+_MOST_ACCUSERS: Final = 30  # later ones change nothing, for confirmations are complete long before
+_DEAD: Final = 1 << _MOST_ACCUSERS
 _PROBED_FOR: Final = 20.0
 """Intervals after the kill from which probes of the victim are drawn."""
 
@@ -63,39 +67,51 @@ class _Kill:
         self._setting = setting
         self._random = random
         self._confirmations = bounds.confirmations
-        self._reported = SHARE_OF_REPORTED * bounds.least
+        #: Stands for any accusers that are enough.
+        self._enough = (1 << bounds.confirmations + 1) - 1
+        self._reported = SHARE_OF_REPORTED * bounds.least if config.doubt_deaths else 0.0
         self._timeouts = np.array([suspicion_timeout(bounds, count) for count in range(bounds.confirmations + 1)])
         self._lasts = 2 * config.probe_timeout
+        self._checking_time = setting.checking_time
+        self._challengers = np.arange(min(config.challengers, members - 1), dtype=np.int32)
         self._victim = members - 1
-        self._suspected = np.full(members, inf)
+        self._heard = np.full(members, inf)
+        self._started = np.full(members, inf)
         self._deadline = np.full(members, inf)
         self._dead = np.full(members, inf)
-        self._accusers = np.zeros(members, np.uint32)
+        self._accusers: Ints = np.zeros(members, np.int32)
+        self._is_held = np.zeros(members, np.bool_)
         self._is_reported = np.zeros(members, np.bool_)
-        self._is_probing = np.zeros(members, np.bool_)
-        self._probes, self._deadlines = Agenda(), Agenda()
-        self._accusations = 0
+        self._probes, self._patience, self._deadlines = Agenda(), Agenda(), Agenda()
+        #: Whose bit is which.
+        self._accusing: list[int] = []
         self._spread = Spread(setting, random, self._hear, silent=self._victim, are_verdicts=True)
 
     def play(self, shares: Sequence[float]) -> KillOutcome:
         self._draw_probes()
-        while (now := min(self._spread.next, self._probes.next, self._deadlines.next)) < inf:
+        while (now := min(self._own_next, self._spread.next)) < inf:
             if self._probes.next == now:
                 self._fail(self._probes.pop()[0], now)
+            elif self._patience.next == now:
+                self._stop_holding(self._patience.pop()[0], now)
             elif self._deadlines.next == now:
                 self._expire(self._deadlines.pop()[0], now)
             else:
                 self._spread.step()
         others = slice(0, self._victim)
-        first_suspected = float(self._suspected[others].min())
+        first_suspected = float(self._heard[others].min())
         return KillOutcome(
             first_suspected=first_suspected,
             first=float(self._dead[others].min()),
             all_know=float(self._dead[others].max()),
-            suspected=spread_of(self._suspected[others] - first_suspected, shares),
+            suspected=spread_of(self._heard[others] - first_suspected, shares),
             rounds_per_member=self._spread.rounds / self._setting.members,
             sends_per_member=self._spread.carried / self._setting.members,
         )
+
+    @property
+    def _own_next(self) -> float:
+        return min(self._probes.next, self._patience.next, self._deadlines.next)
 
     # Probes
 
@@ -116,68 +132,100 @@ class _Kill:
     def _fail(self, probers: Ints, now: float) -> None:
         """Probes end without an answer: their probers accuse, unless they believe the victim dead by then."""
         for prober in probers[np.isinf(self._dead[probers])].tolist():
-            if self._accusations < _MOST_ACCUSERS:
-                self._accusations += 1
-                self._spread.skip_pings(now)
-                self._hear(np.array([prober], np.int32), np.array([self._accusations], np.int32), now)
+            if prober not in self._accusing and len(self._accusing) < _MOST_ACCUSERS:
+                self._accusing.append(prober)
+                known = self._accusers[prober]
+                one = np.array([prober], np.int32)
+                self._hear_accusation(one, np.array([1 << len(self._accusing) - 1], np.int32), now)
+                if self._is_held[prober] and self._accusers[prober] != known:
+                    self._have_checked(prober, now)
 
-    def _challenge(self, members: Ints, now: float) -> None:
-        """Those of the new suspicious that stand near the victim on the ring probe it, unless they accuse it."""
-        near = members[members < self._setting.config.challengers]
-        near = near[~self._is_probing[near]]
-        self._is_probing[near] = True
-        self._plan_failures(near, np.full(len(near), now), now)
+    def _have_checked(self, accuser: int, now: float) -> None:
+        """An accuser tells the challengers and whoever accused before it, and waits for what they find."""
+        known = int(self._accusers[accuser])
+        first = self._accusing[(known & -known).bit_length() - 1]
+        told = np.union1d(self._challengers, np.array([first], np.int32))
+        self._spread.tell(accuser, told[told != accuser], known, now)
+        checked_for = now - float(self._started[accuser])
+        patience = max(PATIENCE * self._checking_time - checked_for, (PATIENCE - 1) * self._checking_time)
+        self._patience.add(np.array([[accuser]], np.int32), np.array([now + patience]), now)
+
+    def _stop_holding(self, members: Ints, now: float) -> None:
+        """Too few confirmed in time: everybody is told of what there is."""
+        members = np.unique(members[self._is_held[members]])
+        self._is_held[members] = False
+        self._spread.say(members, self._accusers[members], now)
 
     # News
 
     def _hear(self, members: Ints, updates: Ints, now: float) -> None:
         believing = np.isinf(self._dead[members])
         members, updates = members[believing], updates[believing]
-        is_death = updates == _DEAD
-        if is_death.any():
+        accusers = updates & ~_DEAD
+        if (accuses := accusers != 0).any():
+            self._challenge(members[accuses & np.isinf(self._heard[members])], now)
+            self._hear_accusation(members[accuses], accusers[accuses], now)
+        if (is_death := updates & _DEAD != 0).any():
             self._hear_death(members[is_death], now)
-            members, updates = members[~is_death], updates[~is_death]
-        if len(members):
-            self._hear_accusation(members, updates, now)
 
-    def _hear_accusation(self, members: Ints, updates: Ints, now: float) -> None:
-        bits = np.left_shift(np.uint32(1), (updates - 1).astype(np.uint32))
-        is_new = self._suspected[members] == inf
-        known = np.bitwise_count(self._accusers[members])
-        confirms = ~is_new & (self._accusers[members] & bits == 0) & (known <= self._confirmations)
-        changed = is_new | confirms
-        if not changed.any():
-            return
-        self._suspect(members[is_new], bits[is_new], now)
-        self._accusers[members[confirms]] |= bits[confirms]
-        self._spread.say(members[is_new], updates[is_new], now)
-        self._spread.say(members[confirms], updates[confirms], now, is_common=True)
-        self._arm(members[changed & ~self._is_reported[members]], now)
-        self._challenge(members[is_new & (known == 0)], now)
+    def _challenge(self, members: Ints, now: float) -> None:
+        """Those who are new to the suspicion and stand near the victim on the ring probe it."""
+        near = members[members < len(self._challengers)]
+        self._plan_failures(near, np.full(len(near), now), now)
 
-    def _suspect(self, members: Ints, bits: np.typing.NDArray[np.uint32], now: float) -> None:
-        self._suspected[members] = now
-        self._accusers[members] = bits
-
-    def _hear_death(self, members: Ints, now: float) -> None:
-        members = members[~self._is_reported[members]]
+    def _hear_accusation(self, members: Ints, accusers: Ints, now: float) -> None:
+        known = self._accusers[members]
+        merged = known | accusers
+        merged[np.bitwise_count(merged) > self._confirmations] = self._enough
+        is_new = np.isinf(self._heard[members])
+        changed = is_new | (merged != known)
+        members, accusers, merged, is_new = (each[changed] for each in (members, accusers, merged, is_new))
         if not len(members):
             return
-        unaware = members[self._suspected[members] == inf]
-        self._suspect(unaware, np.zeros(len(unaware), np.uint32), now)
+        self._accusers[members] = merged
+        self._suspect(members[is_new], now)
+        self._arm(members[~self._is_reported[members]], now)
+        is_released = self._is_held[members] & (np.bitwise_count(merged) > max(self._confirmations, 1))
+        told = merged if self._checking_time else accusers
+        is_news = (is_new & ~self._is_held[members]) | is_released
+        confirms = ~is_new & ~self._is_held[members]
+        self._is_held[members[is_released]] = False
+        self._spread.say(members[is_news], told[is_news], now)
+        self._spread.say(members[confirms], told[confirms], now, is_common=True)
+
+    def _suspect(self, members: Ints, now: float) -> None:
+        """A suspicion begins here; whoever does not check it himself counts the time in which others did."""
+        self._heard[members] = now
+        checks = (members < len(self._challengers)) | np.isin(members, self._accusing)
+        self._started[members] = np.where(checks, now, now - self._checking_time)
+        self._is_held[members] = checks & (self._checking_time > 0)
+
+    def _hear_death(self, members: Ints, now: float) -> None:
+        members = members[~self._is_reported[members] & np.isinf(self._dead[members])]
+        if not len(members):
+            return
+        self._suspect(members[np.isinf(self._heard[members])], now)
         self._is_reported[members] = True
-        self._spread.say(members, _DEAD, now)
+        self._is_held[members] = False
+        has_all = np.bitwise_count(self._accusers[members]) > self._confirmations
+        for is_common in (False, True):
+            told = members[has_all == is_common]
+            self._spread.say(told, self._death(told), now, is_common=is_common)
         self._arm(members, now)
+
+    def _death(self, members: Ints) -> Ints:
+        """What members tell who believe the victim dead: the accusers too, unless everybody heard of each at once."""
+        accusers = self._accusers[members] if self._checking_time else np.zeros(len(members), np.int32)
+        return accusers | _DEAD
+
+    # The verdict
 
     def _arm(self, members: Ints, now: float) -> None:
         """Plan when the suspicion ends; it may be over already."""
         confirmations = np.maximum(np.bitwise_count(self._accusers[members]).astype(np.int64) - 1, 0)
         lasts = np.where(self._is_reported[members], self._reported, self._timeouts[confirmations])
-        self._deadline[members] = self._suspected[members] + lasts
-        is_over = self._deadline[members] <= now
-        later = members[~is_over]
-        self._deadlines.add(later[np.newaxis], self._deadline[later], now)
-        self._die(members[is_over], now)
+        self._deadline[members] = np.maximum(self._started[members] + lasts, now)
+        self._deadlines.add(members[np.newaxis], self._deadline[members], now)
 
     def _expire(self, members: Ints, now: float) -> None:
         """Suspicions are over, unless other deadlines took the place of these."""
@@ -187,7 +235,7 @@ class _Kill:
 
     def _die(self, members: Ints, now: float) -> None:
         """These members believe the victim dead from now on."""
-        if len(members):
-            self._dead[members] = now
-            self._spread.skip_pings(now)
-            self._spread.say(members[~self._is_reported[members]], _DEAD, now, is_common=True)
+        self._dead[members] = now
+        self._is_held[members] = False
+        telling = members[~self._is_reported[members]]
+        self._spread.say(telling, self._death(telling), now, is_common=True)

@@ -10,10 +10,7 @@ from shoal.types import Address, NodeId, NodeInfo, Tags
 from shoal.wire.messages import Ack, Alive, Dead, Gossip, Ping, PingRequest
 from shoal.wire.native import NativeDialect
 
-__all__ = ["WAVES_PER_KILL", "ChurnLoad", "Load", "Sizes", "churn_load", "quiet_load"]
-
-WAVES_PER_KILL = 3
-"""A suspicion, two confirmations that come together, and a death: each is sent as often as any update."""
+__all__ = ["ChurnLoad", "Load", "Sizes", "churn_load", "quiet_load"]
 
 _ID = NodeId(bytes(16))
 _ADDRESS = Address("10.0.0.1", 7946)
@@ -85,17 +82,17 @@ def quiet_load(setting: Setting) -> Load:
 def churn_load(setting: Setting, per_minute: float) -> ChurnLoad:
     """A share of the members is killed and comes back each minute.
 
-    Each update keeps a member busy for the rounds of gossip that its sends take; updates of several changes share
-    packets, so rounds go while at least one is under way: 1 - exp(-rate * time), as in a queue that never makes wait.
+    Each update keeps a member busy for the rounds of gossip that it is worth; updates of several changes share packets,
+    so rounds go while at least one is under way: 1 - exp(-rate * time), as in a queue that never makes wait.
     Snapshots for those that come back are not included.
     """
     config, sizes, quiet = setting.config, Sizes.of(setting.config.cluster), quiet_load(setting)
     changes = setting.members * per_minute / 60
-    rate = changes * (WAVES_PER_KILL + 1)
-    busy_for = ceil(setting.sends / config.gossip_fanout) * config.gossip_interval
+    rate = changes * (setting.waves_per_kill + 1)
+    busy_for = ceil(min(setting.sends, setting.eager_sends) / config.gossip_fanout) * config.gossip_interval
     most = config.gossip_fanout / config.gossip_interval
     rounds = most * (1 - exp(-rate * busy_for))
-    verdicts = WAVES_PER_KILL * setting.verdict_copies
+    verdicts = setting.waves_per_kill * setting.verdict_copies * setting.verdict_updates
     needed = changes * (verdicts * sizes.verdict + setting.sends * sizes.alive)
     room = (most + quiet.datagrams) * (config.max_datagram - sizes.gossip)
     return ChurnLoad(

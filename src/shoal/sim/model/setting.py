@@ -8,6 +8,7 @@ from typing import Final
 from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
 from shoal.swim.outbox import retransmit_limit
+from shoal.swim.suspicion import suspicion_bounds
 
 __all__ = ["LEAST_MEMBERS", "MOST_MEMBERS", "Setting"]
 
@@ -41,12 +42,39 @@ class Setting:
         return retransmit_limit(self.config, self.members)
 
     @property
-    def verdict_copies(self) -> float:
-        """How often each member sends one suspicion or death on average.
+    def eager_sends(self) -> int:
+        """How often an update is sent before it rides on pings and acks alone."""
+        return self.config.gossip_rounds * self.config.gossip_fanout
 
-        With feedback each copy that is heard counts as sent, and as many are heard as are sent; the last round
-        overshoots by half of itself.
+    @property
+    def checking_time(self) -> float:
+        """Seconds from an accusation to what the challengers found; 0 if everybody hears of it at once."""
+        config = self.config
+        return 2 * config.probe_timeout if config.corroborate and config.challengers else 0.0
+
+    @property
+    def waves_per_kill(self) -> int:
+        """How often a kill is worth rounds: the suspicion, without checks its confirmations, and the death.
+
+        With feedback the death goes on from where the suspicion stands, and rides.
+        """
+        config = self.config
+        return 1 + (not self.checking_time) + (not config.gossip_feedback)
+
+    @property
+    def verdict_copies(self) -> float:
+        """How often each member sends what speaks against a killed one, in each wave.
+
+        With feedback each copy that is heard counts as sent, and as many are heard as are sent. The last round
+        overshoots by half of itself, and the death that goes on from there adds about as much.
         """
         if not self.config.gossip_feedback:
             return self.sends
-        return (self.sends + self.config.gossip_fanout) / 2
+        return self.sends / 2 + self.config.gossip_fanout
+
+    @property
+    def verdict_updates(self) -> float:
+        """How many updates one such copy is: with checks all accusers, and in half of the copies the death."""
+        if not self.checking_time:
+            return 1
+        return suspicion_bounds(self.config, self.members).confirmations + 1.5

@@ -1,8 +1,8 @@
 """How one piece of news after the other about one subject goes through a large cluster.
 
 For each member the model keeps what `shoal.swim` keeps about the subject: which update waits in the gossip queue, how
-often it was sent, and when the next round of gossip may go. Rounds, pings and acks carry it as in the protocol
-(docs/protocol.md §9), with its delays, its losses and its limit of sends.
+often it was sent, and when the next round of gossip may go. Rounds while it is fresh, pings and acks carry it as in the
+protocol (docs/protocol.md §9), with its delays, its losses and its limit of sends.
 
 What is left out: other subjects' news in the same packets, state syncs, and that two draws of one member may coincide.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING", "Spread"]
 
 NOTHING: Final = 0
-"""The update of members that have nothing to pass on; any other number up to 255 stands for an update."""
+"""The update of members that have nothing to pass on. The bits of any other stand for what it says."""
 
 _PING_WINDOW: Final = 0.005
 """Seconds of pings that are handled at once."""
@@ -36,7 +36,7 @@ class Spread:
     """Carries updates from member to member; `say` puts one into queues, `hear` is told of each arrival.
 
     Members are numbers from 0; those for which `silent` holds neither send nor hear. Of verdicts, other than of other
-    news, each copy that is heard counts as sent (`gossip_feedback`).
+    news, each copy that is heard counts as sent, and what is added goes on from there (`gossip_feedback`).
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Spread:
         self._random = random
         self._hear = hear
         self._silent = -1 if silent is None else silent
-        self._waiting: NDArray[np.uint8] = np.zeros(members, np.uint8)
+        self._waiting: Ints = np.zeros(members, np.int32)
         self._sent: NDArray[np.int16] = np.zeros(members, np.int16)
         self._is_armed: NDArray[np.bool_] = np.zeros(members, np.bool_)
         self._earliest: NDArray[np.float64] = np.full(members, -inf)
@@ -80,11 +80,26 @@ class Spread:
     def say(self, members: Ints, update: int | Ints, now: float, *, is_common: bool = False) -> None:
         """Put an update into the queues of members, in the place of the one that waits there.
 
-        What `is_common` is what many members find out at the same time.
+        With feedback it counts as sent as often as that one was. Where none is, what `is_common`, found out by many
+        members at the same time, counts as sent half as often as the limit allows.
         """
+        if not len(members):
+            return
+        if not self._waiting.any():
+            self._pinged_until = max(self._pinged_until, now)  # Pings until now carried nothing.
+        if self._has_feedback:
+            begins = self._setting.sends // 2 if is_common else 0
+            self._sent[members] = np.where(self._waiting[members] != NOTHING, self._sent[members], begins)
+        else:
+            self._sent[members] = 0
         self._waiting[members] = update
-        self._sent[members] = self._setting.sends // 2 if is_common and self._has_feedback else 0
-        self._arm(members[~self._is_armed[members]], now)
+        self._arm(members[self._is_fresh(members) & ~self._is_armed[members]], now)
+
+    def tell(self, sender: int, receivers: Ints, update: int, now: float) -> None:
+        """Send an update to these members alone, in a packet of gossip for each."""
+        self.rounds += len(receivers)
+        told = np.full(len(receivers), update, np.int32)
+        self._send(np.full(len(receivers), sender, np.int32), receivers, told, now)
 
     def step(self) -> None:
         """Let happen what is due next."""
@@ -96,10 +111,6 @@ class Spread:
             self._gossip(self._rounds.pop()[0], now)
         else:
             self._ping(now)
-
-    def skip_pings(self, now: float) -> None:
-        """Pings before `now` carried nothing."""
-        self._pinged_until = max(self._pinged_until, now)
 
     def _arm(self, members: Ints, now: float) -> None:
         """See that members gossip, as soon as their last round allows."""
@@ -120,9 +131,9 @@ class Spread:
         self.rounds += fanout * len(members)
         senders = np.repeat(members, fanout)
         self._send(senders, self._others(senders), self._take(members, fanout).repeat(fanout), now)
-        busy = self._waiting[members] != NOTHING
-        self._is_armed[members[~busy]] = False
-        self._arm(members[busy], now)
+        is_fresh = self._is_fresh(members)
+        self._is_armed[members[~is_fresh]] = False
+        self._arm(members[is_fresh], now)
 
     def _ping(self, now: float) -> None:
         """Pings of a short time, and the acks to them."""
@@ -142,7 +153,12 @@ class Spread:
         """What members put into a packet of which so many copies go out."""
         taken = self._waiting[members]
         self._count_sent(members, copies)
-        return taken.astype(np.int32)
+        return taken
+
+    def _is_fresh(self, members: Ints) -> NDArray[np.bool_]:
+        """Whether what waits was sent too seldom to ride on pings and acks alone."""
+        is_waiting: NDArray[np.bool_] = self._waiting[members] != NOTHING
+        return is_waiting & (self._sent[members] < self._setting.eager_sends)
 
     def _count_sent(self, members: Ints, copies: int) -> None:
         self._sent[members] += copies
@@ -171,9 +187,10 @@ class Spread:
             self._take_in(members, updates, now)
 
     def _take_in(self, members: Ints, updates: Ints, now: float) -> None:
-        """To hear what one is telling counts as having told it once more."""
+        """To hear all that one is telling counts as having told it once more."""
         if self._has_feedback:
-            self._count_sent(members[self._waiting[members] == updates], 1)
+            telling = self._waiting[members]
+            self._count_sent(members[(telling != NOTHING) & (telling & ~updates == 0)], 1)
         self._hear(members, updates, now)
 
     def _others(self, members: Ints) -> Ints:
