@@ -242,7 +242,7 @@ class ClusterConfig:
 
     # Suspicion
 
-    suspicion_alpha: float = _number(0.75, 0.1, 100.0, "")
+    suspicion_alpha: float = _number(0.65, 0.1, 100.0, "")
     """Factor, 0.1 to 100. Least suspicion time is max(floor, alpha * log10 n) * probe_interval (LG: 5, ML: 4)."""
     suspicion_floor: float = _number(2.0, 0.1, 100.0, "probe intervals")
     """Probe intervals, 0.1 to 100. Lower bound of the least suspicion time: one for the challengers' probes and one

@@ -98,7 +98,9 @@ def test_what_enough_challengers_confirm_is_told_to_everybody_with_all_accusers(
     solo.sleep(0.0)
     assert _told(solo, suspect) == []
     solo.hear(Suspect(node_id(suspect), 0, accusers[1]))
-    solo.sleep(0.0)
+    solo.sleep(CHECKING - 0.01)
+    assert _told(solo, suspect) == []
+    solo.sleep(0.02)
     packets = _told(solo, suspect)
     assert packets
     assert all(_said_of(suspect, packet.updates) == {node_id(OWN), *accusers} for packet in packets)

@@ -63,7 +63,9 @@ class Announcements:
         if not suspicion.is_held:
             self.spread(id, suspicion, is_common=not is_news)
         elif suspicion.confirmations >= suspicion.bounds.confirmations:
-            self.spread(id, suspicion)
+            # Not before the suspect had the time that everybody takes it to have had.
+            checked = suspicion.started + self._corroboration.checking_time
+            self._timers.at(max(now, checked), partial(self._stop_holding, id, suspicion))
         elif is_ours:
             self._have_checked(id, suspicion, now)
 
@@ -99,7 +101,7 @@ class Announcements:
         self._timers.at(now + patience, partial(self._stop_holding, id, suspicion))
 
     def _stop_holding(self, id: NodeId, suspicion: Suspicion, _now: float) -> None:
-        """Perhaps those who were asked are gone too."""
+        """Enough have confirmed, or those who were asked are gone too."""
         if suspicion.is_held and self._suspicions.get(id) is suspicion:
             self.spread(id, suspicion)
 
