@@ -23,6 +23,8 @@ AT_ONCE = QUICK | {"SHOAL_STALL_TOLERANCE": "0"}
 """Whoever stands still is dead within a second or two."""
 OFTEN = {"SHOAL_REJOIN_INTERVAL": "0.2", "SHOAL_RECONNECT_INTERVAL": "0.2"}
 """Whoever is missing is looked for all the time."""
+LIVELY = OFTEN | {"SHOAL_PROBE_INTERVAL": "1", "SHOAL_PROBE_TIMEOUT": "0.5"}
+"""And whatever gossip missed is found within seconds."""
 
 
 def sees(agent: AgentProcess, *names: str) -> Callable[[], bool]:
@@ -265,7 +267,7 @@ def test_all_start_at_once_with_one_seed_down_and_one_cluster_forms(agents: Agen
         places = [f"127.0.0.1:{one.getsockname()[1]}" for one in held]
     seeds = [option for place in places for option in ("--join", place)]
     started = [
-        agents.start("--name", f"n{number}", "--bind", place, *seeds, **OFTEN)
+        agents.start("--name", f"n{number}", "--bind", place, *seeds, **LIVELY)
         for number, place in enumerate(places[:5])
     ]
     stranger = agents.start("--name", "stranger", *seeds, SHOAL_CLUSTER="another")
@@ -273,7 +275,7 @@ def test_all_start_at_once_with_one_seed_down_and_one_cluster_forms(agents: Agen
     for agent in started:
         wait_until(sees(agent, *(f"n{number}" for number in range(5))), "one cluster, with everybody in it")
     assert [member.name for member in stranger.client.members()] == ["stranger"]
-    last = agents.start("--name", "n5", "--bind", places[5], **OFTEN)  # the seed that was down, with no seed itself
+    last = agents.start("--name", "n5", "--bind", places[5], **LIVELY)  # the seed that was down, with no seed itself
     for agent in (last, *started):
         wait_until(sees(agent, *(f"n{number}" for number in range(6))), "and it, too")
 

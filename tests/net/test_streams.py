@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -257,6 +258,24 @@ async def test_closing_the_server_ends_open_connections(server: SocketTransport,
     await server.close()
 
     assert await peer.until_closed() == b""
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_connection_that_comes_while_the_server_closes_is_closed_with_it(
+    receiver: Recorder, turns: int
+) -> None:
+    transport = SocketTransport(CONFIG)
+    await transport.start(receiver)
+    peers = [socket.create_connection(transport.address) for _ in range(3)]  # the kernel accepts without us
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+    await transport.close()
+
+    for peer in peers:
+        with peer, contextlib.suppress(ConnectionError):
+            peer.settimeout(PATIENCE)
+            assert await asyncio.to_thread(peer.recv, 1) == b""
 
 
 async def test_a_peer_that_resets_the_stream_is_named(server: SocketTransport) -> None:

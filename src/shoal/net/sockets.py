@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class SocketTransport:
     `look_up` resolves host names; by default the system does.
     """
 
-    __slots__ = ("_closed", "_config", "_look_up", "_open", "_parts", "_started", "_stats")
+    __slots__ = ("_closed", "_closing", "_config", "_look_up", "_open", "_parts", "_started", "_stats")
 
     def __init__(self, config: ClusterConfig, *, look_up: LookUp = look_up) -> None:
         self._config = config
@@ -49,6 +50,7 @@ class SocketTransport:
         self._open = contextlib.AsyncExitStack()
         self._started = False
         self._closed = False
+        self._closing = asyncio.Lock()
 
     @property
     def address(self) -> Address:
@@ -104,7 +106,8 @@ class SocketTransport:
     async def close(self) -> None:
         """As `Transport.close`."""
         self._closed = True
-        await self._open.aclose()
+        async with self._closing:  # whoever comes second would else close beneath the first
+            await self._open.aclose()
 
     async def _bind(self) -> _Parts:
         config, stats = self._config, self._stats
