@@ -145,8 +145,6 @@ class Reading:
     """How often a survivor came to hold a killed node dead."""
     longest_lag: float = 0.0
     """Seconds by which the latest timer came too late since the last reading."""
-    collecting: float = 0.0
-    """Seconds spent in garbage collection."""
     core_faults: int = 0
     """Exceptions out of a core: each is a bug."""
 

@@ -47,8 +47,6 @@ class Report:
     cpu_ms_per_node_s: float
     cpu_share: float
     """Of all cores of the machine, in the hold."""
-    collecting_share: float
-    """Of the hold's CPU time, spent in garbage collections."""
     longest_lag_s: float
     """By which the latest timer of the hold came too late."""
     resident_bytes: int
@@ -110,7 +108,6 @@ class Report:
             hold_s=round(hold, 3),
             cpu_ms_per_node_s=round(1000 * cpu / node_seconds, 4),
             cpu_share=round(cpu / hold / cores, 4),
-            collecting_share=round((after.collecting - before.collecting) / cpu, 4) if cpu else 0.0,
             longest_lag_s=round(after.longest_lag, 3),
             resident_bytes=resident,
             bytes_per_member=round(resident / plan.nodes**2, 1),
@@ -147,8 +144,7 @@ class Report:
         )
         yield (
             "CPU",
-            f"{self.cpu_ms_per_node_s:.3f} ms per node and second; {self.cpu_share:.0%} of the machine, "
-            f"{self.collecting_share:.0%} of that in garbage collection",
+            f"{self.cpu_ms_per_node_s:.3f} ms per node and second; {self.cpu_share:.0%} of the machine",
         )
         yield (
             "memory",

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 from shoal.bench.limits import allow_files, files_needed
 from shoal.bench.messages import (
@@ -69,7 +69,6 @@ class _Worker:
         self._failure: str | None = None
         self._observed = Observed()
         self._longest_lag = 0.0
-        self._collecting = _CollectingTime()
         self._bytes_before = _resident_bytes()
 
     async def serve(self) -> None:
@@ -189,28 +188,12 @@ class _Worker:
             falsely_dead=len(observed.falsely_dead),
             verdicts=observed.verdict_count,
             longest_lag=lag,
-            collecting=self._collecting.seconds,
             core_faults=sum(node.driver.stats.core_faults for node in self._nodes.values()),
         )
 
     def _collect(self) -> Sightings:
         digests = frozenset(node.core.digest for node in self._nodes.values())
         return Sightings({number: list(times) for number, times in self._observed.verdicts.items()}, digests)
-
-
-class _CollectingTime:
-    """How long this process spent in garbage collection, in seconds."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._began = 0.0
-        gc.callbacks.append(self._on_phase)
-
-    def _on_phase(self, phase: str, _info: dict[str, Any]) -> None:
-        if phase == "start":
-            self._began = time.monotonic()
-        else:
-            self.seconds += time.monotonic() - self._began
 
 
 def _resident_bytes() -> int:

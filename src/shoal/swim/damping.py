@@ -27,6 +27,8 @@ __all__ = ["Damping"]
 
 _FROM_SUSPECT: Final = 0.25
 """What a refuted suspicion costs: a lost packet or two may have been enough for it."""
+_FROM_CONFIRMED: Final = 0.75
+"""What it costs if as many members confirmed it as a suspicion time asks for."""
 _FROM_DEAD: Final = 1.0
 """What a return from the dead costs."""
 _CEILING: Final = 2.0
@@ -97,7 +99,8 @@ class Damping:
         is_credible = was is MemberState.DEAD or any(self._is_credible(one, now) for one in accusers)
         if record is None or not record.accusers or not is_credible:
             return
-        cost = _FROM_DEAD if was is MemberState.DEAD else _FROM_SUSPECT
+        is_confirmed = len(accusers) > max(1, self._config.suspicion_confirmations)
+        cost = _FROM_DEAD if was is MemberState.DEAD else _FROM_CONFIRMED if is_confirmed else _FROM_SUSPECT
         ceiling = _CEILING * self._config.damping_suppress
         record.penalty, record.at = min(ceiling, self._decayed(record, now) + cost), now
         record.returns += 1

@@ -13,7 +13,6 @@ from shoal.types import NodeId
 from shoal.wire.messages import Witness
 
 __all__ = [
-    "SHARE_OF_CONFIRMED",
     "SHARE_OF_REPORTED",
     "Suspicion",
     "SuspicionBounds",
@@ -58,8 +57,6 @@ def suspicion_timeout(bounds: SuspicionBounds, confirmations: int) -> float:
 SHARE_OF_REPORTED: Final = 0.75
 """Of the least suspicion time, that a reported death has to wait for: who reports it heard of the suspicion some rounds
 of gossip earlier."""
-SHARE_OF_CONFIRMED: Final = 0.5
-"""The same where the report brings all confirmations: whoever reports it does not stand alone."""
 
 
 class Suspicion:
@@ -124,8 +121,7 @@ class Suspicion:
     def timeout(self) -> float:
         """How long the suspicion lasts with the confirmations so far, in seconds."""
         if self.declared_by is not None:
-            is_confirmed = 0 < self.bounds.confirmations <= self.confirmations
-            return (SHARE_OF_CONFIRMED if is_confirmed else SHARE_OF_REPORTED) * self.bounds.least
+            return SHARE_OF_REPORTED * self.bounds.least
         if self.is_stalled:  # Whoever could connect needs nobody to confirm that the process does not answer.
             return self.bounds.least
         return suspicion_timeout(self.bounds, self.confirmations)

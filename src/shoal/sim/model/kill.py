@@ -26,7 +26,7 @@ from shoal.sim.model.change import spread_of
 from shoal.sim.model.setting import Setting
 from shoal.sim.model.spread import Spread
 from shoal.swim.announcements import PATIENCE
-from shoal.swim.suspicion import SHARE_OF_CONFIRMED, SHARE_OF_REPORTED, suspicion_bounds, suspicion_timeout
+from shoal.swim.suspicion import SHARE_OF_REPORTED, suspicion_bounds, suspicion_timeout
 
 __all__ = ["KillOutcome", "play_kill"]
 
@@ -69,11 +69,7 @@ class _Kill:
         self._confirmations = bounds.confirmations
         #: Stands for any accusers that are enough.
         self._enough = (1 << bounds.confirmations + 1) - 1
-        doubted = bounds.least if config.doubt_deaths else 0.0
-        #: How long a reported death is doubted, by how many have confirmed.
-        self._reported = np.full(bounds.confirmations + 1, SHARE_OF_REPORTED * doubted)
-        if bounds.confirmations:
-            self._reported[-1] = SHARE_OF_CONFIRMED * doubted
+        self._reported = SHARE_OF_REPORTED * bounds.least if config.doubt_deaths else 0.0
         self._timeouts = np.array([suspicion_timeout(bounds, count) for count in range(bounds.confirmations + 1)])
         self._lasts = 2 * config.probe_timeout
         self._checking_time = setting.checking_time
@@ -227,7 +223,7 @@ class _Kill:
     def _arm(self, members: Ints, now: float) -> None:
         """Plan when the suspicion ends; it may be over already."""
         confirmations = np.maximum(np.bitwise_count(self._accusers[members]).astype(np.int64) - 1, 0)
-        lasts = np.where(self._is_reported[members], self._reported[confirmations], self._timeouts[confirmations])
+        lasts = np.where(self._is_reported[members], self._reported, self._timeouts[confirmations])
         self._deadline[members] = np.maximum(self._started[members] + lasts, now)
         self._deadlines.add(members[np.newaxis], self._deadline[members], now)
 
