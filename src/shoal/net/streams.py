@@ -257,7 +257,6 @@ class StreamServer:
             await asyncio.wait(lost)
         await self._server.wait_closed()
 
-
     @staticmethod
     async def _accept_no_more(server: asyncio.Server) -> None:
         """Let what was accepted already reach `admit`, which refuses it.
