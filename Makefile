@@ -103,7 +103,8 @@ bench-detection: peers-lock ## Kill a node of 100 thirty times, side by side wit
 
 .PHONY: scale
 scale: NODES ?= 10000
-scale: venv ## Run that many real nodes on loopback (NODES=10000)
+scale: SCALE ?= --formed --kill 3 --detect-timeout 120
+scale: venv ## Run that many real nodes on loopback (NODES=10000; SCALE= lets them join one by one)
 	@$(BIN)/shoal bench scale --nodes $(NODES) $(SCALE)
 
 .PHONY: tables

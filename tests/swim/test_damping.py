@@ -77,6 +77,19 @@ def test_the_second_return_from_the_dead_within_the_half_life_is_one_too_many() 
     assert kinds == [MemberSuspected, MemberFailed, MemberDamped, MemberJoined]
 
 
+def test_a_refuted_suspicion_that_enough_confirmed_costs_three_times_as_much() -> None:
+    solo = observer(suspicion_confirmations=2)
+
+    for _ in range(2):
+        for accuser in (2, 3, 4):
+            suspect(solo, accuser)
+        assert not solo.member(SICK).damped
+        refute(solo)
+
+    (event,) = solo.events(MemberDamped)
+    assert (event.returns, event.penalty) == (2, 1.5)
+
+
 def test_returns_that_lie_far_apart_cost_nothing_for_good() -> None:
     solo = observer()
 

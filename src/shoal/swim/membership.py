@@ -206,6 +206,9 @@ class Membership:
 
     def _apply_repeated(self, repeated: Repeated, now: float) -> None:
         """An Alive that says what we have, or only that it is said again at a higher incarnation."""
+        if not repeated.incarnation:  # Whatever is held of a run is no older than its first word.
+            self._stats.drop(Drop.STALE)
+            return
         slot = self._table.slot_of(repeated.id)
         if slot is None or not supersedes(pack(repeated.incarnation, MemberState.ALIVE), self._table.belief(slot)):
             self._stats.drop(Drop.STALE)
