@@ -552,7 +552,7 @@ class Cluster:
     async def set_readiness(self, readiness: Readiness) -> None:
         """Publish whether this node wants work; it stays a member, alive and probed, whatever it says.
 
-        Returns when that has had its rounds of gossip, or `leave_timeout` has passed. `members()` leaves out who
+        Returns when that has been sent as often as any news, or `leave_timeout` has passed. `members()` leaves out who
         is not ready. Raises `ClosedError` after `leave`.
         """
         running = self._commanded()
@@ -588,7 +588,7 @@ class Cluster:
     async def declare_stall(self, reason: str, *, at_most: float) -> None:
         """Say that this process may not answer for up to `at_most` seconds; 0 says that it is back.
 
-        Returns when the declaration has had its rounds of gossip, or `leave_timeout` has passed; at 0, at once.
+        Returns when the declaration has been sent as often as any news, or `leave_timeout` has passed; at 0, at once.
         Whoever heard it holds this node neither suspect nor dead for `at_most` seconds after that, or for its own
         `max_stall` if that is less, and shows it as stalled. A member that joins meanwhile, or did not hear it, may
         suspect it, but the others tell it better. One declaration is in force at a time, the last. `reason` is for this

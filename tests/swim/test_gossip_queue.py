@@ -70,22 +70,19 @@ def test_an_update_is_worth_packets_of_its_own_for_its_first_sends() -> None:
     assert "a" in queue
 
 
-def test_an_update_is_fresh_until_it_had_its_packets() -> None:
-    queue = _queue("a")
-    _pick(queue, 1, copies=EAGER - 1)
-    assert queue.is_fresh("a")
-    _pick(queue, 1)
-    assert not queue.is_fresh("a")
-    assert not queue.is_fresh("b")
+def test_our_own_word_is_worth_packets_until_it_has_spread() -> None:
+    queue = _queue()
+    queue.push("own", _data("own"), CRITICAL, is_own=True)
+    _pick(queue, 1, copies=2 * EAGER, limit=LIMIT + 2)
+    assert queue.eager == 1
+    _pick(queue, 1, copies=2, limit=LIMIT + 2)
+    assert (queue.eager, len(queue)) == (0, 0)
 
 
-def test_where_updates_get_no_packets_of_their_own_they_are_fresh_while_they_wait() -> None:
+def test_where_updates_get_no_packets_of_their_own_our_own_word_gets_none_either() -> None:
     queue = GossipQueue(9, 0, Stats())
-    queue.push("a", _data("a"), NORMAL)
-    _pick(queue, 1, limit=2)
-    assert queue.is_fresh("a")
-    _pick(queue, 1, limit=2)
-    assert not queue.is_fresh("a")
+    queue.push("own", _data("own"), CRITICAL, is_own=True)
+    assert queue.eager == 0
 
 
 def test_how_often_an_update_was_sent_can_be_asked() -> None:

@@ -412,17 +412,17 @@ class Swim:
 
     @property
     def stall_is_spread(self) -> bool:
-        """Whether the last word of `declare_stall` had its rounds of gossip, or nobody is there."""
+        """Whether the last word of `declare_stall` went out as often as any update does, or nobody is there."""
         return self._membership.own.stall_is_spread
 
     @property
     def record_is_spread(self) -> bool:
-        """Whether this node's tags and readiness had its rounds of gossip, or nobody is there."""
+        """Whether this node's tags and readiness went out as often as any update does, or nobody is there."""
         return self._membership.own.is_spread
 
     @property
     def goodbye_is_spread(self) -> bool:
-        """Whether the goodbye had its rounds of gossip, or nobody is there to hear it."""
+        """Whether the goodbye went out as often as any update does, or nobody is there to hear it."""
         return self._membership.own.goodbye_is_spread
 
     @property

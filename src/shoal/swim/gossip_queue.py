@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from enum import IntEnum
+from math import inf
 from typing import Final
 
 from shoal.swim.stats import Drop, Stats
@@ -42,14 +43,22 @@ class Priority(IntEnum):
 
 
 class _Item:
-    __slots__ = ("data", "gist", "key", "priority", "sent")
+    __slots__ = ("data", "eager_sends", "gist", "key", "priority", "sent")
 
-    def __init__(self, key: Hashable, gist: Hashable, data: bytes, priority: Priority, sent: int) -> None:
+    def __init__(
+        self, key: Hashable, gist: Hashable, data: bytes, priority: Priority, sent: int, eager_sends: float
+    ) -> None:
         self.key = key
         self.gist = gist
         self.data = data
         self.priority = priority
         self.sent = sent
+        self.eager_sends = eager_sends
+
+    @property
+    def is_eager(self) -> bool:
+        """Whether it is worth packets of its own."""
+        return self.sent < self.eager_sends
 
 
 class GossipQueue:
@@ -75,13 +84,25 @@ class GossipQueue:
     def __contains__(self, key: Hashable) -> bool:
         return key in self.waiting
 
-    def push(self, key: Hashable, data: bytes, priority: Priority, gist: Hashable = None, sent: int = 0) -> None:
-        """Queue an update as if it were sent so often already; it supersedes what is queued under the same key."""
+    def push(
+        self,
+        key: Hashable,
+        data: bytes,
+        priority: Priority,
+        gist: Hashable = None,
+        sent: int = 0,
+        *,
+        is_own: bool = False,
+    ) -> None:
+        """Queue an update as if it were sent so often already; it supersedes what is queued under the same key.
+
+        Our own word, `is_own`, is worth packets of its own until it has spread: somebody may be waiting for that.
+        """
         self.discard(key)
-        item = _Item(key, gist, data, priority, sent)
+        item = _Item(key, gist, data, priority, sent, inf if is_own and self._eager_sends else self._eager_sends)
         self.waiting[key] = item
         self._place(item)
-        self.eager += sent < self._eager_sends
+        self.eager += item.is_eager
         if len(self.waiting) > self._limit:
             self._drop_least_urgent()
 
@@ -90,20 +111,12 @@ class GossipQueue:
         item = self.waiting.get(key)
         return None if item is None or item.priority is not priority else item.sent
 
-    def is_fresh(self, key: Hashable) -> bool:
-        """Whether what is queued under a key is still to be brought to others by packets of its own.
-
-        Without such packets at all: whether anything is queued.
-        """
-        item = self.waiting.get(key)
-        return item is not None and (not self._eager_sends or item.sent < self._eager_sends)
-
     def discard(self, key: Hashable) -> None:
         """Forget what is queued under a key, if anything."""
         item = self.waiting.pop(key, None)
         if item is not None:
             del self._levels[item.priority][item.sent][key]
-            self.eager -= item.sent < self._eager_sends
+            self.eager -= item.is_eager
 
     def heard(self, key: Hashable, gist: Hashable, limit: int) -> None:
         """Somebody told us what we are telling: that counts as if we had sent it once more."""
@@ -140,7 +153,7 @@ class GossipQueue:
 
     def _count_sent(self, item: _Item, copies: int, limit: int) -> None:
         del self._levels[item.priority][item.sent][item.key]
-        was_eager = item.sent < self._eager_sends
+        was_eager = item.is_eager
         item.sent += copies
         if item.priority is Priority.NORMAL and len(self.waiting) > _LONG:
             limit = min(limit, _ENOUGH)
@@ -149,7 +162,7 @@ class GossipQueue:
             del self.waiting[item.key]
         else:
             self._place(item)
-        self.eager -= was_eager and (is_over or item.sent >= self._eager_sends)
+        self.eager -= was_eager and (is_over or not item.is_eager)
 
     def _place(self, item: _Item) -> None:
         levels = self._levels[item.priority]

@@ -31,9 +31,9 @@ class News:
         self.room = context.config.max_datagram - len(empty) - overhead
         """Bytes of the largest update that fits in the smallest packet that carries updates."""
 
-    def tell(self, update: Update, priority: Priority) -> None:
-        """Pass an update on; it supersedes what is queued about the same thing."""
-        self._push(_key(update), self._dialect.encode_update(update), priority, _gist(update), 0)
+    def tell(self, update: Update, priority: Priority, *, is_own: bool = False) -> None:
+        """Pass an update on, our own word if `is_own`; it supersedes what is queued about the same thing."""
+        self._push(_key(update), self._dialect.encode_update(update), priority, _gist(update), 0, is_own=is_own)
 
     def tell_verdict(self, verdicts: Sequence[Suspect | Dead], *, is_common: bool = False) -> None:
         """Pass on what speaks against a member, in the order in which others shall hear of it.
@@ -60,9 +60,11 @@ class News:
         id, data = NodeId(record[: NodeId.SIZE]), self._dialect.encode_alive(record, incarnation)
         self._push(id, data, priority, None, 0)
 
-    def _push(self, key: Hashable, data: bytes, priority: Priority, gist: Hashable, told: int) -> None:
+    def _push(
+        self, key: Hashable, data: bytes, priority: Priority, gist: Hashable, told: int, *, is_own: bool = False
+    ) -> None:
         if len(data) <= self.room:
-            self._queue.push(key, data, priority, gist, told)
+            self._queue.push(key, data, priority, gist, told, is_own=is_own)
         else:  # A peer with larger datagrams sent it; waiting here, it would only be in the way of other news.
             self._queue.discard(key)
             self._stats.drop(Drop.OVERSIZED)
@@ -85,10 +87,6 @@ class News:
     def is_waiting(self, key: Hashable) -> bool:
         """Whether an update about that run, or with the key of `stall_key`, is still to be sent."""
         return key in self._queue
-
-    def is_fresh(self, key: Hashable) -> bool:
-        """Whether that has not had its rounds of gossip yet, after which others carry it on."""
-        return self._queue.is_fresh(key)
 
     def discard(self, key: Hashable) -> None:
         """Tell that no further."""

@@ -87,8 +87,8 @@ class OwnRecord:
 
     @property
     def is_spread(self) -> bool:
-        """Whether our last word had its rounds of gossip, or nobody is there to hear it."""
-        return not self._news.is_fresh(self.id) or self._table.present_count <= 1
+        """Whether our last word went out as often as any update does, or nobody is there to hear it."""
+        return not self._news.is_waiting(self.id) or self._table.present_count <= 1
 
     def leave(self, now: float) -> None:
         """Say goodbye; it has spread once `goodbye_is_spread`."""
@@ -99,30 +99,30 @@ class OwnRecord:
             signature = self._trust.sign_goodbye(self.id, self.incarnation)
             if signature:
                 self._table.set_testimony(slot, signature)
-            self._news.tell(Left(self.id, self.incarnation, signature), Priority.CRITICAL)
+            self._news.tell(Left(self.id, self.incarnation, signature), Priority.CRITICAL, is_own=True)
 
     @property
     def goodbye_is_spread(self) -> bool:
-        """Whether the goodbye had its rounds of gossip, or nobody is there to hear it."""
-        return self.is_leaving and (not self._news.is_fresh(self.id) or self._table.present_count == 0)
+        """Whether the goodbye went out as often as any update does, or nobody is there to hear it."""
+        return self.is_leaving and (not self._news.is_waiting(self.id) or self._table.present_count == 0)
 
     def declare_stall(self, seconds: float, now: float) -> None:
         """Say that this node will not answer for so long; 0 takes it back. It has spread once `stall_is_spread`."""
         self._stalls_declared += 1
         stall = Stall(self.id, self._stalls_declared, seconds)
         self._stalls.take(stall, now)
-        self._news.tell(stall, Priority.CRITICAL)
+        self._news.tell(stall, Priority.CRITICAL, is_own=True)
 
     @property
     def stall_is_spread(self) -> bool:
-        """Whether the last declaration had its rounds of gossip, or nobody is there to hear it."""
-        return not self._news.is_fresh(stall_key(self.id)) or self._table.present_count <= 1
+        """Whether the last declaration went out as often as any update does, or nobody is there to hear it."""
+        return not self._news.is_waiting(stall_key(self.id)) or self._table.present_count <= 1
 
     # Defence
 
     def announce(self, priority: Priority = Priority.NORMAL) -> None:
         """Say our last word again."""
-        self._news.tell(Alive(self.info, self.incarnation), priority)
+        self._news.tell(Alive(self.info, self.incarnation), priority, is_own=True)
 
     def announce_again(self, priority: Priority = Priority.NORMAL) -> None:
         """Say our last word to somebody who missed it, once at a time."""
