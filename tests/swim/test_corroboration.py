@@ -6,6 +6,7 @@ import pytest
 
 from shoal.config import ClusterConfig
 from shoal.events import MemberFailed, MemberSuspected, ProbeReport
+from shoal.swim.stats import Drop
 from shoal.types import MemberState, NodeId
 from shoal.wire.messages import Ack, Alive, Dead, Gossip, Ping, Suspect, Update
 from tests.swim.harness import OUR_SETTINGS, OWN, Net, Sent, Solo, address_of, info_of, node_id
@@ -183,6 +184,21 @@ def test_whoever_missed_the_suspicion_hears_of_it_with_the_death() -> None:
     [ack] = solo.sent(Ack)
     about = [update for update in ack.updates if isinstance(update, Suspect | Dead) and update.id == node_id(suspect)]
     assert [type(update) for update in about] == [Suspect, Suspect, Suspect, Dead]
+
+
+def test_however_many_confirm_what_is_told_fits_in_the_smallest_datagram() -> None:
+    solo = _solo(suspicion_confirmations=16, max_datagram=512)
+    suspect, _ = _far(solo)
+    _accuse(solo, suspect)
+    confirmers = [number for number in range(1, MEMBERS + 1) if number != suspect][:16]
+    solo.hear(*(Suspect(node_id(suspect), 0, node_id(number)) for number in confirmers))
+    solo.quiet()
+    solo.sleep(CHECKING + 0.01)
+    packets = _told(solo, suspect)
+    assert packets
+    assert max(packet.size for packet in packets) <= 512
+    assert all(_said_of(suspect, packet.updates) >= {node_id(OWN), node_id(confirmers[-1])} for packet in packets)
+    assert Drop.OVERSIZED not in solo.dropped
 
 
 def test_without_corroboration_everybody_hears_of_an_accusation_at_once() -> None:

@@ -25,6 +25,10 @@ PATIENCE: Final = 1.25
 """For how many times as long as checking takes, who accuses waits for what comes of it: others may be somewhat late."""
 
 
+_MOST_CONFIRMERS: Final = 7
+"""Confirmations that are told together, the latest: with the first accuser and the death they fit in any datagram."""
+
+
 class Announcements:
     """Holds accusations back, and tells them."""
 
@@ -114,7 +118,8 @@ class Announcements:
         if not self._trust.is_credulous:
             accusers = [suspicion.first_accuser]
         elif self._corroboration.checking_time:
-            accusers = list(suspicion.accusers)
+            first, *others = suspicion.accusers
+            accusers = [first, *others[-_MOST_CONFIRMERS:]]
         else:
             accusers = [suspicion.latest_accuser]
         told: list[Suspect | Dead] = [
