@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from shoal.types import Address, MemberState, NodeId, NodeInfo, Readiness, Tags, is_host_name, is_node_name
 from shoal.wire.messages import (
+    MAX_ACCUSERS,
     Ack,
     Alive,
     Compare,
@@ -55,12 +56,22 @@ _witnesses = st.lists(
 
 
 def _suspect(
-    id: NodeId, incarnation: int, accuser: NodeId, witnesses: tuple[Witness, ...], *, stalled: bool
+    id: NodeId,
+    incarnation: int,
+    accusers: tuple[NodeId, ...],
+    witnesses: tuple[Witness, ...],
+    age: float,
+    *,
+    stalled: bool,
 ) -> Suspect:
-    return Suspect(id, incarnation, witnesses[0].id if witnesses else accuser, stalled, witnesses)
+    if witnesses:
+        return Suspect(id, incarnation, witnesses[0].id, stalled, witnesses, age=age)
+    return Suspect(id, incarnation, accusers[0], stalled, confirmers=accusers[1:], age=age)
 
 
-suspects = st.builds(_suspect, node_ids, incarnations, node_ids, _witnesses, stalled=st.booleans())
+_accusers = st.lists(node_ids, min_size=1, max_size=MAX_ACCUSERS).map(tuple)
+_ages = st.integers(0, 65_535).map(lambda milliseconds: milliseconds / 1000)
+suspects = st.builds(_suspect, node_ids, incarnations, _accusers, _witnesses, _ages, stalled=st.booleans())
 deads = st.builds(Dead, node_ids, incarnations, node_ids, _witnesses)
 lefts = st.builds(Left, node_ids, incarnations, st.just(b"") | signatures)
 user_broadcasts = st.builds(UserBroadcast, node_ids, U64, payloads)

@@ -255,6 +255,9 @@ class ClusterConfig:
     lha_suspicion: bool = True
     """Start suspicion at its longest and let confirmations shorten it (LHA-Suspicion, LG §IV-B). Off: always the
     least."""
+    suspicion_ages: bool = True
+    """Count a suspicion from when the first accuser began it, as news of it says, so that it ends everywhere at nearly
+    the same moment. Off: from when this node hears of it (SWIM, LG)."""
     doubt_deaths: bool = True
     """Believe a death that others report only after the member had the least suspicion time, as counted here, to
     refute. Off: one report is enough, also that of a member whose own link is bad (SWIM, LG)."""

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from shoal.swim.gossip_queue import GossipQueue, Priority
+from shoal.swim.gossip_queue import LAST_SENDS, GossipQueue, Priority
 from shoal.swim.stats import Drop, Stats
 
 CRITICAL, HIGH, NORMAL, LOW = Priority
@@ -29,7 +29,7 @@ def _queue(keys: Iterable[str] = (), priority: Priority = NORMAL, *, limit: int 
 
 def _pick(queue: GossipQueue, count: int, limit: int = 100, copies: int = 1) -> list[str]:
     """What a packet with room for `count` updates takes."""
-    return [data.decode().rstrip(".") for data in queue.pick(count * SIZE, 0, limit, copies)]
+    return [data.decode().rstrip(".") for data in queue.pick(count * SIZE, 0, limit, 0.0, copies)]
 
 
 def test_what_was_sent_least_goes_first_and_of_that_the_newest() -> None:
@@ -49,14 +49,25 @@ def test_urgency_comes_before_freshness() -> None:
     assert _pick(queue, 4) == ["CRITICAL", "HIGH", "NORMAL", "LOW"]
 
 
-def test_news_that_is_heard_counts_as_told() -> None:
+def test_news_that_is_heard_counts_as_told_but_for_the_last_sends() -> None:
+    limit = LAST_SENDS + 3
     queue = _queue()
     queue.push("a", _data("a"), NORMAL, gist=1)
-    assert _pick(queue, 1, limit=3) == ["a"]
-    queue.heard("a", 1, limit=3)
-    assert _pick(queue, 1, limit=3) == ["a"]
+    assert _pick(queue, 1, limit=limit) == ["a"]
+    for _ in range(limit):
+        queue.heard("a", 1, limit=limit)
+    for _ in range(LAST_SENDS):
+        assert _pick(queue, 1, limit=limit) == ["a"]
     assert "a" not in queue
-    queue.heard("a", 1, limit=3)
+    queue.heard("a", 1, limit=limit)
+
+
+def test_an_update_that_began_some_time_ago_is_written_anew_for_each_packet() -> None:
+    queue = GossipQueue(LIMIT, EAGER, Stats(), lambda update, age: update + str(age).encode())
+    queue.push("a", b"for ", HIGH, began=2.0)
+    queue.push("b", b"always", NORMAL)
+    assert queue.pick(100, 0, 10, 3.5) == [b"for 1.5", b"always"]
+    assert queue.pick(100, 0, 10, 7.0) == [b"for 5.0", b"always"]
 
 
 def test_an_update_is_worth_packets_of_its_own_for_its_first_sends() -> None:
@@ -97,8 +108,8 @@ def test_other_news_of_the_same_thing_does_not_count() -> None:
     queue = _queue()
     queue.push("a", _data("a"), NORMAL, gist=2)
     for _ in range(9):
-        queue.heard("a", 1, limit=3)
-    assert _pick(queue, 1, limit=3) == ["a"]
+        queue.heard("a", 1, limit=LAST_SENDS + 9)
+    assert queue.sent("a", NORMAL) == 0
 
 
 def test_news_may_begin_as_if_it_were_told_before() -> None:
@@ -149,7 +160,7 @@ def test_what_does_not_fit_waits_and_lets_smaller_ones_pass() -> None:
     queue.push("large", b"x" * 100, CRITICAL)
     assert _pick(queue, 4) == ["a"]
     assert "large" in queue
-    assert queue.pick(100, 0, 10) == [b"x" * 100]
+    assert queue.pick(100, 0, 10, 0.0) == [b"x" * 100]
 
 
 @pytest.mark.parametrize(("large", "picked"), [(8, ["a"]), (9, [])])
@@ -162,8 +173,8 @@ def test_the_search_for_what_fits_ends_after_a_few_misfits(large: int, picked: l
 
 def test_overhead_counts_for_every_update() -> None:
     queue = _queue("abc")
-    assert len(queue.pick(2 * SIZE + 9, 5, 10)) == 1
-    assert len(queue.pick(2 * SIZE + 10, 5, 10)) == 2
+    assert len(queue.pick(2 * SIZE + 9, 5, 10, 0.0)) == 1
+    assert len(queue.pick(2 * SIZE + 10, 5, 10, 0.0)) == 2
 
 
 def test_a_full_queue_drops_the_least_urgent_then_the_most_often_sent_then_the_oldest() -> None:
@@ -213,7 +224,7 @@ def test_a_packet_is_never_overfilled(items: list[tuple[Priority, int]], room: i
     queue = _queue()
     for key, (priority, size) in enumerate(items):
         queue.push(key, bytes(size), priority)
-    picked = queue.pick(room, overhead, 10)
+    picked = queue.pick(room, overhead, 10, 0.0)
     assert not picked or sum(len(data) + overhead for data in picked) <= room
 
 
@@ -223,7 +234,7 @@ def test_every_update_that_fits_in_an_empty_packet_is_sent_in_the_end(items: lis
     for key, (priority, size) in enumerate(items):
         queue.push(key, bytes(size), priority)
     for _ in range(3 * len(items)):
-        assert not queue or queue.pick(60, 0, 3)
+        assert not queue or queue.pick(60, 0, 3, 0.0)
     assert not queue
 
 
@@ -276,7 +287,7 @@ class QueueModel(RuleBasedStateMachine):
             item.placed = self._now()
             if item.sent >= limit:
                 del self.items[item.key]
-        assert self.queue.pick(count * SIZE, 0, limit, copies) == [item.data for item in expected]
+        assert self.queue.pick(count * SIZE, 0, limit, 0.0, copies) == [item.data for item in expected]
 
     @invariant()
     def fresh_ones_are_counted(self) -> None:

@@ -262,7 +262,9 @@ def test_confirmations_shorten_a_suspicion_and_are_passed_on() -> None:
     solo.hear(Suspect(PEER, 0, A))
     _told(solo)
     solo.hear(Suspect(PEER, 0, B))
-    assert _told(solo)[0] == Suspect(PEER, 0, B)
+    told = _told(solo)[0]
+    assert isinstance(told, Suspect)
+    assert (told.id, told.accuser) == (PEER, B)
     deadline = LONGEST - (LONGEST - LEAST) * log(2) / log(3)
     solo.sleep_until(started + deadline - 0.001)
     assert solo.state(1) is SUSPECT

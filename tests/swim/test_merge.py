@@ -126,5 +126,5 @@ def test_a_view_at_once_does_what_its_rows_do_one_by_one(some: Rows, place: int)
     assert at_once.core.digest == one_by_one.core.digest
     assert at_once.dropped == one_by_one.dropped
     assert {repr(event) for event in at_once.events()} == {repr(event) for event in one_by_one.events()}
-    queues = [solo.core._context.queue.pick(10**9, 0, 10**9) for solo in (at_once, one_by_one)]
+    queues = [solo.core._context.queue.pick(10**9, 0, 10**9, 0.0) for solo in (at_once, one_by_one)]
     assert sorted(queues[0]) == sorted(queues[1])

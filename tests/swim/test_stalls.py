@@ -76,7 +76,7 @@ def test_a_suspicion_that_outlasts_a_stall_is_told_again_and_leaves_time_to_refu
     solo.quiet()
     solo.sleep_until(began + 60.0 + least - 0.1)
     assert solo.state(1) is SUSPECT
-    assert any(accusation in packet.updates for packet in solo.sent())
+    assert {update.accuser for update in solo.news() if isinstance(update, Suspect)} == {STRANGER}
     solo.sleep_until(began + 60.0 + least + 0.1)
     assert solo.state(1) is DEAD
 

@@ -12,6 +12,7 @@ _WITHOUT_OUR_PARTS: Final[dict[str, Any]] = {
     "neighbour_probes": 0,
     "challengers": 0,
     "corroborate": False,
+    "suspicion_ages": False,
     "gossip_rounds": 64,
     "lha_gossip": False,
     "adaptive_timeout": False,

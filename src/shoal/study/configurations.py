@@ -30,6 +30,7 @@ _PARTS: Final[dict[str, dict[str, Any]]] = {
     "withheld verdicts": {"withhold_verdicts": 0.0},
     "forgiven stalls": {"forgive_stalls": False},
     "corroboration": {"corroborate": False},
+    "ages of suspicions": {"suspicion_ages": False},
     "riding news": {"gossip_rounds": 64},
     "slower gossip when unwell": {"lha_gossip": False},
     "gossip feedback": {"gossip_feedback": False},

@@ -135,23 +135,32 @@ class Accusations:
         *,
         is_stalled: bool = False,
         witnesses: Sequence[Witness] = (),
+        confirmers: Sequence[NodeId] = (),
+        age: float = 0.0,
     ) -> None:
-        """A member is accused of not answering; `is_stalled` says that its machine accepted a connection."""
+        """A member is accused of not answering, for `age` seconds at least, and others than the accuser confirmed it.
+
+        `is_stalled` says that its machine accepted a connection.
+        """
         slot = self._accused(id, incarnation, accuser, now)
         if slot is None:
             return
         belief, incoming = self._table.belief(slot), pack(incarnation, MemberState.SUSPECT)
         if not self._trust.is_credulous:
-            if not self._hear_signed(slot, incoming, witnesses, now, probe, is_stalled=is_stalled):
+            if not self._hear_signed(slot, incoming, witnesses, now, probe, is_stalled=is_stalled, age=age):
                 self._stats.drop(Drop.UNSIGNED_ACCUSATION)
         elif supersedes(incoming, belief):
-            age = self._announcements.age_of(id, accuser)
-            self._suspect(slot, incoming, accuser, now, probe, is_stalled=is_stalled, age=age)
+            credible = self._credible(confirmers)
+            self._suspect(slot, incoming, accuser, now, probe, is_stalled=is_stalled, confirmers=credible, age=age)
         elif incoming == belief:
-            counts, is_ours = self._suspicions[id].confirm(accuser, now), accuser == self._own.id
-            self._confirm(id, now, probe, counts=counts, is_ours=is_ours, is_stalled=is_stalled)
+            suspicion, is_ours = self._suspicions[id], accuser == self._own.id
+            counted = [suspicion.confirm(each, now) for each in (accuser, *self._credible(confirmers))]
+            self._confirm(id, now, probe, counts=any(counted), is_ours=is_ours, is_stalled=is_stalled, age=age)
         else:
             self._stats.drop(Drop.STALE)
+
+    def _credible(self, confirmers: Sequence[NodeId]) -> list[NodeId]:
+        return [each for each in confirmers if each not in self._deaths.damping]
 
     def hear_death(
         self, id: NodeId, incarnation: int, accuser: NodeId, now: float, witnesses: Sequence[Witness] = ()
@@ -204,8 +213,9 @@ class Accusations:
         probe: ProbeReport | None,
         *,
         is_stalled: bool = False,
-        age: float = 0.0,
         witnesses: Sequence[Witness] = (),
+        confirmers: Sequence[NodeId] = (),
+        age: float = 0.0,
     ) -> None:
         table = self._table
         id, address, was = table.id(slot), table.address(slot), table.state(slot)
@@ -215,9 +225,13 @@ class Accusations:
         self._claims.clear_address(address, id, now)
         table.set_belief(slot, belief, now)
         is_stalled = is_stalled and self._config.stall_tolerance > 0
-        suspicion = self._open(id, accuser, now, probe, is_stalled=is_stalled, age=age)
-        if witnesses and self._count(suspicion, witnesses, now):
-            self._arm(id, suspicion, now)
+        suspicion = self._open(id, accuser, now, probe, is_stalled=is_stalled)
+        if witnesses:
+            self._count(suspicion, witnesses, now)
+        for each in confirmers:
+            suspicion.confirm(each, now)
+        self._backdate(suspicion, age, now)
+        self._arm(id, suspicion, now)
         self._announcements.begin(id, suspicion, now)
         member = table.member(slot)
         # What it refuted, before it was suspected again, we did not hear of.
@@ -232,21 +246,39 @@ class Accusations:
         self._tell(MemberSuspected(member, evidence))
 
     def _open(
-        self, id: NodeId, accuser: NodeId, now: float, probe: ProbeReport | None, *, is_stalled: bool, age: float
+        self, id: NodeId, accuser: NodeId, now: float, probe: ProbeReport | None, *, is_stalled: bool
     ) -> Suspicion:
         members = self._table.present_count
-        suspicion = Suspicion(accuser, suspicion_bounds(self._config, members), now, members=members, age=age)
+        suspicion = Suspicion(accuser, suspicion_bounds(self._config, members), now, members=members)
         suspicion.is_stalled = is_stalled
         if probe is not None:
             suspicion.add_probe(probe)
         self._suspicions.open(id, suspicion)
-        self._arm(id, suspicion, now)
         self._stats.suspicions += 1
         self.new_suspects.append(id)
         return suspicion
 
+    def _backdate(self, suspicion: Suspicion, age: float, now: float) -> bool:
+        """Count a suspicion from when its first accuser began it; whether that is news.
+
+        So it ends at nearly the same moment everywhere. What few have confirmed counts as no older than a check takes.
+        """
+        if not self._config.suspicion_ages:
+            return False
+        if suspicion.confirmations < suspicion.bounds.confirmations:
+            age = min(age, 2 * self._config.probe_timeout)
+        return suspicion.backdate(now - age)
+
     def _confirm(
-        self, id: NodeId, now: float, probe: ProbeReport | None, *, counts: bool, is_ours: bool, is_stalled: bool
+        self,
+        id: NodeId,
+        now: float,
+        probe: ProbeReport | None,
+        *,
+        counts: bool,
+        is_ours: bool,
+        is_stalled: bool,
+        age: float,
     ) -> None:
         """One that `counts` shortens the suspicion, and the first few are passed on (Lifeguard §IV-B)."""
         suspicion = self._suspicions[id]
@@ -254,11 +286,13 @@ class Accusations:
             suspicion.add_probe(probe)
         is_news = is_stalled and not suspicion.is_stalled and self._config.stall_tolerance > 0
         suspicion.is_stalled |= is_news
-        if not counts and not is_news:
+        is_older = self._backdate(suspicion, age, now)
+        if not (counts or is_news or is_older):
             self._stats.drop(Drop.STALE)
             return
         self._arm(id, suspicion, now)
-        self._announcements.go_on(id, suspicion, now, is_ours=is_ours, is_news=is_news)
+        if counts or is_news:
+            self._announcements.go_on(id, suspicion, now, is_ours=is_ours, is_news=is_news)
 
     # Where members sign
 
@@ -271,6 +305,7 @@ class Accusations:
         probe: ProbeReport | None = None,
         *,
         is_stalled: bool = False,
+        age: float = 0.0,
     ) -> bool:
         """Members say that one does not answer; False if no present one signed it, or one did not who is named."""
         id, held = self._table.id(slot), self._table.belief(slot)
@@ -285,10 +320,10 @@ class Accusations:
             return False
         if suspicion is not None:
             counts, is_ours = self._count(suspicion, fresh, now), any(each.id == self._own.id for each in fresh)
-            self._confirm(id, now, probe, counts=counts, is_ours=is_ours, is_stalled=is_stalled)
+            self._confirm(id, now, probe, counts=counts, is_ours=is_ours, is_stalled=is_stalled, age=age)
         elif fresh:
-            age = self._announcements.age_of(id, fresh[0].id)
-            self._suspect(slot, belief, fresh[0].id, now, probe, is_stalled=is_stalled, age=age, witnesses=fresh)
+            accuser = fresh[0].id
+            self._suspect(slot, belief, accuser, now, probe, is_stalled=is_stalled, witnesses=fresh, age=age)
         return suspicion is not None or bool(fresh)
 
     def _count(self, suspicion: Suspicion, fresh: Sequence[Witness], now: float) -> bool:
@@ -423,6 +458,7 @@ class Accusations:
             assert slot is not None, "a suspicion outlived its row"
             evidence = self._suspicions.evidence(VerdictReason.SUSPICION_EXPIRED, id, now)
             self._tell(MemberStalled(self._table.member(slot), evidence))
+            self._announcements.spread(id, suspicion, is_common=True)
         self._await(id, suspicion, suspicion.started + self._config.stall_tolerance)
 
     def _suspect_again(self, id: NodeId, suspicion: Suspicion, now: float) -> None:

@@ -12,54 +12,58 @@ from typing import Final
 from shoal.state.precedence import incarnation_of
 from shoal.swim.context import Context
 from shoal.swim.corroboration import Corroboration
+from shoal.swim.damping import Damping
 from shoal.swim.news import News
 from shoal.swim.own_record import OwnRecord
 from shoal.swim.suspicion import Suspicion
 from shoal.swim.suspicions import Suspicions
 from shoal.types import NodeId
-from shoal.wire.messages import Dead, Suspect
+from shoal.wire.messages import MAX_ACCUSERS, Dead, Suspect
 
 __all__ = ["PATIENCE", "Announcements"]
 
 PATIENCE: Final = 1.25
 """For how many times as long as checking takes, who accuses waits for what comes of it: others may be somewhat late."""
 
-
-_MOST_CONFIRMERS: Final = 7
-"""Confirmations that are told together, the latest: with the first accuser and the death they fit in any datagram."""
+_MOST_CONFIRMERS: Final = MAX_ACCUSERS - 1
+"""Confirmations that are told together, the latest."""
+_REPEATED: Final = 0.25
+"""Points of damping: what becomes of another suspicion of whoever refuted one in public lately, everybody shall see."""
 
 
 class Announcements:
     """Holds accusations back, and tells them."""
 
     def __init__(
-        self, context: Context, own: OwnRecord, suspicions: Suspicions, news: News, corroboration: Corroboration
+        self,
+        context: Context,
+        own: OwnRecord,
+        suspicions: Suspicions,
+        damping: Damping,
+        news: News,
+        corroboration: Corroboration,
     ) -> None:
+        self._suppress = context.config.damping_suppress
         self._dialect = context.dialect
         self._table = context.table
         self._timers = context.timers
         self._trust = context.trust
         self._own = own
         self._suspicions = suspicions
+        self._damping = damping
         self._news = news
         self._corroboration = corroboration
         self.unchecked: list[NodeId] = []
         """Whom this node accused since the prober last looked, and others have to check."""
 
-    def age_of(self, id: NodeId, accuser: NodeId) -> float:
-        """Seconds for which a suspect had the chance to refute when this node hears of an accusation.
-
-        What is told to everybody was checked before.
-        """
-        return 0.0 if self._checks(id, accuser) else self._corroboration.checking_time
-
     def begin(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
         """A suspicion is new: tell everybody, unless it is us who have to check it, or to have it checked."""
-        if not self._corroboration.checking_time or not self._checks(id, suspicion.first_accuser):
+        checks = self._checks(id, suspicion.first_accuser)
+        is_enough = suspicion.confirmations >= suspicion.bounds.confirmations
+        suspicion.is_held = checks and not is_enough and not self._is_watched(id, now)
+        if not suspicion.is_held:
             self.spread(id, suspicion)
-            return
-        suspicion.is_held = True
-        if suspicion.first_accuser == self._own.id:
+        elif suspicion.first_accuser == self._own.id:
             self._have_checked(id, suspicion, now)
 
     def go_on(self, id: NodeId, suspicion: Suspicion, now: float, *, is_ours: bool, is_news: bool) -> None:
@@ -67,9 +71,7 @@ class Announcements:
         if not suspicion.is_held:
             self.spread(id, suspicion, is_common=not is_news)
         elif suspicion.confirmations >= suspicion.bounds.confirmations:
-            # Not before the suspect had the time that everybody takes it to have had.
-            checked = suspicion.started + self._corroboration.checking_time
-            self._timers.at(max(now, checked), partial(self._stop_holding, id, suspicion))
+            self.spread(id, suspicion)
         elif is_ours:
             self._have_checked(id, suspicion, now)
 
@@ -77,22 +79,31 @@ class Announcements:
         """Tell everybody of a suspicion as it stands. What `is_common` most have heard already, or find out alone."""
         suspicion.is_held = False
         told = self._told(id, self._incarnation(id), suspicion)
-        self._news.tell_verdict(told, is_common=is_common)
+        self._news.tell_verdict(told, began=suspicion.started, is_common=is_common)
 
     def tell_death(self, id: NodeId, incarnation: int, suspicion: Suspicion, declared_by: NodeId) -> None:
         """Tell everybody that a suspicion ended in death here, as it does at nearly all others now."""
         told = self._told(id, incarnation, suspicion) if self._corroboration.checking_time else []
-        self._news.tell_verdict([*told, Dead(id, incarnation, declared_by, suspicion.told)], is_common=True)
+        began = suspicion.started if told else None
+        told.append(Dead(id, incarnation, declared_by, suspicion.told))
+        self._news.tell_verdict(told, began=began, is_common=True)
 
-    def held_suspicion(self, id: NodeId) -> bytes:
+    def held_suspicion(self, id: NodeId, now: float) -> bytes:
         """What is held against a suspect of which not everybody was told yet, as updates."""
-        told = self._told(id, self._incarnation(id), self._suspicions[id])
-        return b"".join(map(self._dialect.encode_update, told))
+        suspicion = self._suspicions[id]
+        told = b"".join(map(self._dialect.encode_update, self._told(id, self._incarnation(id), suspicion)))
+        return self._dialect.aged(told, now - suspicion.started)
 
     # Inside
 
+    def _is_watched(self, id: NodeId, now: float) -> bool:
+        """Whether everybody shall see what a member makes of this suspicion, to judge whether it has to be damped."""
+        return _REPEATED <= self._damping.penalty(id, now) < self._suppress
+
     def _checks(self, id: NodeId, accuser: NodeId) -> bool:
-        """Whether this node finds out itself whether an accusation is right."""
+        """Whether this node finds out itself whether an accusation is right, before others hear of it."""
+        if not self._corroboration.checking_time:
+            return False
         own = self._own.id
         return accuser == own or self._corroboration.is_challenger(own, id)
 
@@ -115,15 +126,12 @@ class Announcements:
         Where members sign, one update carries their signatures. Without corroboration each accuser is news of its own
         (Lifeguard).
         """
-        if not self._trust.is_credulous:
-            accusers = [suspicion.first_accuser]
-        elif self._corroboration.checking_time:
-            first, *others = suspicion.accusers
-            accusers = [first, *others[-_MOST_CONFIRMERS:]]
+        if self._corroboration.checking_time:
+            accuser, *confirmers = suspicion.accusers
         else:
-            accusers = [suspicion.latest_accuser]
+            accuser, confirmers = suspicion.latest_accuser, []
         told: list[Suspect | Dead] = [
-            Suspect(id, incarnation, each, suspicion.is_stalled, suspicion.told) for each in accusers
+            Suspect(id, incarnation, accuser, suspicion.is_stalled, suspicion.told, confirmers[-_MOST_CONFIRMERS:])
         ]
         if suspicion.declared_by is not None:
             told.append(Dead(id, incarnation, suspicion.declared_by, suspicion.told))

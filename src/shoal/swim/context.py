@@ -42,6 +42,6 @@ class Context:
     def __post_init__(self) -> None:
         self.table = MemberTable(self.config.cluster.encode(), self.dialect.records)
         eager_sends = self.config.gossip_rounds * self.config.gossip_fanout
-        self.queue = GossipQueue(self.config.gossip_queue_limit, eager_sends, self.stats)
+        self.queue = GossipQueue(self.config.gossip_queue_limit, eager_sends, self.stats, self.dialect.aged)
         self.health = LocalHealth(self.config)
         self.contact = Contact(self.config, self.table)

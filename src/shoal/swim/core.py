@@ -486,7 +486,7 @@ class Swim:
         return kept
 
     def _on_ping(self, ping: Ping, source: Address, now: float) -> None:
-        self._prober.on_ping(ping, source)
+        self._prober.on_ping(ping, source, now)
         self._reconciliation.observe(ping.digest, ping.sender, now)
 
     def _on_ack(self, ack: Ack, _source: Address, now: float) -> None:
@@ -509,9 +509,9 @@ class Swim:
         if self._new_suspects:
             self._prober.look_at_suspects(now)
         if self._unchecked:
-            self._prober.have_suspects_checked()
+            self._prober.have_suspects_checked(now)
         if self._disputed:
-            self._prober.look_at_disputed()
+            self._prober.look_at_disputed(now)
         if self._queue.eager:
             self._gossiper.wake(now)
         if self._is_waiting_for_goodbye and self._membership.own.goodbye_is_spread:

@@ -8,14 +8,14 @@ Picking looks only at what it takes, so its cost does not grow with the queue.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from enum import IntEnum
 from math import inf
 from typing import Final
 
 from shoal.swim.stats import Drop, Stats
 
-__all__ = ["GossipQueue", "Priority"]
+__all__ = ["LAST_SENDS", "GossipQueue", "Priority"]
 
 _SMALLEST_UPDATE: Final = 16
 """Bytes. Less room than this is not worth a look."""
@@ -27,6 +27,10 @@ _ENOUGH: Final = 6
 """In a long queue a join or new tags go after so many sends, by which nearly everybody has heard of it (whom m messages
 for each member do not reach are e^-m, Demers et al., PODC 1987); comparisons of views bring it to the others at less
 cost."""
+
+
+LAST_SENDS: Final = 3
+"""Sends of an update that it gets however often it is heard: whom all rounds missed hears of it on a ping or an ack."""
 
 
 class Priority(IntEnum):
@@ -42,11 +46,22 @@ class Priority(IntEnum):
     """User broadcasts."""
 
 
+def _unchanged(update: bytes, _age: float) -> bytes:
+    return update
+
+
 class _Item:
-    __slots__ = ("data", "eager_sends", "gist", "key", "priority", "sent")
+    __slots__ = ("began", "data", "eager_sends", "gist", "key", "priority", "sent")
 
     def __init__(
-        self, key: Hashable, gist: Hashable, data: bytes, priority: Priority, sent: int, eager_sends: float
+        self,
+        key: Hashable,
+        gist: Hashable,
+        data: bytes,
+        priority: Priority,
+        sent: int,
+        eager_sends: float,
+        began: float | None,
     ) -> None:
         self.key = key
         self.gist = gist
@@ -54,6 +69,7 @@ class _Item:
         self.priority = priority
         self.sent = sent
         self.eager_sends = eager_sends
+        self.began = began
 
     @property
     def is_eager(self) -> bool:
@@ -64,11 +80,21 @@ class _Item:
 class GossipQueue:
     """A bounded queue of encoded updates; one per key, and a newer one replaces the older."""
 
-    __slots__ = ("_eager_sends", "_levels", "_limit", "_stats", "eager", "waiting")
+    __slots__ = ("_aged", "_eager_sends", "_levels", "_limit", "_stats", "eager", "waiting")
 
-    def __init__(self, limit: int, eager_sends: int, stats: Stats) -> None:
-        """Of at most `limit` updates; each is worth packets of its own until it was sent `eager_sends` times."""
+    def __init__(
+        self,
+        limit: int,
+        eager_sends: int,
+        stats: Stats,
+        aged: Callable[[bytes, float], bytes] = lambda data, _age: data,
+    ) -> None:
+        """Of at most `limit` updates; each is worth packets of its own until it was sent `eager_sends` times.
+
+        `aged` gives an update as it is some seconds after what it tells of began.
+        """
         self._limit = limit
+        self._aged = aged
         self._eager_sends = eager_sends
         self._stats = stats
         self.eager = 0
@@ -93,13 +119,16 @@ class GossipQueue:
         sent: int = 0,
         *,
         is_own: bool = False,
+        began: float | None = None,
     ) -> None:
         """Queue an update as if it were sent so often already; it supersedes what is queued under the same key.
 
-        Our own word, `is_own`, is worth packets of its own until it has spread: somebody may be waiting for that.
+        Our own word, `is_own`, is worth packets of its own until it has spread: somebody may be waiting for that. One
+        that tells for how long something has been so is written anew for each packet, from when that `began`.
         """
         self.discard(key)
-        item = _Item(key, gist, data, priority, sent, inf if is_own and self._eager_sends else self._eager_sends)
+        eager_sends = inf if is_own and self._eager_sends else self._eager_sends
+        item = _Item(key, gist, data, priority, sent, eager_sends, began)
         self.waiting[key] = item
         self._place(item)
         self.eager += item.is_eager
@@ -119,13 +148,13 @@ class GossipQueue:
             self.eager -= item.is_eager
 
     def heard(self, key: Hashable, gist: Hashable, limit: int) -> None:
-        """Somebody told us what we are telling: that counts as if we had sent it once more."""
+        """Somebody told us what we are telling: that counts as if we had sent it once more, but for its last sends."""
         item = self.waiting.get(key)
-        if item is not None and item.gist == gist:
+        if item is not None and item.gist == gist and item.sent < limit - LAST_SENDS:
             self._count_sent(item, 1, limit)
 
-    def pick(self, room: int, overhead: int, limit: int, copies: int = 1) -> list[bytes]:
-        """Take updates for one packet that is sent to `copies` members.
+    def pick(self, room: int, overhead: int, limit: int, now: float, copies: int = 1) -> list[bytes]:
+        """Take updates for one packet that is sent to `copies` members at `now`.
 
         `room` is the packet's free bytes, `overhead` what each update costs besides its own; an update goes for good
         once it was sent `limit` times.
@@ -135,7 +164,7 @@ class GossipQueue:
             self._choose(picked, room, overhead)
             for item in picked:
                 self._count_sent(item, copies, limit)
-        return [item.data for item in picked]
+        return [item.data if item.began is None else self._aged(item.data, now - item.began) for item in picked]
 
     def _choose(self, picked: list[_Item], room: int, overhead: int) -> None:
         misfits = 0

@@ -49,7 +49,7 @@ class Gossiper:
         stretch = self._health.multiplier if self._config.lha_gossip else 1
         self._earliest = now + self._config.gossip_interval * stretch
         self._stats.gossip_rounds += 1
-        self._outbox.post_news(Gossip(0, self._table.digest, self._membership.id), addresses)
+        self._outbox.post_news(Gossip(0, self._table.digest, self._membership.id), addresses, now)
         self.wake(now)
 
     def _has_audience(self, now: float) -> bool:

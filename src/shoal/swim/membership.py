@@ -61,7 +61,9 @@ class Membership:
         self.deaths = Deaths(context, self.own, self.suspicions, self.stalls)
         self._claims = Claims(context, self.own, self.deaths)
         self.corroboration = Corroboration(context)
-        self.announcements = Announcements(context, self.own, self.suspicions, self._news, self.corroboration)
+        self.announcements = Announcements(
+            context, self.own, self.suspicions, self.deaths.damping, self._news, self.corroboration
+        )
         self.accusations = Accusations(
             context,
             self.own,
@@ -96,6 +98,8 @@ class Membership:
                     now,
                     is_stalled=update.is_stalled,
                     witnesses=update.witnesses,
+                    confirmers=update.confirmers,
+                    age=update.age,
                 )
             case Alive():
                 if self._is_stranger(update.record):

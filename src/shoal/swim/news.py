@@ -35,19 +35,21 @@ class News:
         """Pass an update on, our own word if `is_own`; it supersedes what is queued about the same thing."""
         self._push(_key(update), self._dialect.encode_update(update), priority, _gist(update), 0, is_own=is_own)
 
-    def tell_verdict(self, verdicts: Sequence[Suspect | Dead], *, is_common: bool = False) -> None:
+    def tell_verdict(
+        self, verdicts: Sequence[Suspect | Dead], *, began: float | None = None, is_common: bool = False
+    ) -> None:
         """Pass on what speaks against a member, in the order in which others shall hear of it.
 
         With feedback, it goes on from where what is queued against that member stands. Where nothing is, what
         `is_common`, found out by many members at the same time, is told half as often: in large clusters only by the
-        way.
+        way. A suspicion tells for how long it has stood, from when it `began`.
         """
         id, told = verdicts[0].id, 0
         if self._config.gossip_feedback:
             told = self._told(id, is_common=is_common)
         data = b"".join(map(self._dialect.encode_update, verdicts))
         gist = _gist(verdicts[0] if isinstance(verdicts[-1], Suspect) else verdicts[-1])
-        self._push(id, data, Priority.HIGH, gist, told)
+        self._push(id, data, Priority.HIGH, gist, told, began=began)
 
     def _told(self, id: NodeId, *, is_common: bool) -> int:
         told = self._queue.sent(id, Priority.HIGH)
@@ -61,10 +63,18 @@ class News:
         self._push(id, data, priority, None, 0)
 
     def _push(
-        self, key: Hashable, data: bytes, priority: Priority, gist: Hashable, told: int, *, is_own: bool = False
+        self,
+        key: Hashable,
+        data: bytes,
+        priority: Priority,
+        gist: Hashable,
+        told: int,
+        *,
+        is_own: bool = False,
+        began: float | None = None,
     ) -> None:
         if len(data) <= self.room:
-            self._queue.push(key, data, priority, gist, told, is_own=is_own)
+            self._queue.push(key, data, priority, gist, told, is_own=is_own, began=began)
         else:  # A peer with larger datagrams sent it; waiting here, it would only be in the way of other news.
             self._queue.discard(key)
             self._stats.drop(Drop.OVERSIZED)

@@ -60,17 +60,17 @@ class Outbox:
             raise MessageTooLargeError("message", len(packet), self._config.max_datagram, "max_datagram")
         return packet
 
-    def post_with_news(self, message: Message, address: Address, first: bytes | None = None) -> None:
+    def post_with_news(self, message: Message, address: Address, now: float, first: bytes | None = None) -> None:
         """Send a message, with news in the room that it leaves; `first` is an update to go ahead of all others."""
         packet = self._dialect.encode(message)
         if first is not None or self._queue.waiting:
-            packet = self._fill(packet, first, copies=1)
+            packet = self._fill(packet, first, now, copies=1)
         self._put(packet, address)
 
-    def post_news(self, message: Message, addresses: Iterable[Address]) -> None:
+    def post_news(self, message: Message, addresses: Iterable[Address], now: float) -> None:
         """Send one packet of news to several members, encoded once."""
         addresses = tuple(addresses)
-        packet = self._fill(self._dialect.encode(message), None, len(addresses))
+        packet = self._fill(self._dialect.encode(message), None, now, len(addresses))
         for address in addresses:
             self._put(packet, address)
 
@@ -83,7 +83,7 @@ class Outbox:
         outputs, self._outputs = self._outputs, []
         return outputs
 
-    def _fill(self, packet: bytes, first: bytes | None, copies: int) -> bytes:
+    def _fill(self, packet: bytes, first: bytes | None, now: float, copies: int) -> bytes:
         dialect = self._dialect
         room = self._config.max_datagram - len(packet) - dialect.packet_overhead
         updates: list[bytes] = []
@@ -91,7 +91,7 @@ class Outbox:
             updates.append(first)
             room -= len(first) + dialect.update_overhead
         limit = retransmit_limit(self._config, self._table.present_count)
-        updates += self._queue.pick(room, dialect.update_overhead, limit, copies)
+        updates += self._queue.pick(room, dialect.update_overhead, limit, now, copies)
         self._stats.updates_out += len(updates) * copies
         return dialect.attach(packet, updates) if updates else packet
 

@@ -140,14 +140,14 @@ class Prober:
             if heir is not None and not self._membership.own.is_leaving:
                 self._challenge(heir, now)
 
-    def look_at_disputed(self) -> None:
+    def look_at_disputed(self, now: float) -> None:
         """Tell those whom we hold dead and a peer does not, or the other way round, so that they can refute."""
         disputed = self._membership.disputes.waiting
         while disputed:
             id, claim = disputed.pop()
             slot = self._table.slot_of(id)
             if slot is not None:  # A newer run may have taken its name meanwhile.
-                self._ping(id, self._table.address(slot), self.next_seq(), claim)
+                self._ping(id, self._table.address(slot), self.next_seq(), now, claim)
 
     def _challenge(self, id: NodeId, now: float) -> None:
         """Probe a member out of turn, unless that is being done or too much else is."""
@@ -164,23 +164,23 @@ class Prober:
             return True
         return accusations.is_unconfirmed(suspect) and self._table.is_present(own.id)
 
-    def have_suspects_checked(self) -> None:
+    def have_suspects_checked(self, now: float) -> None:
         """Tell those whom we accuse, and those who challenge them then."""
         unchecked = self._membership.announcements.unchecked
         while unchecked:
             suspect = unchecked.pop()
             if self._membership.accusations.is_ours(suspect):
-                self._have_checked(suspect)
+                self._have_checked(suspect, now)
 
-    def _have_checked(self, suspect: NodeId) -> None:
-        self._ping(suspect, self._address_of(suspect), self.next_seq())
+    def _have_checked(self, suspect: NodeId, now: float) -> None:
+        self._ping(suspect, self._address_of(suspect), self.next_seq(), now)
         first_accuser = self._table.slot_of(self._membership.suspicions[suspect].first_accuser)
         slots = dict.fromkeys((*self._membership.corroboration.challengers(suspect), first_accuser))
-        accusation = self._membership.announcements.held_suspicion(suspect)
+        accusation = self._membership.announcements.held_suspicion(suspect, now)
         message = Gossip(0, self._table.digest, self._membership.id)
         for slot in slots:
             if slot is not None and self._table.id(slot) != self._membership.id:
-                self._outbox.post_with_news(message, self._table.address(slot), accusation)
+                self._outbox.post_with_news(message, self._table.address(slot), now, accusation)
 
     def _start(self, target: NodeId, now: float) -> None:
         seq, multiplier = self.next_seq(), self._health.multiplier
@@ -191,7 +191,7 @@ class Prober:
         incarnation = incarnation_of(self._table.belief(slot))
         self._probes[seq] = _Probe(seq, target, incarnation, now, timeout, relay_time, ask_others)
         self._stats.probes += 1
-        self._ping(target, self._table.address(slot), seq)
+        self._ping(target, self._table.address(slot), seq, now)
 
     def _ask_others(self, seq: int, now: float) -> None:
         """The direct ping was not answered in time: ask relays, and try a stream."""
@@ -218,7 +218,7 @@ class Prober:
         )
         for slot in slots:
             self._stats.ping_requests_out += 1
-            self._outbox.post_with_news(request, self._table.address(slot))
+            self._outbox.post_with_news(request, self._table.address(slot), probe.asked)
 
     def _ping_over_stream(self, probe: _Probe, address: Address) -> None:
         ping = Ping(probe.seq, self._table.digest, self._membership.id, probe.target)
@@ -345,7 +345,7 @@ class Prober:
         relayed.timer.cancel()
         self._stats.relayed_acks += 1
         answer = Ack(relayed.requester_seq, self._table.digest, self._membership.id)
-        self._outbox.post_with_news(answer, relayed.requester)
+        self._outbox.post_with_news(answer, relayed.requester, now)
         return True
 
     def on_nack(self, nack: Nack, _source: Address, _now: float) -> None:
@@ -357,7 +357,7 @@ class Prober:
         self._stats.nacks_in += 1
         probe.nacked[nack.sender] = None
 
-    def on_ping(self, ping: Ping, source: Address) -> None:
+    def on_ping(self, ping: Ping, source: Address, now: float) -> None:
         """Answer, if it is us who is meant."""
         if ping.target != self._membership.id:
             self._stats.drop(Drop.WRONG_TARGET)
@@ -367,7 +367,7 @@ class Prober:
         verdict = None if slot is None else self._verdict_about(ping.sender)
         has_news = verdict is not None or self._outbox.has_news
         if has_news and slot is not None and self._table.address(slot) == source:
-            self._outbox.post_with_news(ack, source, verdict)
+            self._outbox.post_with_news(ack, source, now, verdict)
         else:
             # Bare, and so shorter than the ping: nobody makes us send much to a forged address.
             self._outbox.post(ack, source)
@@ -408,24 +408,24 @@ class Prober:
             ping = Ping(seq, self._table.digest, self._membership.id, request.target)
             self._outbox.post(ping, request.address)  # bare: shorter than the request
         else:
-            self._ping(request.target, self._table.address(slot), seq)
+            self._ping(request.target, self._table.address(slot), seq, now)
 
-    def _send_nack(self, seq: int, end: float, _now: float) -> None:
+    def _send_nack(self, seq: int, end: float, now: float) -> None:
         relayed = self._relayed[seq]
         relayed.timer = self._timers.at(end, partial(self._forget_relayed, seq))
         self._stats.nacks_out += 1
         nack = Nack(relayed.requester_seq, self._table.digest, self._membership.id)
-        self._outbox.post_with_news(nack, relayed.requester)
+        self._outbox.post_with_news(nack, relayed.requester, now)
 
     def _forget_relayed(self, seq: int, _now: float) -> None:
         del self._relayed[seq]
 
     # Helpers
 
-    def _ping(self, target: NodeId, address: Address, seq: int, claim: bytes | None = None) -> None:
+    def _ping(self, target: NodeId, address: Address, seq: int, now: float, claim: bytes | None = None) -> None:
         """Ping a member, and tell it what is held against it, here or by whoever made `claim`."""
         ping = Ping(seq, self._table.digest, self._membership.id, target)
-        self._outbox.post_with_news(ping, address, claim or self._verdict_about(target))
+        self._outbox.post_with_news(ping, address, now, claim or self._verdict_about(target))
 
     def _verdict_about(self, id: NodeId) -> bytes | None:
         # Asked for every ping and ack, nearly always about somebody alive.

@@ -13,6 +13,7 @@ from shoal.types import NodeId
 from shoal.wire.messages import Witness
 
 __all__ = [
+    "SHARE_OF_LATE",
     "SHARE_OF_REPORTED",
     "Suspicion",
     "SuspicionBounds",
@@ -59,6 +60,11 @@ SHARE_OF_REPORTED: Final = 0.75
 of gossip earlier."""
 
 
+SHARE_OF_LATE: Final = 0.1
+"""Of the least suspicion time, that any suspicion lasts here from when this node heard of it: a refutation may be on
+its way."""
+
+
 class Suspicion:
     """One member under suspicion at one incarnation."""
 
@@ -66,6 +72,7 @@ class Suspicion:
         "accusers",
         "bounds",
         "declared_by",
+        "heard",
         "is_held",
         "is_stalled",
         "is_told_stalled",
@@ -78,11 +85,12 @@ class Suspicion:
         "told",
     )
 
-    def __init__(self, accuser: NodeId, bounds: SuspicionBounds, now: float, *, members: int, age: float = 0.0) -> None:
+    def __init__(self, accuser: NodeId, bounds: SuspicionBounds, now: float, *, members: int) -> None:
         #: When each accuser was heard: the first one, then at most `bounds.confirmations` that confirmed.
         self.accusers = {accuser: now}
         self.bounds = bounds
-        self.started = now - age
+        #: When the first accuser began to accuse, as far as this node knows, and when this node heard of it.
+        self.started = self.heard = now
         #: Nobody is told yet but those who check it.
         self.is_held = False
         #: How many were present when it began.
@@ -128,14 +136,21 @@ class Suspicion:
 
     @property
     def deadline(self) -> float:
-        """When it expires with the confirmations so far."""
-        return self.started + self.timeout
+        """When it expires with the confirmations so far; whoever hears of it late still waits a moment."""
+        return max(self.started + self.timeout, self.heard + SHARE_OF_LATE * self.bounds.least)
 
     def confirm(self, accuser: NodeId, now: float) -> bool:
         """Count a further accuser; False if it changes nothing: it accused before, or enough others did."""
         if accuser in self.accusers or self.confirmations >= self.bounds.confirmations:
             return False
         self.accusers[accuser] = now
+        return True
+
+    def backdate(self, began: float) -> bool:
+        """It began no later than then; False if this is known."""
+        if began >= self.started:
+            return False
+        self.started = began
         return True
 
     def add_probe(self, report: ProbeReport) -> None:

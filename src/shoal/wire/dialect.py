@@ -69,6 +69,10 @@ class Dialect(Protocol):
         """The same as `encode_update` of an `Alive`, from a record."""
         ...
 
+    def aged(self, suspect: bytes, age: float) -> bytes:
+        """An encoded `Suspect`, with whatever updates follow it, as it is `age` seconds after it began."""
+        ...
+
     def compress(self, data: bytes) -> bytes:
         """A stream message of `encode` in fewer bytes, which `decode` reads as the same; only if `can_compress`."""
         ...

@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from shoal.snapshot import Snapshot
 from shoal.types import Address, MemberState, NodeId, NodeInfo
 
 __all__ = [
+    "MAX_ACCUSERS",
     "Ack",
     "Alive",
     "Compare",
@@ -40,6 +42,9 @@ __all__ = [
     "UserMessage",
     "Witness",
 ]
+
+MAX_ACCUSERS: Final = 8
+"""How many one suspicion can name."""
 
 
 class Alive:
@@ -117,6 +122,10 @@ class Suspect:
     """Its machine accepted a connection all the same: the process is there, and does not run."""
     witnesses: Sequence[Witness] = ()
     """Where members sign: who did, the accuser first."""
+    confirmers: Sequence[NodeId] = ()
+    """Who accused after it. Where members sign, those are the other witnesses."""
+    age: float = 0.0
+    """Seconds since the accuser began to accuse, or somewhat more: what the way here takes is not counted."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from hashlib import blake2b
 from math import ceil
 from struct import Struct
@@ -29,6 +28,7 @@ from shoal.wire.fields import (
     write_tags,
 )
 from shoal.wire.messages import (
+    MAX_ACCUSERS,
     Ack,
     Alive,
     Compare,
@@ -80,6 +80,7 @@ MAX_STEPS: Final = 255
 """How many further answers a comparison can ask for."""
 
 _MAX_TIMEOUT_MS: Final = int(MAX_TIMEOUT * 1000)
+_MAX_AGE_MS: Final = (1 << 16) - 1
 _MAX_OTHERS: Final = 255
 _MAX_NUMBER: Final = (1 << 64) - 1
 _MAX_SIZE: Final = (1 << 32) - 1
@@ -89,9 +90,12 @@ _HEADER = Struct(">6sQQ16s")
 _HEADER_FIELDS = Struct(">6xQQ16s").unpack_from
 _TARGETED = Struct(">6sQQ16s16s")
 _TARGETED_FIELDS = Struct(">6xQQ16s16s").unpack_from
-_ACCUSATION = Struct(">B16s16s")
+_DEATH = Struct(">B16s16s")
 # With the first byte of the incarnation, which nearly always is the only one.
-_ACCUSATION_FIELDS = Struct(">x16s16sB").unpack_from
+_DEATH_FIELDS = Struct(">x16s16sB").unpack_from
+_SUSPICION = Struct(">B16sH")
+_SUSPICION_FIELDS = Struct(">x16sH").unpack_from
+_AGE = Struct(">H")
 _SUBJECT = Struct(">B16s")
 _SUBJECT_FIELDS = Struct(">x16s").unpack_from
 
@@ -102,7 +106,9 @@ _MOST_GAIN: Final = 64
 """How many times as large as its compressed form a message may be; whole views are three to ten times as large."""
 _HEADER_SIZE: Final = _HEADER.size
 _TARGETED_SIZE: Final = _TARGETED.size
-_ACCUSATION_FIELDS_SIZE: Final = _ACCUSATION.size + 1
+_DEATH_FIELDS_SIZE: Final = _DEATH.size + 1
+_SUSPICION_SIZE: Final = _SUSPICION.size
+_AGE_AT: Final = _SUSPICION_SIZE - _AGE.size
 _SUBJECT_SIZE: Final = _SUBJECT.size
 _MIN_RECORD_SIZE: Final = 3 + MIN_INFO_SIZE  # and one byte each for state, incarnation and age
 
@@ -178,16 +184,13 @@ class NativeDialect:
                 return self.encode_alive(update.record or write_info(update.info), update.incarnation)
             case Repeated():
                 raise TypeError("a Repeated has no record to send; send an Alive")
-            case Suspect() if update.witnesses:
-                return _write_signed_suspect(update)
             case Suspect():
-                kind = _SUSPECT_STALLED if update.is_stalled else _SUSPECT
-                return _ACCUSATION.pack(kind, update.id, update.accuser) + write_varint(update.incarnation)
+                return _write_suspect(update)
             case Dead() if update.witnesses:
-                head = _ACCUSATION.pack(_DEAD_SIGNED, update.id, update.accuser)
+                head = _DEATH.pack(_DEAD_SIGNED, update.id, update.accuser)
                 return b"".join((head, write_varint(update.incarnation), *_write_witnesses(update.witnesses)))
             case Dead():
-                return _ACCUSATION.pack(_DEAD, update.id, update.accuser) + write_varint(update.incarnation)
+                return _DEATH.pack(_DEAD, update.id, update.accuser) + write_varint(update.incarnation)
             case Left():
                 kind = _LEFT_SIGNED if update.signature else _LEFT
                 return b"".join((_SUBJECT.pack(kind, update.id), write_varint(update.incarnation), update.signature))
@@ -201,6 +204,10 @@ class NativeDialect:
     def encode_alive(self, record: bytes, incarnation: int) -> bytes:
         """The same as `encode_update` of an `Alive`, from a record."""
         return b"".join((_ALIVE_KIND, write_varint(incarnation), record))
+
+    def aged(self, suspect: bytes, age: float) -> bytes:
+        """An encoded `Suspect`, with whatever updates follow it, as it is `age` seconds after it began."""
+        return b"".join((suspect[:_AGE_AT], _write_age(age), suspect[_SUSPICION_SIZE:]))
 
     def compress(self, data: bytes) -> bytes:
         """A message of `encode` in fewer bytes, for a peer that takes that. Only where `can_compress`."""
@@ -375,21 +382,42 @@ def _read_alive(data: bytes, position: int, record_of: RecordOf | None) -> tuple
     return Alive.read(data[position:end], incarnation, _RECORDS.unpack), end
 
 
-def _accusation_reader(make: Callable[[NodeId, int, NodeId], Update]) -> _UpdateReader:
-    def read(data: bytes, position: int) -> tuple[Update, int]:
-        member, accuser, incarnation = _ACCUSATION_FIELDS(data, position)
-        position += _ACCUSATION_FIELDS_SIZE
-        if incarnation >= 0x80:
-            incarnation, position = read_varint(data, position - 1, MAX_INCARNATION)
-        return make(NodeId(member), incarnation, NodeId(accuser)), position
+def _read_dead(data: bytes, position: int) -> tuple[Dead, int]:
+    member, accuser, incarnation = _DEATH_FIELDS(data, position)
+    position += _DEATH_FIELDS_SIZE
+    if incarnation >= 0x80:
+        incarnation, position = read_varint(data, position - 1, MAX_INCARNATION)
+    return Dead(NodeId(member), incarnation, NodeId(accuser)), position
+
+
+def _write_age(seconds: float) -> bytes:
+    return _AGE.pack(min(max(0, round(seconds * 1000)), _MAX_AGE_MS))
+
+
+def _write_suspect(suspect: Suspect) -> bytes:
+    head = suspect.id, _write_age(suspect.age), write_varint(suspect.incarnation)
+    if suspect.witnesses:
+        kind = _SUSPECT_STALLED_SIGNED if suspect.is_stalled else _SUSPECT_SIGNED
+        return b"".join((bytes((kind,)), *head, *_write_witnesses(suspect.witnesses)))
+    kind = _SUSPECT_STALLED if suspect.is_stalled else _SUSPECT
+    return b"".join(
+        (bytes((kind,)), *head, write_varint(1 + len(suspect.confirmers)), suspect.accuser, *suspect.confirmers)
+    )
+
+
+def _suspect_reader(*, is_stalled: bool) -> _UpdateReader:
+    def read(data: bytes, position: int) -> tuple[Suspect, int]:
+        member, age = _SUSPICION_FIELDS(data, position)
+        incarnation, position = read_varint(data, position + _SUSPICION_SIZE, MAX_INCARNATION)
+        count, position = data[position], position + 1
+        if not 0 < count <= MAX_ACCUSERS:
+            raise DecodeError(Flaw.BAD_VALUE)
+        packed, position = read_bytes(data, position, count * NodeId.SIZE)
+        first, *confirmers = (NodeId(packed[at : at + NodeId.SIZE]) for at in range(0, len(packed), NodeId.SIZE))
+        suspect = Suspect(NodeId(member), incarnation, first, is_stalled, (), tuple(confirmers), age / 1000)
+        return suspect, position
 
     return read
-
-
-def _write_signed_suspect(suspect: Suspect) -> bytes:
-    kind = _SUSPECT_STALLED_SIGNED if suspect.is_stalled else _SUSPECT_SIGNED
-    head = _SUBJECT.pack(kind, suspect.id)
-    return b"".join((head, write_varint(suspect.incarnation), *_write_witnesses(suspect.witnesses)))
 
 
 def _write_witnesses(witnesses: Sequence[Witness]) -> tuple[bytes, bytes]:
@@ -406,17 +434,18 @@ def _read_witnesses(data: bytes, position: int) -> tuple[tuple[Witness, ...], in
 
 def _signed_suspect_reader(*, is_stalled: bool) -> _UpdateReader:
     def read(data: bytes, position: int) -> tuple[Update, int]:
-        (member,) = _SUBJECT_FIELDS(data, position)
-        incarnation, position = read_varint(data, position + _SUBJECT_SIZE, MAX_INCARNATION)
+        member, age = _SUSPICION_FIELDS(data, position)
+        incarnation, position = read_varint(data, position + _SUSPICION_SIZE, MAX_INCARNATION)
         witnesses, position = _read_witnesses(data, position)
-        return Suspect(NodeId(member), incarnation, witnesses[0].id, is_stalled, witnesses), position
+        suspect = Suspect(NodeId(member), incarnation, witnesses[0].id, is_stalled, witnesses, age=age / 1000)
+        return suspect, position
 
     return read
 
 
 def _read_signed_dead(data: bytes, position: int) -> tuple[Dead, int]:
-    member, accuser, _ = _ACCUSATION_FIELDS(data, position)
-    incarnation, position = read_varint(data, position + _ACCUSATION.size, MAX_INCARNATION)
+    member, accuser, _ = _DEATH_FIELDS(data, position)
+    incarnation, position = read_varint(data, position + _DEATH.size, MAX_INCARNATION)
     witnesses, position = _read_witnesses(data, position)
     return Dead(NodeId(member), incarnation, NodeId(accuser), witnesses), position
 
@@ -449,12 +478,12 @@ def _read_stall(data: bytes, position: int) -> tuple[Stall, int]:
 
 
 _UPDATES: Final[dict[int, _UpdateReader]] = {
-    _SUSPECT: _accusation_reader(Suspect),
-    _DEAD: _accusation_reader(Dead),
+    _SUSPECT: _suspect_reader(is_stalled=False),
+    _DEAD: _read_dead,
     _LEFT: _read_left,
     _USER_BROADCAST: _read_user_broadcast,
     _STALL: _read_stall,
-    _SUSPECT_STALLED: _accusation_reader(partial(Suspect, is_stalled=True)),
+    _SUSPECT_STALLED: _suspect_reader(is_stalled=True),
     _SUSPECT_SIGNED: _signed_suspect_reader(is_stalled=False),
     _SUSPECT_STALLED_SIGNED: _signed_suspect_reader(is_stalled=True),
     _DEAD_SIGNED: _read_signed_dead,

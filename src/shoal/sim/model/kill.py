@@ -3,8 +3,9 @@
 The victim is probed by the member before it on the ring once in every `neighbour_probes + 1` intervals or so, and by
 anybody else at random: each probe fails after the direct timeout and the relays'. What members make of that follows
 docs/protocol.md §7 and §8: challengers check an accusation before everybody hears of it, the suspicion lasts from when
-a member heard of it or from when the check began, confirmations shorten it, and a reported death is believed at three
-quarters of the least. Without `corroborate` everybody hears of each accusation at once.
+the first accuser began it, confirmations shorten it, and a reported death is believed at three quarters of the least.
+Without `corroborate` everybody hears of each accusation at once, and without `suspicion_ages` a suspicion lasts from
+when a member heard of it.
 
 Members 0 up to `challengers` stand before the victim on the ring, the nearest first. Left out, besides what `spread`
 leaves out: who probes the victim twice, the members that watch in the place of a suspect, and `adaptive_timeout`.
@@ -26,7 +27,7 @@ from shoal.sim.model.change import spread_of
 from shoal.sim.model.setting import Setting
 from shoal.sim.model.spread import Spread
 from shoal.swim.announcements import PATIENCE
-from shoal.swim.suspicion import SHARE_OF_REPORTED, suspicion_bounds, suspicion_timeout
+from shoal.swim.suspicion import SHARE_OF_LATE, SHARE_OF_REPORTED, suspicion_bounds, suspicion_timeout
 
 __all__ = ["KillOutcome", "play_kill"]
 
@@ -71,10 +72,12 @@ class _Kill:
         self._enough = (1 << bounds.confirmations + 1) - 1
         self._reported = SHARE_OF_REPORTED * bounds.least if config.doubt_deaths else 0.0
         self._timeouts = np.array([suspicion_timeout(bounds, count) for count in range(bounds.confirmations + 1)])
+        self._late = SHARE_OF_LATE * bounds.least
         self._lasts = 2 * config.probe_timeout
         self._checking_time = setting.checking_time
         self._challengers = np.arange(min(config.challengers, members - 1), dtype=np.int32)
         self._victim = members - 1
+        self._began = inf
         self._heard = np.full(members, inf)
         self._started = np.full(members, inf)
         self._deadline = np.full(members, inf)
@@ -184,9 +187,11 @@ class _Kill:
             return
         self._accusers[members] = merged
         self._suspect(members[is_new], now)
+        self._backdate(members, now)
         self._arm(members[~self._is_reported[members]], now)
-        is_released = self._is_held[members] & (np.bitwise_count(merged) > max(self._confirmations, 1))
+        is_enough = np.bitwise_count(merged) > self._confirmations
         told = merged if self._checking_time else accusers
+        is_released = self._is_held[members] & is_enough
         is_news = (is_new & ~self._is_held[members]) | is_released
         confirms = ~is_new & ~self._is_held[members]
         self._is_held[members[is_released]] = False
@@ -194,11 +199,18 @@ class _Kill:
         self._spread.say(members[confirms], told[confirms], now, is_common=True)
 
     def _suspect(self, members: Ints, now: float) -> None:
-        """A suspicion begins here; whoever does not check it himself counts the time in which others did."""
-        self._heard[members] = now
+        """A suspicion begins here, where others hear of it at once or after those who check it did."""
+        self._heard[members] = self._started[members] = now
+        self._began = min(self._began, now)
         checks = (members < len(self._challengers)) | np.isin(members, self._accusing)
-        self._started[members] = np.where(checks, now, now - self._checking_time)
         self._is_held[members] = checks & (self._checking_time > 0)
+
+    def _backdate(self, members: Ints, now: float) -> None:
+        """Count suspicions from when the first one began; what few confirmed, as no older than a check takes."""
+        if self._setting.config.suspicion_ages:
+            is_enough = np.bitwise_count(self._accusers[members]) > self._confirmations
+            began = np.where(is_enough, self._began, max(self._began, now - 2 * self._setting.config.probe_timeout))
+            self._started[members] = np.minimum(self._started[members], began)
 
     def _hear_death(self, members: Ints, now: float) -> None:
         members = members[~self._is_reported[members] & np.isinf(self._dead[members])]
@@ -224,7 +236,8 @@ class _Kill:
         """Plan when the suspicion ends; it may be over already."""
         confirmations = np.maximum(np.bitwise_count(self._accusers[members]).astype(np.int64) - 1, 0)
         lasts = np.where(self._is_reported[members], self._reported, self._timeouts[confirmations])
-        self._deadline[members] = np.maximum(self._started[members] + lasts, now)
+        due = np.maximum(self._started[members] + lasts, self._heard[members] + self._late)
+        self._deadline[members] = np.maximum(due, now)
         self._deadlines.add(members[np.newaxis], self._deadline[members], now)
 
     def _expire(self, members: Ints, now: float) -> None:

@@ -7,7 +7,7 @@ from math import ceil, exp
 
 from shoal.sim.model.setting import Setting
 from shoal.types import Address, NodeId, NodeInfo, Tags
-from shoal.wire.messages import Ack, Alive, Dead, Gossip, Ping, PingRequest
+from shoal.wire.messages import Ack, Alive, Dead, Gossip, Ping, PingRequest, Suspect
 from shoal.wire.native import NativeDialect
 
 __all__ = ["ChurnLoad", "Load", "Sizes", "churn_load", "quiet_load"]
@@ -25,8 +25,9 @@ class Sizes:
     ping_request: int
     gossip: int
     alive: int
-    verdict: int
-    """A suspicion or a death."""
+    suspicion: int
+    """With one accuser."""
+    death: int
 
     @classmethod
     def of(cls, cluster: str, name: str = "gpu-123456", tags: dict[str, str] | None = None) -> Sizes:
@@ -39,7 +40,8 @@ class Sizes:
             ping_request=len(dialect.encode(PingRequest(1, 0, _ID, _ID, _ADDRESS, 0.5))),
             gossip=len(dialect.encode(Gossip(0, 0, _ID))),
             alive=len(dialect.encode_update(Alive(info, 1))),
-            verdict=len(dialect.encode_update(Dead(_ID, 1, _ID))),
+            suspicion=len(dialect.encode_update(Suspect(_ID, 1, _ID))),
+            death=len(dialect.encode_update(Dead(_ID, 1, _ID))),
         )
 
 
@@ -92,12 +94,13 @@ def churn_load(setting: Setting, per_minute: float) -> ChurnLoad:
     busy_for = ceil(min(setting.sends, setting.eager_sends) / config.gossip_fanout) * config.gossip_interval
     most = config.gossip_fanout / config.gossip_interval
     rounds = most * (1 - exp(-rate * busy_for))
-    verdicts = setting.waves_per_kill * setting.verdict_copies * setting.verdict_updates
-    needed = changes * (verdicts * sizes.verdict + setting.sends * sizes.alive)
+    copies = setting.waves_per_kill * setting.verdict_copies
+    verdict = sizes.suspicion + setting.verdict_confirmers * NodeId.SIZE + setting.deaths_told * sizes.death
+    needed = changes * (copies * verdict + setting.sends * sizes.alive)
     room = (most + quiet.datagrams) * (config.max_datagram - sizes.gossip)
     return ChurnLoad(
         datagrams=quiet.datagrams + rounds,
         bytes=quiet.bytes + rounds * sizes.gossip + min(needed, room),
-        updates=changes * (verdicts + setting.sends),
+        updates=changes * (copies * (1 + setting.deaths_told) + setting.sends),
         room_used=needed / room,
     )

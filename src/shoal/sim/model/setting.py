@@ -73,8 +73,11 @@ class Setting:
         return self.sends / 2 + self.config.gossip_fanout
 
     @property
-    def verdict_updates(self) -> float:
-        """How many updates one such copy is: with checks all accusers, and in half of the copies the death."""
-        if not self.checking_time:
-            return 1
-        return suspicion_bounds(self.config, self.members).confirmations + 1.5
+    def verdict_confirmers(self) -> int:
+        """How many accusers one such copy names besides the first."""
+        return suspicion_bounds(self.config, self.members).confirmations if self.checking_time else 0
+
+    @property
+    def deaths_told(self) -> float:
+        """In how many of the copies the death follows."""
+        return 0.5 if self.checking_time else 0.0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from shoal.sim.model.agenda import Agenda, Ints
 from shoal.sim.model.arrays import np
 from shoal.sim.model.setting import Setting
+from shoal.swim.gossip_queue import LAST_SENDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -189,8 +190,8 @@ class Spread:
     def _take_in(self, members: Ints, updates: Ints, now: float) -> None:
         """To hear all that one is telling counts as having told it once more."""
         if self._has_feedback:
-            telling = self._waiting[members]
-            self._count_sent(members[(telling != NOTHING) & (telling & ~updates == 0)], 1)
+            telling, counts = self._waiting[members], self._sent[members] < self._setting.sends - LAST_SENDS
+            self._count_sent(members[counts & (telling != NOTHING) & (telling & ~updates == 0)], 1)
         self._hear(members, updates, now)
 
     def _others(self, members: Ints) -> Ints:
