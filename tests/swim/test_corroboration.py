@@ -219,7 +219,7 @@ def test_what_few_confirmed_counts_as_no_older_than_a_check_takes() -> None:
     longest = ClusterConfig().suspicion_beta * ClusterConfig().suspicion_floor
     solo.sleep(longest - CHECKING - 0.01)
     assert solo.state(suspect) is SUSPECT
-    solo.sleep(0.02)
+    solo.sleep(ClusterConfig().probe_interval + 0.02)
     assert solo.state(suspect) is DEAD
 
 

@@ -977,10 +977,15 @@ def test_an_address_may_be_a_host_name() -> None:
 # Deaths that others report
 
 
+def _confirmed(number: int) -> Suspect:
+    """An accusation that as many have confirmed as the suspicion time asks for."""
+    return Suspect(node_id(number), 0, node_id(3), confirmers=(node_id(2), node_id(4), node_id(5)))
+
+
 def test_a_reported_death_is_believed_only_after_the_member_had_time_to_refute() -> None:
     solo = Solo(doubt_deaths=True)
     solo.meet(1, 2, 3)
-    solo.hear(Dead(node_id(1), 0, node_id(2)))
+    solo.hear(_confirmed(1), Dead(node_id(1), 0, node_id(2)))
     assert solo.state(1) is SUSPECT
     started, wait = solo.now, 0.75 * 4.0
     solo.sleep_until(started + wait - 0.001)
@@ -994,10 +999,25 @@ def test_a_reported_death_is_believed_only_after_the_member_had_time_to_refute()
 def test_a_death_reported_of_a_long_suspected_member_is_believed_at_once() -> None:
     solo = Solo(doubt_deaths=True)
     solo.meet(1, 2, 3)
-    solo.hear(Suspect(node_id(1), 0, node_id(3)))
+    solo.hear(_confirmed(1))
     solo.sleep(3.5)
     solo.hear(Dead(node_id(1), 0, node_id(2)))
     solo.sleep(0.0)
+    assert solo.state(1) is DEAD
+
+
+@pytest.mark.parametrize("news", [Suspect(node_id(1), 0, node_id(3)), Dead(node_id(1), 0, node_id(3))])
+def test_what_few_say_is_believed_only_after_a_look_of_our_own(news: Suspect | Dead) -> None:
+    solo = Solo(doubt_deaths=True, probe_interval=60.0, probe_timeout=0.5)
+    solo.meet(1, 2, 3, 4, 5)
+    solo.hear(news)
+    suspicion = solo.core._membership.suspicions[node_id(1)]
+    solo.sleep_until(suspicion.deadline - 0.001)
+    solo.quiet()
+    solo.sleep(0.002)
+    assert solo.state(1) is SUSPECT
+    assert [packet.to for packet in solo.sent(Ping)] == [address_of(1)]
+    solo.sleep(60.0)
     assert solo.state(1) is DEAD
 
 

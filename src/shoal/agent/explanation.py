@@ -17,7 +17,7 @@ _WHY_WITHHELD: Final = {
     HealthReason.STALLED: "this process had not been running",
     HealthReason.OUT_OF_CONTACT: "nobody at all was heard",
     HealthReason.MASS_FAILURE: "too many would have gone at once",
-    HealthReason.UNCONFIRMED: "too few members had signed that they had no answer either",
+    HealthReason.UNCONFIRMED: "too few members had confirmed that they had no answer either",
 }
 _HEALTH_WORDS: Final = {
     HealthReason.PROBE_FAILED: "a probe of its own had failed",

@@ -365,18 +365,22 @@ class Accusations:
         return Suspect(id, incarnation, suspicion.first_accuser, suspicion.is_stalled, suspicion.told)
 
     def _ask_again(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
-        """Too few members signed: this node finds out for itself, if it has not, and goes on waiting."""
+        """Too few members signed or confirmed: this node finds out for itself, if it has not, and goes on waiting."""
         suspicion.is_unconfirmed = True
         self.new_suspects.append(id)
         self._verdicts.withhold(id, HealthReason.UNCONFIRMED)
         self._await(id, suspicion, now + self._config.probe_interval)
 
     def _may_bury(self, id: NodeId, suspicion: Suspicion, now: float) -> bool:
-        """Whether enough members signed.
+        """Whether enough members signed, or where none do confirmed it, or this node had a look itself.
 
         What this node found out itself is enough after a long silence: whoever signed may be gone from its view.
         """
-        if self._trust.is_credulous or self._witnesses.suffice(id, suspicion, now):
+        if self._trust.is_credulous:
+            is_enough = suspicion.confirmations >= suspicion.bounds.confirmations
+            is_looked_at = suspicion.is_unconfirmed or self._own.id in suspicion.accusers
+            return is_enough or is_looked_at or not self._config.doubt_deaths
+        if self._witnesses.suffice(id, suspicion, now):
             return True
         patience = _PATIENCE * self._config.probe_interval
         return self._own.id in suspicion.signatures and now - suspicion.started >= patience
