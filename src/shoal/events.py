@@ -104,7 +104,7 @@ class HealthReason(StrEnum):
     MASS_FAILURE = "mass_failure"
     """Too many would have been removed at once. It costs no point of local health."""
     UNCONFIRMED = "unconfirmed"
-    """Too few members had signed that they had no answer either. It costs no point of local health."""
+    """Too few members had confirmed that they had no answer either. It costs no point of local health."""
     GC_PAUSE = "gc_pause"
     """A garbage collection stopped this process for long."""
 
