@@ -345,11 +345,17 @@ class Membership:
                 self._stats.drop(Drop.UNSIGNED_GOODBYE)
 
     def _apply_stall(self, stall: Stall, now: float) -> None:
-        if not self._table.is_present(stall.id):
+        slot = self._table.slot_of(stall.id)
+        if slot is None or not self._table.is_present_at(slot):
             self._stats.drop(Drop.UNKNOWN_MEMBER)
-        elif stall.id == self.id or not self.stalls.take(stall, now):
+        elif stall.id == self.id or not self.stalls.is_news(stall):
             self._stats.drop(Drop.STALE)
+        elif not self._trust.is_credulous and not self._trust.has_declared(
+            self._table.info(slot), stall.number, stall.seconds, stall.proof
+        ):
+            self._stats.drop(Drop.UNSIGNED_STALL)
         else:
+            self.stalls.take(stall, now)
             self._news.tell(stall, Priority.CRITICAL)
 
     # Other runs of our name

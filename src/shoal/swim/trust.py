@@ -47,6 +47,14 @@ class Trust(Protocol):
         """Whether a member, by its record, gave such a word."""
         ...
 
+    def sign_stall(self, id: NodeId, number: int, seconds: float) -> bytes:
+        """This node's word that its run does not answer for a while, 3,600 seconds at most; empty if nobody asks."""
+        ...
+
+    def has_declared(self, info: NodeInfo, number: int, seconds: float, proof: bytes) -> bool:
+        """Whether a member, by its record, gave such a word, for at least so long."""
+        ...
+
 
 class Credulous:
     """Takes everybody's word, and costs nothing."""
@@ -76,5 +84,13 @@ class Credulous:
         return b""
 
     def has_left(self, info: NodeInfo, incarnation: int, signature: bytes) -> bool:
+        """Everybody may say so of everybody."""
+        return True
+
+    def sign_stall(self, id: NodeId, number: int, seconds: float) -> bytes:
+        """Nothing."""
+        return b""
+
+    def has_declared(self, info: NodeInfo, number: int, seconds: float, proof: bytes) -> bool:
         """Everybody may say so of everybody."""
         return True

@@ -1,10 +1,12 @@
-"""Records, goodbyes and accusations that members sign (docs/protocol.md, section 13)."""
+"""Records, goodbyes, stalls and accusations that members sign (docs/protocol.md, section 13)."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
 from dataclasses import replace
+from math import ceil
+from struct import Struct
 from typing import Final
 
 from shoal.errors import ConfigError
@@ -24,6 +26,9 @@ _BARE: Final = PublicKey.SIZE + SIGNATURE_SIZE
 _RECORD: Final = b"shoal record"
 _SUSPECT: Final = b"shoal suspect"
 _GOODBYE: Final = b"shoal goodbye"
+_STALL: Final = b"shoal stall"
+_DECLARED: Final = Struct(">H")
+"""For how many seconds a stall was declared."""
 _REMEMBERED: Final = 4096
 """Verdicts on signatures per generation; some 200 bytes each."""
 
@@ -100,6 +105,18 @@ class SignedIdentity:
         """Whether a member signed its goodbye."""
         return self._has_signed(info, signature, self._goodbye(info.id, incarnation))
 
+    def sign_stall(self, id: NodeId, number: int, seconds: float) -> bytes:
+        """This node's word that its run does not answer for so long; behind the seconds, rounded up."""
+        declared = _DECLARED.pack(ceil(seconds))
+        return declared + self._key.sign(self._stall(id, number, declared))
+
+    def has_declared(self, info: NodeInfo, number: int, seconds: float, proof: bytes) -> bool:
+        """Whether a member signed a declaration of which so many seconds can be left."""
+        declared, signature = proof[: _DECLARED.size], proof[_DECLARED.size :]
+        if len(signature) != SIGNATURE_SIZE or seconds > _DECLARED.unpack(declared)[0]:
+            return False
+        return self._has_signed(info, signature, self._stall(info.id, number, declared))
+
     @property
     def access(self) -> Access | None:
         """How this node shows and asks for rights; None without an authority, who alone gives them."""
@@ -112,6 +129,9 @@ class SignedIdentity:
 
     def _goodbye(self, id: NodeId, incarnation: int) -> bytes:
         return b"".join((_GOODBYE, self._cluster, id, incarnation.to_bytes(8)))
+
+    def _stall(self, id: NodeId, number: int, declared: bytes) -> bytes:
+        return b"".join((_STALL, self._cluster, id, number.to_bytes(8), declared))
 
     def _check_certificate(self, info: NodeInfo, authority: Authority, known: NodeInfo | None) -> Mistrust | None:
         try:
