@@ -55,6 +55,14 @@ class Trust(Protocol):
         """Whether a member, by its record, gave such a word, for at least so long."""
         ...
 
+    def revocation_of(self, info: NodeInfo) -> bytes:
+        """The proof that what admitted a member was taken back, as far as this node knows; empty if it was not."""
+        ...
+
+    def has_revoked(self, info: NodeInfo, proof: bytes) -> bool:
+        """Whether something is such a proof, which then is known."""
+        ...
+
 
 class Credulous:
     """Takes everybody's word, and costs nothing."""
@@ -94,3 +102,11 @@ class Credulous:
     def has_declared(self, info: NodeInfo, number: int, seconds: float, proof: bytes) -> bool:
         """Everybody may say so of everybody."""
         return True
+
+    def revocation_of(self, info: NodeInfo) -> bytes:
+        """Nothing."""
+        return b""
+
+    def has_revoked(self, info: NodeInfo, proof: bytes) -> bool:
+        """Nobody is admitted, so nothing is taken back."""
+        return False
