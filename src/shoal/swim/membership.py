@@ -9,6 +9,7 @@ die (`deaths`).
 from __future__ import annotations
 
 from math import inf
+from typing import Final
 
 from shoal.events import (
     MemberJoined,
@@ -45,6 +46,10 @@ from shoal.wire.witnesses import read_testimony
 
 __all__ = ["Membership"]
 
+_APART: Final = 10.0
+"""Probe intervals. Whoever has not been alive here for so long may come from the other side of a partition, where all
+on this side were held dead."""
+
 
 class Membership:
     """Takes in news, and holds the parts that it is about."""
@@ -53,7 +58,10 @@ class Membership:
         self._table = context.table
         self._stats = context.stats
         self._records = context.dialect.records
+        self._dialect = context.dialect
         self._max_members = context.config.max_members
+        self._doubts_deaths = context.config.doubt_deaths
+        self._apart_for = _APART * context.config.probe_interval
         self._events = context.events
         self._tell = context.events.append
         self._order = order
@@ -150,6 +158,8 @@ class Membership:
         elif record.state is MemberState.DEAD:
             if self._table.is_present(info.id) and sender in self.deaths.damping:
                 self._stats.drop(Drop.DAMPED_ACCUSER)
+            elif self._table.is_present(info.id) and self._was_apart(sender, now):
+                self._warn(info.id, incarnation, sender)
             elif self._table.is_present(info.id):
                 self.accusations.hear_suspicion(info.id, incarnation, self.id, now)
             else:
@@ -191,6 +201,21 @@ class Membership:
         slot = self._table.slot_of(id)
         if slot is not None and self._table.belief(slot) == pack(incarnation, MemberState.DEAD):
             self.disputes.add(id)
+
+    def _was_apart(self, peer: NodeId, now: float) -> bool:
+        """Whether a peer has not been alive here, without a break, for long enough to know better than we who is."""
+        if not self._doubts_deaths:
+            return False
+        slot = self._table.slot_of(peer)
+        return slot is None or not self._table.is_steady_at(slot) or now - self._table.since(slot) < self._apart_for
+
+    def _warn(self, id: NodeId, incarnation: int, sender: NodeId) -> None:
+        """A peer from which we were cut off holds a member dead that we probe all along: the member may refute."""
+        slot = self._table.slot_of(id)
+        if slot is not None and supersedes(pack(incarnation, MemberState.DEAD), self._table.belief(slot)):
+            self.disputes.add(id, self._dialect.encode_update(Dead(id, incarnation, sender)))
+        else:
+            self._stats.drop(Drop.STALE)
 
     def news_about(self, slot: int) -> list[Update]:
         """A row as the news that would bring it about, for a peer that may never have heard of the member."""
