@@ -32,7 +32,7 @@ DEATH_OF_2 = SyncRecord(info_of(2), MemberState.DEAD, 0, 5.0)
 
 
 def _parted() -> Solo:
-    """Holds 1 dead, which it hears of again as it does of the other side of a partition that has healed, and 2 alive."""
+    """Holds 1 dead, as it does the other side of a partition, and 2 alive."""
     solo = Solo(doubt_deaths=True)
     solo.meet(1, 2, 3)
     solo.sleep(20.0)
