@@ -27,7 +27,7 @@ from shoal.wire.messages import (
     UserMessage,
     Witness,
 )
-from shoal.wire.native import MAX_AGE, MAX_INCARNATION, MAX_MEMBERS, MAX_STALL, MAX_STEPS, MAX_TIMEOUT
+from shoal.wire.native import MAX_AGE, MAX_INCARNATION, MAX_MEMBERS, MAX_STALL, MAX_STEPS, MAX_TIMEOUT, STALL_PROOF_SIZE
 from shoal.wire.witnesses import MAX_WITNESSES, SIGNATURE_SIZE, write_witnesses
 from tests.rows import rows
 
@@ -75,7 +75,13 @@ suspects = st.builds(_suspect, node_ids, incarnations, _accusers, _witnesses, _a
 deads = st.builds(Dead, node_ids, incarnations, node_ids, _witnesses)
 lefts = st.builds(Left, node_ids, incarnations, st.just(b"") | signatures)
 user_broadcasts = st.builds(UserBroadcast, node_ids, U64, payloads)
-stalls = st.builds(Stall, node_ids, U64, st.integers(0, int(MAX_STALL)).map(float))
+stalls = st.builds(
+    Stall,
+    node_ids,
+    U64,
+    st.integers(0, int(MAX_STALL)).map(float),
+    st.just(b"") | st.binary(min_size=STALL_PROOF_SIZE, max_size=STALL_PROOF_SIZE),
+)
 updates: st.SearchStrategy[Update] = st.one_of(alives, suspects, deads, lefts, user_broadcasts, stalls)
 
 timeouts = st.integers(0, int(MAX_TIMEOUT) * 1000).map(lambda milliseconds: milliseconds / 1000)

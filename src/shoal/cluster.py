@@ -49,6 +49,7 @@ from shoal.net.gc_pauses import GcPauses
 from shoal.net.identity_files import configured_identity
 from shoal.net.key_file import configured_keys
 from shoal.net.loops import OwnLoop
+from shoal.net.revocation_file import RevocationFile
 from shoal.net.sealed import SealedTransport
 from shoal.net.sockets import SocketTransport
 from shoal.net.transport import Transport
@@ -61,6 +62,7 @@ from shoal.swim.core import Swim
 from shoal.swim.heartbeats import Heartbeat
 from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness, Tags
 from shoal.wire.envelope import OVERHEAD
+from shoal.wire.identity import SignedIdentity
 from shoal.wire.keyring import Keyring
 from shoal.wire.native import NativeDialect
 
@@ -819,8 +821,14 @@ class Cluster:
 
             def on_wake(late: float) -> None:
                 pulse.beat(driver, late)
+                if revocations is not None:
+                    revocations.look(loop)
                 if keeper is not None:
                     keeper.look(core, loop.time())
+
+            def on_revocations() -> None:
+                with suppress(ClosedError):  # The file was read while the node closed.
+                    driver.call(core.put_out_revoked)
 
             def on_leave(by: str) -> None:
                 on_events([LeaveRequested(by)])
@@ -832,6 +840,7 @@ class Cluster:
                     return core.members()
 
             pulse = _Pulse(core, loop.time)
+            revocations = _revocation_file(self._config, self._identity, on_revocations)
             driver = Driver(
                 core,
                 transport,
@@ -977,6 +986,14 @@ async def _saved(keeper: Keeper) -> bool:
         async with asyncio.timeout(_PHASE_TIME):
             return await asyncio.wrap_future(keeper.store.flush())
     return False
+
+
+def _revocation_file(
+    config: ClusterConfig, identity: SignedIdentity | None, on_news: Callable[[], None]
+) -> RevocationFile | None:
+    if config.revocations is None or identity is None or identity.authority is None:
+        return None
+    return RevocationFile(config.revocations, identity.authority, on_news)
 
 
 async def _let_go(keeper: Keeper, running: _Running | None) -> None:

@@ -30,7 +30,7 @@ _COMMAND_LINE_VARIABLES = frozenset({"SHOAL_AGENT", "SHOAL_HTTP_TOKEN", "SHOAL_H
 """They share the prefix, and stand for options of the command line, not for fields."""
 _SECRETS = ("key", "token")
 """What in the name of a setting says that its value must not be shown, also where the name is misspelt."""
-_PATHS = ("state_dir", "identity_key", "identity_certificate", "authority", "admission_token")
+_PATHS = ("state_dir", "identity_key", "identity_certificate", "authority", "admission_token", "revocations")
 """Settings that may be given as a `Path` too."""
 _SIGNED_DEATH = 95
 """Bytes of a ping that carries a death, without its signatures."""
@@ -163,6 +163,9 @@ class ClusterConfig:
     admission_token: str | None = None
     """Path of a file with a token, as `shoal keys token` makes it, with which nodes of its names may join. In the place
     of `identity_certificate`. Needs `authority`."""
+    revocations: str | None = None
+    """Path of a file with what the authority took back, as `shoal keys revoke` writes it; looked at again every 10 s.
+    Whom it names is put out and not let in again, here and, told by this node, everywhere. Needs `authority`."""
     death_signatures: int = _count(2, 1, 8, "members")
     """Members, 1 to 8. With identities, a member is held dead only when so many others signed that it does not answer,
     this node among them if it found so itself: fewer stolen nodes than that kill nobody. Where there are fewer others,
@@ -571,6 +574,8 @@ class ClusterConfig:
             raise ConfigError("admission_token", self.admission_token, "needs authority, who issued it")
         if self.identity_certificate is not None and self.authority is None:
             raise ConfigError("identity_certificate", self.identity_certificate, "needs authority, who issued it")
+        if self.revocations is not None and self.authority is None:
+            raise ConfigError("revocations", self.revocations, "needs authority, who issued them")
         if self.authority is not None and self.identity_key is None:
             raise ConfigError("authority", self.authority, "needs identity_key; see `shoal keygen --identity`")
 

@@ -68,6 +68,8 @@ class Mistrust(StrEnum):
     """It has no certificate of this node's authority for its name, key and cluster."""
     EXPIRED = "expired"
     """Its certificate is too old, by this node's clock."""
+    REVOKED = "revoked"
+    """The authority took back its certificate, or the token that it joined with."""
     FORBIDDEN_TAG = "forbidden_tag"
     """It publishes a tag that its certificate does not allow."""
 
@@ -83,6 +85,8 @@ class VerdictReason(Enum):
     """The suspicion was not refuted in time."""
     REPLACED = "replaced"
     """A newer run took over its name or its address."""
+    REVOKED = "revoked"
+    """The authority took back what admitted it. For good: its state is LEFT."""
 
 
 class HealthReason(StrEnum):
@@ -311,7 +315,7 @@ class MemberRecovered:
 
 @dataclass(frozen=True, slots=True)
 class MemberFailed:
-    """A member is held dead."""
+    """A member is held dead, or was put out because the authority revoked what admitted it."""
 
     member: Member
     evidence: Evidence

@@ -40,6 +40,7 @@ def test_a_death_is_told_in_full() -> None:
         (MemberState.SUSPECT, evidence(events.VerdictReason.REPORTED, "c"), "suspect, because c accused it."),
         (MemberState.DEAD, evidence(events.VerdictReason.REPORTED, declared_by="c"), "dead, because c declared it"),
         (MemberState.DEAD, evidence(events.VerdictReason.REPLACED), "dead, because a newer run took over"),
+        (MemberState.LEFT, evidence(events.VerdictReason.REVOKED), "gone, because the authority took back"),
     ],
 )
 def test_the_conclusion_names_who_it_rests_on(state: MemberState, why: events.Evidence, words: str) -> None:

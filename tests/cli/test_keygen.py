@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from shoal.cli.root import shoal
 from shoal.wire.certificates import Certificate, Right
 from shoal.wire.identity_keys import IdentityKey, PublicKey
+from shoal.wire.revocations import Revocation
 from shoal.wire.tokens import AdmissionToken
 
 
@@ -69,3 +70,39 @@ def test_an_authority_issues_a_token_for_nodes_of_some_names(tmp_path: Path) -> 
         assert certificate.is_by(PublicKey.parse(Path(f"{authority}.pub").read_text()), "shoal")
     assert path.stat().st_mode & 0o077 == 0
     assert CliRunner().invoke(shoal, [*command, "-o", str(path)]).exit_code == 1
+
+
+def test_an_authority_revokes_certificates_nodes_and_tokens_in_one_file(tmp_path: Path) -> None:
+    authority, output = tmp_path / "authority", tmp_path / "revoked"
+    for path in (authority, tmp_path / "node", tmp_path / "other"):
+        CliRunner().invoke(shoal, ["keygen", "--identity", "-o", str(path)])
+    signed = ["--authority", str(authority)]
+    public = tmp_path / "node.pub"
+    issued = CliRunner().invoke(shoal, ["keys", "issue", "a", *signed, "--public-key", f"{tmp_path}/other.pub"])
+    (tmp_path / "a.crt").write_text(issued.stdout)
+    CliRunner().invoke(shoal, ["keys", "token", "*", *signed, "-o", f"{tmp_path}/token"])
+
+    revoke = ["keys", "revoke", *signed]
+    [printed] = Revocation.parse_all(CliRunner().invoke(shoal, [*revoke, str(public)]).stdout)
+    assert CliRunner().invoke(shoal, [*revoke, str(public), "-o", str(output)]).output == ""
+    output.write_text(output.read_text() + "# a line without an end")
+    CliRunner().invoke(shoal, [*revoke, f"{tmp_path}/a.crt", f"{tmp_path}/token", "-o", str(output)])
+    node, other, token = Revocation.parse_all(output.read_text())
+    assert node == printed
+    assert (node.public_key, other.public_key) == (
+        PublicKey.parse(public.read_text()),
+        PublicKey.parse((tmp_path / "other.pub").read_text()),
+    )
+    assert token.public_key == AdmissionToken.parse((tmp_path / "token").read_text()).key.public
+    by = PublicKey.parse(Path(f"{authority}.pub").read_text())
+    assert all(revocation.is_by(by, "shoal") for revocation in (node, other, token))
+
+
+def test_what_can_not_be_revoked_is_told_and_nothing_is_written(tmp_path: Path) -> None:
+    authority, output = tmp_path / "authority", tmp_path / "revoked"
+    CliRunner().invoke(shoal, ["keygen", "--identity", "-o", str(authority)])
+    revoke = ["keys", "revoke", "--authority", str(authority), "-o", str(output)]
+    result = CliRunner().invoke(shoal, [*revoke, f"{authority}.pub", str(authority)])
+    assert result.exit_code == 1
+    assert "holds neither a certificate nor a public key nor an admission token" in result.output
+    assert not output.exists()

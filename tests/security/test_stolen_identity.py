@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from shoal.events import MemberFailed, MemberLeft
-from shoal.types import MemberState, NodeId
+from shoal.types import MemberState, NodeId, Readiness
 from shoal.wire.identity import SignedIdentity
 from shoal.wire.identity_keys import IdentityKey
-from shoal.wire.messages import Ack, Alive, Dead, Gossip, Left, Ping, Suspect, SyncRecord, Update, Witness
+from shoal.wire.messages import Ack, Alive, Dead, Gossip, Left, Ping, Stall, Suspect, SyncRecord, Update, Witness
 from shoal.wire.native import MAX_INCARNATION
 from shoal.wire.witnesses import write_witnesses
 from tests.swim.harness import DIALECT, OUR_SETTINGS, STRANGER, Net, Solo, address_of, node_id
-from tests.swim.signing import dead, identity, left, signed, suspect, witness
+from tests.swim.signing import dead, identity, left, signed, stall, suspect, witness
 
 VICTIM = 1
 HONEST = (2, 3, 4)
@@ -204,6 +204,36 @@ def test_a_joiner_takes_over_no_death_and_only_goodbyes_that_are_signed() -> Non
     assert joiner.dropped["unsigned_goodbye"] == 2
 
 
+FALSE_STALLS: dict[str, Update] = {
+    "without a signature": Stall(node_id(VICTIM), 1, 600.0),
+    "signed by the thief": stall(VICTIM, 600.0, by=THIEVES[0]),
+    "with the signature of a goodbye": Stall(
+        node_id(VICTIM), 1, 600.0, (600).to_bytes(2) + identity(VICTIM).sign_goodbye(node_id(VICTIM), 1)
+    ),
+    "with more left than was declared": stall(VICTIM, 600.0, of=1.0),
+    "with a stretched declaration": Stall(node_id(VICTIM), 1, 600.0, (600).to_bytes(2) + stall(VICTIM, 1.0).proof[2:]),
+    "with the number of another": replace(stall(VICTIM, 600.0, count=1), number=2),
+    "of another": replace(stall(HONEST[0], 600.0), id=node_id(VICTIM)),
+}
+
+
+@pytest.mark.parametrize("forged", FALSE_STALLS.values(), ids=FALSE_STALLS)
+def test_nobody_hides_the_death_of_another_behind_a_stall(forged: Update) -> None:
+    observer = Observer(2)
+    observer.hear(forged)
+    assert observer.member(VICTIM).readiness is Readiness.READY
+    assert observer.dropped["unsigned_stall"] == 1
+    observer.hear(dead(VICTIM, *HONEST))
+    observer.live(5.0)
+    assert observer.state(VICTIM) is MemberState.DEAD
+
+
+def test_a_stall_that_is_over_is_not_begun_again_by_its_repetition() -> None:
+    observer = Observer(2)
+    observer.hear(stall(VICTIM, 600.0), stall(VICTIM, 0.0, count=2), stall(VICTIM, 600.0))
+    assert observer.member(VICTIM).readiness is Readiness.READY
+
+
 # A cluster with one of them in it
 
 
@@ -236,6 +266,7 @@ def test_a_cluster_lives_on_with_a_member_that_does_its_worst(wanted: int) -> No
             Dead(node_id(victim), incarnation, node_id(thief), forged),
             Dead(node_id(victim), MAX_INCARNATION, node_id(others[0])),
             Left(node_id(victim), incarnation, left(victim, incarnation, by=thief).signature),
+            stall(victim, 600.0, count=100 + turn, by=thief),
         )
         row = SyncRecord(signed(victim, incarnation), MemberState.LEFT, incarnation, 0.0, bytes(64))
         net[others[0]].sync_from(node_id(thief), row)
@@ -246,6 +277,7 @@ def test_a_cluster_lives_on_with_a_member_that_does_its_worst(wanted: int) -> No
         assert [event.member.name for event in gone] == []
         assert net[number].core.local.id == ids[number]
         assert {net[number].state(other) for other in honest} == {MemberState.ALIVE}
+        assert {net[number].member(other).readiness for other in honest} == {Readiness.READY}
 
 
 def test_a_thief_cannot_keep_a_dead_member_from_being_found_dead() -> None:

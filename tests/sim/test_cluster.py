@@ -1,7 +1,7 @@
 import pytest
 
 from shoal.config import ClusterConfig
-from shoal.events import JoinCompleted, MemberFailed, MemberJoined, NameConflict
+from shoal.events import JoinCompleted, MemberFailed, MemberJoined, MemberSuspected, NameConflict
 from shoal.sim.cluster import SimCluster
 from shoal.sim.invariants import InvariantViolated
 from shoal.sim.network import Link
@@ -90,6 +90,22 @@ def test_both_sides_of_a_partition_fail_each_other_and_find_together_again() -> 
 
     cluster.heal()
     assert cluster.run_until(cluster.converged, at_most=60)
+    cluster.check_at_rest()
+
+
+def test_when_a_partition_heals_nobody_accuses_a_member_of_its_own_side() -> None:
+    cluster = SimCluster(nodes=24, formed=True)
+    cluster.start_all()
+    cluster.run(15)
+    halves = [f"n{number}" for number in range(12)], [f"n{number}" for number in range(12, 24)]
+    cluster.partition(*halves)
+    cluster.run(30)
+
+    cluster.heal()
+    healed_at = cluster.now
+    assert cluster.run_until(cluster.converged, at_most=60)
+    accused = [(seen.observer, seen.event.member.name) for seen in cluster.observed(MemberSuspected, since=healed_at)]
+    assert [pair for pair in accused if any(set(pair) <= set(half) for half in halves)] == []
     cluster.check_at_rest()
 
 

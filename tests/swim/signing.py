@@ -3,10 +3,10 @@
 from shoal.types import NodeInfo
 from shoal.wire.identity import SignedIdentity
 from shoal.wire.identity_keys import IdentityKey
-from shoal.wire.messages import Dead, Left, Suspect, Witness
+from shoal.wire.messages import Dead, Left, Stall, Suspect, Witness
 from tests.swim.harness import info_of, node_id
 
-__all__ = ["dead", "identity", "left", "signed", "suspect", "witness"]
+__all__ = ["dead", "identity", "left", "signed", "stall", "suspect", "witness"]
 
 
 def identity(number: int) -> SignedIdentity:
@@ -42,3 +42,10 @@ def left(number: int, incarnation: int = 0, *, by: int | None = None) -> Left:
     """A goodbye, signed by its owner or by another."""
     signer = identity(number if by is None else by)
     return Left(node_id(number), incarnation, signer.sign_goodbye(node_id(number), incarnation))
+
+
+def stall(number: int, seconds: float, *, of: float | None = None, count: int = 1, by: int | None = None) -> Stall:
+    """A declared stall, signed by its owner or by another; `seconds` are left `of` those that were declared."""
+    signer = identity(number if by is None else by)
+    proof = signer.sign_stall(node_id(number), count, seconds if of is None else of)
+    return Stall(node_id(number), count, seconds, proof)

@@ -1,9 +1,10 @@
 """Deaths that some believe and others do not."""
 
+from shoal.events import MemberSuspected
 from shoal.swim.disputes import Disputes
 from shoal.types import MemberState
-from shoal.wire.messages import Dead, Ping, SyncRecord
-from tests.swim.harness import Solo, info_of, node_id
+from shoal.wire.messages import Alive, Dead, Ping, SyncRecord
+from tests.swim.harness import Solo, address_of, info_of, node_id
 
 
 def test_no_more_wait_than_are_told_at_once() -> None:
@@ -25,3 +26,55 @@ def test_a_member_whose_name_a_newer_run_took_meanwhile_is_not_told() -> None:
     solo.sync_from(node_id(2), disputed, newer)
     assert solo.state(3) is MemberState.ALIVE
     assert solo.sent(Ping) == []
+
+
+DEATH_OF_2 = SyncRecord(info_of(2), MemberState.DEAD, 0, 5.0)
+
+
+def _parted() -> Solo:
+    """Holds 1 dead, as it does the other side of a partition, and 2 alive."""
+    solo = Solo(doubt_deaths=True)
+    solo.meet(1, 2, 3)
+    solo.sleep(20.0)
+    solo.hear(Dead(node_id(1), 0, node_id(3)))
+    for _ in range(20):
+        solo.hear(Alive(info_of(3), 0))  # A node that hears nobody passes no verdict.
+        solo.sleep(1.0)
+    assert solo.state(1) is MemberState.DEAD
+    return solo.quiet()
+
+
+def _warnings(solo: Solo) -> list[Dead]:
+    return [
+        update
+        for packet in solo.sent(Ping)
+        if packet.to == address_of(2)
+        for update in packet.updates
+        if isinstance(update, Dead)
+    ]
+
+
+def test_whoever_was_held_dead_itself_accuses_nobody_but_its_claim_goes_to_the_member() -> None:
+    solo = _parted()
+    solo.sync_from(node_id(1), DEATH_OF_2)
+    assert (solo.state(2), solo.events(MemberSuspected)) == (MemberState.ALIVE, [])
+    assert _warnings(solo) == [Dead(node_id(2), 0, node_id(1))]
+
+
+def test_so_it_is_for_a_while_after_it_came_back_and_then_its_view_counts_again() -> None:
+    solo = _parted()
+    solo.hear(Alive(info_of(1), 1))
+    solo.sleep(9.0)
+    solo.sync_from(node_id(1), DEATH_OF_2)
+    assert solo.state(2) is MemberState.ALIVE
+    solo.sleep(2.0)
+    solo.sync_from(node_id(1), DEATH_OF_2)
+    assert solo.state(2) is MemberState.SUSPECT
+
+
+def test_a_claim_that_the_member_has_refuted_already_is_not_told_to_it() -> None:
+    solo = _parted()
+    solo.hear(Alive(info_of(2), 1))
+    solo.quiet()
+    solo.sync_from(node_id(1), DEATH_OF_2)
+    assert _warnings(solo) == []

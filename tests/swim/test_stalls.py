@@ -9,6 +9,7 @@ from shoal.swim.suspicion import suspicion_bounds
 from shoal.types import MemberState, Readiness
 from shoal.wire.messages import Alive, Dead, Gossip, Left, Ping, Stall, Suspect, Update
 from tests.swim.harness import OWN, STRANGER, Net, Solo, address_of, info_of, node_id
+from tests.swim.signing import identity, signed, stall, suspect
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
 ME = node_id(OWN)
@@ -189,3 +190,59 @@ def test_a_freeze_of_a_minute_is_no_death_exactly_if_it_was_declared(is_declared
     net.sleep(60.0)
     deaths = [event for number in range(1, 9) if number != 3 for event in net[number].events(MemberFailed)]
     assert len(deaths) == (0 if is_declared else 7)
+
+
+# Where members sign
+
+
+def _signing(**config: float) -> Solo:
+    solo = Solo(trust=identity(OWN), **config)  # type: ignore[arg-type]
+    solo.hear(Alive(signed(1), 0), Alive(signed(2), 0))
+    solo.sleep(10.0)
+    return solo.quiet()
+
+
+def test_a_signed_declaration_is_believed_and_handed_on_with_its_proof() -> None:
+    solo = _signing()
+    solo.hear(stall(1, 60.0))
+    assert solo.member(1).readiness is Readiness.STALLED
+    assert stall(1, 60.0) in _told(solo)
+
+
+def test_an_accuser_is_told_what_is_left_with_the_proof_of_the_whole() -> None:
+    solo = _signing()
+    solo.hear(stall(1, 60.0))
+    solo.sleep(20.0)
+    solo.quiet()
+    solo.hear(suspect(1, 2))
+    assert stall(1, 40.0, of=60.0) in _told(solo)
+
+
+def test_a_declaration_that_its_member_did_not_sign_is_dropped_and_blocks_no_true_one() -> None:
+    solo = _signing()
+    solo.hear(Stall(PEER, 9, 60.0), stall(1, 60.0, count=9, by=2), stall(1, 61.0, of=60.0, count=9))
+    assert solo.member(1).readiness is Readiness.READY
+    assert solo.dropped[Drop.UNSIGNED_STALL] == 3
+    assert _told(solo) == []
+    solo.hear(stall(1, 60.0))
+    assert solo.member(1).readiness is Readiness.STALLED
+
+
+def test_ones_own_declaration_is_signed_and_so_is_that_it_is_over() -> None:
+    solo = _signing()
+    solo.core.declare_stall(89.5, solo.now)
+    assert stall(OWN, 90.0, of=89.5) in _told(solo)
+    solo.core.declare_stall(0.0, solo.now)
+    assert stall(OWN, 0.0, count=2) in _told(solo)
+
+
+def test_a_signed_declaration_keeps_a_frozen_member_from_being_held_dead() -> None:
+    net = Net(5, trust=identity).form(15.0)
+    net[3].core.declare_stall(90.0, net.now)
+    net[3].collect()
+    net.sleep(2.0)
+    for number in range(1, 6):
+        net[number].quiet()
+    net.down.add(net[3])
+    net.sleep(60.0)
+    assert [event for number in (1, 2, 4, 5) for event in net[number].events(MemberFailed)] == []

@@ -112,6 +112,7 @@ UPDATES: dict[str, Update] = {
     "left, signed": Left(C, 1, OTHER_IDENTITY.sign_goodbye(C, 1)),
     "user broadcast": UserBroadcast(A, 1, b"hi"),
     "stall": Stall(B, 1, 90.0),
+    "stall, signed": Stall(B, 1, 60.0, IDENTITY.sign_stall(B, 1, 90.0)),
 }
 
 PACKETS: dict[str, tuple[Message, list[Update]]] = {

@@ -111,9 +111,27 @@ def test_a_goodbye_binds_the_member_and_its_incarnation() -> None:
     assert not OWN.has_left(THIEF.sign(INFO, 3), 3, signature)
 
 
-def test_both_bind_the_cluster_and_neither_stands_for_the_other() -> None:
+def test_a_declared_stall_binds_the_run_its_number_and_the_longest_time() -> None:
+    proof = PEER.sign_stall(INFO.id, 1, 89.5)
+    assert OWN.has_declared(SIGNED, 1, 90.0, proof)
+    assert OWN.has_declared(SIGNED, 1, 1.0, proof)
+    assert not OWN.has_declared(SIGNED, 1, 91.0, proof)
+    assert not OWN.has_declared(SIGNED, 2, 90.0, proof)
+    assert not OWN.has_declared(replace(SIGNED, id=ACCUSED), 1, 90.0, proof)
+    assert not OWN.has_declared(THIEF.sign(INFO, 3), 1, 90.0, proof)
+    assert not OWN.has_declared(SIGNED, 1, 91.0, bytes((0xFF, 0xFF)) + proof[2:])
+
+
+@pytest.mark.parametrize("proof", [b"", b"\x00", bytes(2), bytes(65), bytes(66), bytes(67)])
+def test_what_is_no_proof_of_a_stall_is_refused(proof: bytes) -> None:
+    assert not OWN.has_declared(SIGNED, 1, 0.0, proof)
+
+
+def test_each_binds_the_cluster_and_none_stands_for_another() -> None:
     elsewhere = SignedIdentity(IdentityKey(bytes([1]) * 32), "other")
     assert not OWN.has_accused(SIGNED, ACCUSED, 3, elsewhere.sign_accusation(ACCUSED, 3, INFO.id))
     assert not OWN.has_left(SIGNED, 3, elsewhere.sign_goodbye(INFO.id, 3))
     assert not OWN.has_left(SIGNED, 3, PEER.sign_accusation(INFO.id, 3, INFO.id))
     assert not OWN.has_left(SIGNED, 3, SIGNED.proof[32:96])
+    assert not OWN.has_declared(SIGNED, 3, 1.0, elsewhere.sign_stall(INFO.id, 3, 1.0))
+    assert not OWN.has_declared(SIGNED, 3, 1.0, bytes((0, 1)) + PEER.sign_goodbye(INFO.id, 3))

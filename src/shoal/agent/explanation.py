@@ -70,6 +70,8 @@ def _conclusion(verdict: Verdict, now: Moment) -> str:
             return f"{who} dead, because it did not refute the suspicion in time."
         case VerdictReason.REPLACED:
             return f"{who} dead, because a newer run took over its name or its address."
+        case VerdictReason.REVOKED:
+            return f"{who} gone, because the authority took back what admitted it."
 
 
 def _accusations(evidence: Evidence, at: float) -> str:

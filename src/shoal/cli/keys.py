@@ -12,13 +12,14 @@ from shoal.agent import schema
 from shoal.agent.text import printable
 from shoal.cli.client import AgentClient
 from shoal.cli.options import agent_option, json_option
-from shoal.cli.output import print_columns, print_json, write_new
+from shoal.cli.output import append_text, print_columns, print_json, write_new
 from shoal.errors import ConfigError
 from shoal.keys import ClusterKey
-from shoal.net.identity_files import read_identity_key, read_public_key
+from shoal.net.identity_files import read_identity_key, read_public_key, read_revocable
 from shoal.net.secret_file import read_secret
 from shoal.wire.certificates import ALL_TAGS, Certificate, Right
 from shoal.wire.identity_keys import IdentityKey
+from shoal.wire.revocations import Revocation
 from shoal.wire.tokens import AdmissionToken
 
 _DAY = 86_400
@@ -33,7 +34,7 @@ def keys() -> None:
     put the new key into every member's key file. All members are asked, each answer is shown, and what would cut a
     member off is refused. The exit code is 1 when a member did not do as asked.
 
-    `shoal keys issue` and `shoal keys token` are for clusters whose members have identities, and ask nobody. Where
+    `shoal keys issue`, `token` and `revoke` are for clusters whose members have identities, and ask nobody. Where
     there is an authority, only a node whose certificate has the right may change keys: `shoal keys issue --allow keys`.
     """
 
@@ -147,6 +148,27 @@ def token(name: str, *, authority: str, cluster: str, days: int, namespaces: tup
         click.echo(made.text)
     else:
         write_new(path, made.text)
+
+
+@keys.command()
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True)
+@click.option("--authority", required=True, metavar="FILE", help="The authority's secret identity key.")
+@click.option("--cluster", default="shoal", show_default=True, help="The one cluster that it is about.")
+@click.option("--output", "-o", "output", metavar="FILE", help="Add it to a file, which is made if it is not there.")
+def revoke(paths: tuple[str, ...], *, authority: str, cluster: str, output: str | None) -> None:
+    """Print revocations of certificates and tokens; needs no agent.
+
+    FILE is a certificate, a node's identity.pub, or an admission token, which takes all out that joined with it. The
+    node's key counts for nothing any more, in whichever certificate; a node that shall come back needs another one.
+    Agents read the file that the setting `revocations` names, again every 10 s, and tell the others.
+    """
+    issuer = read_identity_key("--authority", authority)
+    made = ((printable(path), Revocation.issue(issuer, cluster, read_revocable(path))) for path in paths)
+    lines = "".join(f"{revocation.text}  # {path}\n" for path, revocation in made)
+    if output is None:
+        click.echo(lines, nl=False)
+    else:
+        append_text(output, lines)
 
 
 def _read_key(path: str) -> ClusterKey:

@@ -19,6 +19,7 @@ from shoal.agent.text import describe, printable, tags_text
 
 __all__ = [
     "age_text",
+    "append_text",
     "console",
     "event_line",
     "member_table",
@@ -127,6 +128,19 @@ def write_new(path: str, text: str, mode: int = 0o600) -> None:
         raise click.ClickException(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
     with os.fdopen(descriptor, "w") as file:
         file.write(text + "\n")
+
+
+def append_text(path: str, text: str) -> None:
+    """Add lines to a file that everybody may read, or make it; raises click's own error when that fails."""
+    try:
+        with Path(path).open("a+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size:
+                file.seek(size - 1)
+            is_cut = file.read(1) not in (b"\n", b"")  # The last line was written by hand.
+            file.write(b"\n" * is_cut + text.encode())
+    except OSError as error:
+        raise click.ClickException(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
 
 
 def event_line(event: schema.Event) -> Text:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
+from shoal.net.revocation_file import read_revocations
 from shoal.net.secret_file import read_public, read_secret
 from shoal.wire.certificates import Authority, Certificate, is_among
 from shoal.wire.identity import SignedIdentity
 from shoal.wire.identity_keys import IdentityKey, PublicKey
 from shoal.wire.tokens import AdmissionToken
 
-__all__ = ["configured_identity", "read_identity_key", "read_public_key"]
+__all__ = ["configured_identity", "read_identity_key", "read_public_key", "read_revocable"]
 
 
 def configured_identity(config: ClusterConfig) -> SignedIdentity | None:
@@ -27,6 +29,8 @@ def configured_identity(config: ClusterConfig) -> SignedIdentity | None:
     if config.authority is None:
         return SignedIdentity(key, config.cluster)
     authority = Authority(read_public_key("authority", config.authority), config.cluster, time.time)
+    if config.revocations is not None:
+        authority.learn(read_revocations(config.revocations, authority))
     setting, path, certificate = _credential(key, config)
     problem = _problem(certificate, authority, key, config)
     if problem is not None:
@@ -50,6 +54,19 @@ def read_public_key(setting: str, path: str) -> PublicKey:
         return PublicKey.parse(text)
     except ConfigError:
         raise ConfigError(setting, path, PublicKey.REMEDY) from None
+
+
+def read_revocable(path: str) -> PublicKey:
+    """Whose key the certificate, public key or admission token in a file holds. Raises `ConfigError`."""
+    text = read_public("FILE", path, "give a certificate, a node's identity.pub or an admission token")
+    for read in (
+        PublicKey.parse,
+        lambda text: Certificate.parse(text).public_key,
+        lambda text: AdmissionToken.parse(text).key.public,
+    ):
+        with suppress(ConfigError):
+            return read(text)
+    raise ConfigError("FILE", path, "holds neither a certificate nor a public key nor an admission token")
 
 
 def _credential(key: IdentityKey, config: ClusterConfig) -> tuple[str, str, Certificate]:
@@ -90,4 +107,6 @@ def _problem(certificate: Certificate, authority: Authority, key: IdentityKey, c
         return f"is not by the authority in {config.authority}, or for another cluster than {config.cluster!r}"
     if certificate.terms.expires <= time.time():
         return "has expired; issue another one"
+    if authority.revocation_of(certificate):
+        return f"is revoked in {config.revocations}; make another identity_key, and have a certificate issued for it"
     return None

@@ -32,7 +32,7 @@ from shoal.swim.suspicion import Suspicion, suspicion_bounds
 from shoal.swim.suspicions import Suspicions
 from shoal.swim.witnesses import Witnesses
 from shoal.types import MemberState, NodeId
-from shoal.wire.messages import Dead, Suspect, Witness
+from shoal.wire.messages import Dead, Left, Suspect, Witness
 from shoal.wire.witnesses import read_testimony, write_witnesses
 
 __all__ = ["Accusations"]
@@ -120,6 +120,8 @@ class Accusations:
             case MemberState.DEAD:
                 witnesses = read_testimony(self._table.testimony(slot))
                 return self._dialect.encode_update(Dead(id, incarnation_of(belief), self._own.id, witnesses))
+            case MemberState.LEFT if proof := self._trust.revocation_of(self._table.info(slot)):
+                return self._dialect.encode_update(Left(id, incarnation_of(belief), proof))
             case _:
                 return None
 

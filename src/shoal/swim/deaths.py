@@ -1,7 +1,8 @@
 """The one way to die, and the ways back.
 
 Every removal of a present member passes through here, whatever found it out: `bury` for the dead, `part` for those who
-said goodbye. Either leaves a tombstone, which `acquit` takes away when the owner outbids it.
+said goodbye, `put_out` for those whose admission was taken back. Each leaves a tombstone, which `acquit` takes away
+when the owner outbids it.
 """
 
 from __future__ import annotations
@@ -71,6 +72,18 @@ class Deaths:
         self._lay_down(slot, belief, now, testimony)
         if was_present:
             self._tell(MemberLeft(self._table.member(slot)))
+
+    def put_out(self, slot: int, proof: bytes, now: float) -> None:
+        """What admitted the member was taken back, which nothing outbids: the guard has no say in it."""
+        id, was_present = self._table.id(slot), self._table.state(slot).is_present
+        evidence = self._suspicions.evidence(VerdictReason.REVOKED, id, now)
+        self.damping.forget(id)
+        self.guard.note_returned(id)
+        self._lay_down(slot, pack(incarnation_of(self._table.belief(slot)), MemberState.LEFT), now, proof)
+        if was_present:
+            member = self._table.member(slot)
+            self._verdicts.add(Verdict(member, now, evidence))
+            self._tell(MemberFailed(member, evidence))
 
     def replace(self, slot: int, now: float) -> None:
         """A newer run took the name or the address over, so the old one is dead.

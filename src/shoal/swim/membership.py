@@ -9,8 +9,16 @@ die (`deaths`).
 from __future__ import annotations
 
 from math import inf
+from typing import Final
 
-from shoal.events import MemberJoined, MemberReadinessChanged, MemberRecovered, MemberUpdated, NameConflict
+from shoal.events import (
+    MemberJoined,
+    MemberReadinessChanged,
+    MemberRecovered,
+    MemberUpdated,
+    Mistrust,
+    NameConflict,
+)
 from shoal.snapshot import Snapshot
 from shoal.state.comparison import NewRows
 from shoal.state.precedence import incarnation_of, pack, state_of, supersedes
@@ -38,6 +46,10 @@ from shoal.wire.witnesses import read_testimony
 
 __all__ = ["Membership"]
 
+_APART: Final = 10.0
+"""Probe intervals. Whoever has not been alive here for so long may come from the other side of a partition, where all
+on this side were held dead."""
+
 
 class Membership:
     """Takes in news, and holds the parts that it is about."""
@@ -46,12 +58,16 @@ class Membership:
         self._table = context.table
         self._stats = context.stats
         self._records = context.dialect.records
+        self._dialect = context.dialect
         self._max_members = context.config.max_members
+        self._doubts_deaths = context.config.doubt_deaths
+        self._apart_for = _APART * context.config.probe_interval
         self._events = context.events
         self._tell = context.events.append
         self._order = order
         self._trust = context.trust
         self._vouching = Vouching(context)
+        self._warned_of: NodeId | None = None
         self._news = News(context, info.id)
         self.stalls = Stalls(context, self._news)
         self.disputes = Disputes()
@@ -146,6 +162,8 @@ class Membership:
         elif record.state is MemberState.DEAD:
             if self._table.is_present(info.id) and sender in self.deaths.damping:
                 self._stats.drop(Drop.DAMPED_ACCUSER)
+            elif self._table.is_present(info.id) and self._was_apart(sender, now):
+                self._warn(info.id, incarnation, sender)
             elif self._table.is_present(info.id):
                 self.accusations.hear_suspicion(info.id, incarnation, self.id, now)
             else:
@@ -187,6 +205,21 @@ class Membership:
         slot = self._table.slot_of(id)
         if slot is not None and self._table.belief(slot) == pack(incarnation, MemberState.DEAD):
             self.disputes.add(id)
+
+    def _was_apart(self, peer: NodeId, now: float) -> bool:
+        """Whether a peer has not been alive here, without a break, for long enough to know better than we who is."""
+        if not self._doubts_deaths:
+            return False
+        slot = self._table.slot_of(peer)
+        return slot is None or not self._table.is_steady_at(slot) or now - self._table.since(slot) < self._apart_for
+
+    def _warn(self, id: NodeId, incarnation: int, sender: NodeId) -> None:
+        """A peer from which we were cut off holds a member dead that we probe all along: the member may refute."""
+        slot = self._table.slot_of(id)
+        if slot is not None and supersedes(pack(incarnation, MemberState.DEAD), self._table.belief(slot)):
+            self.disputes.add(id, self._dialect.encode_update(Dead(id, incarnation, sender)))
+        else:
+            self._stats.drop(Drop.STALE)
 
     def news_about(self, slot: int) -> list[Update]:
         """A row as the news that would bring it about, for a peer that may never have heard of the member."""
@@ -259,7 +292,7 @@ class Membership:
         if not (
             claims.may_take_name(info.name, info.id)
             and claims.may_take_address(info.address, info.id, info.name)
-            and self._vouching.is_own_word(info, incarnation)
+            and self._is_own_word(info, incarnation)
         ):
             return
         claims.clear_address(info.address, info.id, now)
@@ -278,8 +311,7 @@ class Membership:
         """The owner's newer word about a run in the table: a refutation, a return from the dead, or new tags."""
         known, was = self._table.member(slot), self._table.state(slot)
         if not (
-            self._claims.may_take_address(info.address, info.id, info.name)
-            and self._vouching.is_own_word(info, incarnation)
+            self._claims.may_take_address(info.address, info.id, info.name) and self._is_own_word(info, incarnation)
         ):
             return
         self.deaths.acquit(slot, now)
@@ -314,24 +346,74 @@ class Membership:
 
     def _apply_left(self, id: NodeId, incarnation: int, signature: bytes, now: float) -> None:
         if id == self.id:
-            self.own.deny_goodbye(now)
+            if self._trust.has_revoked(self.own.info, signature):
+                self._vouching.report(self.own.info, Mistrust.REVOKED)
+            else:
+                self.own.deny_goodbye(now)
             return
         slot = self._table.slot_of(id)
         if slot is None:
             self._stats.drop(Drop.UNKNOWN_MEMBER)
             return
-        belief = pack(incarnation, MemberState.LEFT)
-        if not self._trust.is_credulous and incarnation > incarnation_of(self._table.belief(slot)):
-            self._stats.drop(Drop.UNKNOWN_INCARNATION)
-            return
-        if not supersedes(belief, self._table.belief(slot)):
-            self._stats.drop(Drop.STALE)
-            return
+        belief, flaw = pack(incarnation, MemberState.LEFT), self._flaw_of_goodbye(slot, incarnation, signature)
+        if flaw is None:
+            self.deaths.part(slot, belief, now, signature)
+            self._news.tell(Left(id, incarnation, signature), Priority.CRITICAL)
+        elif not self._is_put_out(slot, signature, now):
+            self._stats.drop(flaw)
+
+    def _flaw_of_goodbye(self, slot: int, incarnation: int, signature: bytes) -> Drop | None:
+        known = self._table.belief(slot)
+        if not self._trust.is_credulous and incarnation > incarnation_of(known):
+            return Drop.UNKNOWN_INCARNATION
+        if not supersedes(pack(incarnation, MemberState.LEFT), known):
+            return Drop.STALE
         if not self._trust.is_credulous and not self._trust.has_left(self._table.info(slot), incarnation, signature):
-            self._stats.drop(Drop.UNSIGNED_GOODBYE)
-            return
-        self.deaths.part(slot, belief, now, signature)
-        self._news.tell(Left(id, incarnation, signature), Priority.CRITICAL)
+            return Drop.UNSIGNED_GOODBYE
+        return None
+
+    # Put out
+
+    def put_out_revoked(self, now: float) -> None:
+        """Put out the members, dead ones too, of whom this node's trust has learned that they are admitted no more."""
+        dead = (self._table.slot_of(id) for id in self.deaths.tombstones)
+        for slot in [*self._table.ring, *(slot for slot in dead if slot is not None)]:
+            if self._table.id(slot) == self.id or self._table.state(slot) is MemberState.LEFT:
+                continue
+            proof = self._trust.revocation_of(self._table.info(slot))
+            if proof:
+                self._put_out(slot, proof, now)
+
+    def _is_put_out(self, slot: int, proof: bytes, now: float) -> bool:
+        """Whether a goodbye is none of its member's but the end of its admission, whatever its incarnation."""
+        if self._table.state(slot) is MemberState.LEFT:
+            return False
+        info = self._table.info(slot)
+        was_known = bool(self._trust.revocation_of(info))
+        if not self._trust.has_revoked(info, proof):
+            return False
+        self._put_out(slot, proof, now)
+        if not was_known:  # Others may have joined with the same token.
+            self.put_out_revoked(now)
+        return True
+
+    def _put_out(self, slot: int, proof: bytes, now: float) -> None:
+        self.deaths.put_out(slot, proof, now)
+        goodbye = Left(self._table.id(slot), incarnation_of(self._table.belief(slot)), proof)
+        self._news.tell(goodbye, Priority.CRITICAL)
+
+    def _is_own_word(self, info: NodeInfo, incarnation: int) -> bool:
+        """Whether a record may be taken in. Who tells of a member whose admission was taken back is told that it was.
+
+        One such answer at a time: whoever was put out could go on inventing runs of itself.
+        """
+        if self._vouching.is_own_word(info, incarnation):
+            return True
+        proof = self._trust.revocation_of(info)
+        if proof and (self._warned_of is None or not self._news.is_waiting(self._warned_of)):
+            self._warned_of = info.id
+            self._news.tell(Left(info.id, incarnation, proof), Priority.HIGH)
+        return False
 
     def _apply_tombstone(self, info: NodeInfo, record: SyncRecord, now: float) -> None:
         """A peer remembers a dead or left run that is not in our table; ours is not once it is superseded."""
@@ -342,18 +424,26 @@ class Membership:
         elif is_doubtful:  # Who signed it may be gone; if we meet the run as alive, we find out.
             self._stats.drop(Drop.UNKNOWN_MEMBER)
         elif self._claims.may_take_name(info.name, info.id) and self._vouching.is_own_word(info, record.incarnation):
-            if self._trust.has_left(info, record.incarnation, record.testimony):
+            if self._trust.has_left(info, record.incarnation, record.testimony) or self._trust.has_revoked(
+                info, record.testimony
+            ):
                 self._claims.clear_name(info.name, now)
                 self.deaths.remember(info, pack(record.incarnation, record.state), since, record.testimony)
             else:
                 self._stats.drop(Drop.UNSIGNED_GOODBYE)
 
     def _apply_stall(self, stall: Stall, now: float) -> None:
-        if not self._table.is_present(stall.id):
+        slot = self._table.slot_of(stall.id)
+        if slot is None or not self._table.is_present_at(slot):
             self._stats.drop(Drop.UNKNOWN_MEMBER)
-        elif stall.id == self.id or not self.stalls.take(stall, now):
+        elif stall.id == self.id or not self.stalls.is_news(stall):
             self._stats.drop(Drop.STALE)
+        elif not self._trust.is_credulous and not self._trust.has_declared(
+            self._table.info(slot), stall.number, stall.seconds, stall.proof
+        ):
+            self._stats.drop(Drop.UNSIGNED_STALL)
         else:
+            self.stalls.take(stall, now)
             self._news.tell(stall, Priority.CRITICAL)
 
     # Other runs of our name

@@ -109,7 +109,8 @@ class OwnRecord:
     def declare_stall(self, seconds: float, now: float) -> None:
         """Say that this node will not answer for so long; 0 takes it back. It has spread once `stall_is_spread`."""
         self._stalls_declared += 1
-        stall = Stall(self.id, self._stalls_declared, seconds)
+        proof = self._trust.sign_stall(self.id, self._stalls_declared, seconds)
+        stall = Stall(self.id, self._stalls_declared, seconds, proof)
         self._stalls.take(stall, now)
         self._news.tell(stall, Priority.CRITICAL, is_own=True)
 

@@ -7,7 +7,7 @@ back, whoever heard of it accuses the member of nothing and believes no accusati
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -27,6 +27,7 @@ _MAX_NUMBERS: Final = 4096
 
 @dataclass(slots=True)
 class _Open:
+    declared: Stall
     until: float
     timer: Timer
 
@@ -55,10 +56,12 @@ class Stalls:
         """When the stall of a run that is in one ends at the latest."""
         return self._open[id].until
 
-    def take(self, stall: Stall, now: float) -> bool:
-        """Believe a declaration, up to `max_stall`; False if a later one of that run is known, or this very one."""
-        if stall.number <= self._numbers.get(stall.id, 0):
-            return False
+    def is_news(self, stall: Stall) -> bool:
+        """Whether neither this declaration nor a later one of that run is known."""
+        return stall.number > self._numbers.get(stall.id, 0)
+
+    def take(self, stall: Stall, now: float) -> None:
+        """Believe a declaration that is news, up to `max_stall`."""
         self._numbers.pop(stall.id, None)
         self._numbers[stall.id] = stall.number
         if len(self._numbers) > _MAX_NUMBERS:
@@ -68,16 +71,15 @@ class Stalls:
         seconds = min(stall.seconds, self._longest)
         if seconds > 0:
             until = now + seconds
-            self._open[stall.id] = _Open(until, self._timers.at(until, partial(self._run_out, stall.id)))
+            self._open[stall.id] = _Open(stall, until, self._timers.at(until, partial(self._run_out, stall.id)))
             self._show(stall.id, is_stalled=True)
         self._tell_change(stall.id, before)
-        return True
 
     def defend(self, id: NodeId, now: float) -> None:
         """Somebody accuses a run that is in a stall: tell them of what is left of it, once at a time."""
         if not self._news.is_waiting(stall_key(id)):
-            left = max(0.0, self._open[id].until - now)
-            self._news.tell(Stall(id, self._numbers.get(id, 1), left), Priority.CRITICAL)
+            stall = self._open[id]
+            self._news.tell(replace(stall.declared, seconds=max(0.0, stall.until - now)), Priority.CRITICAL)
 
     def end(self, id: NodeId) -> None:
         """The run is back, or gone."""

@@ -33,6 +33,8 @@ class Drop(StrEnum):
     """A death that too few members signed, where nodes sign; those who did are taken for accusers."""
     UNSIGNED_GOODBYE = "unsigned_goodbye"
     """A goodbye that its member did not sign, where nodes sign."""
+    UNSIGNED_STALL = "unsigned_stall"
+    """A declared stall that its member did not sign, or not for so long, where nodes sign."""
     TAKEN_ADDRESS = "taken_address"
     """News of a run at the address of a present member of another name, where nodes sign."""
     MISMATCHED_RUN = "mismatched_run"

@@ -47,6 +47,22 @@ class Trust(Protocol):
         """Whether a member, by its record, gave such a word."""
         ...
 
+    def sign_stall(self, id: NodeId, number: int, seconds: float) -> bytes:
+        """This node's word that its run does not answer for a while, 3,600 seconds at most; empty if nobody asks."""
+        ...
+
+    def has_declared(self, info: NodeInfo, number: int, seconds: float, proof: bytes) -> bool:
+        """Whether a member, by its record, gave such a word, for at least so long."""
+        ...
+
+    def revocation_of(self, info: NodeInfo) -> bytes:
+        """The proof that what admitted a member was taken back, as far as this node knows; empty if it was not."""
+        ...
+
+    def has_revoked(self, info: NodeInfo, proof: bytes) -> bool:
+        """Whether something is such a proof, which then is known."""
+        ...
+
 
 class Credulous:
     """Takes everybody's word, and costs nothing."""
@@ -78,3 +94,19 @@ class Credulous:
     def has_left(self, info: NodeInfo, incarnation: int, signature: bytes) -> bool:
         """Everybody may say so of everybody."""
         return True
+
+    def sign_stall(self, id: NodeId, number: int, seconds: float) -> bytes:
+        """Nothing."""
+        return b""
+
+    def has_declared(self, info: NodeInfo, number: int, seconds: float, proof: bytes) -> bool:
+        """Everybody may say so of everybody."""
+        return True
+
+    def revocation_of(self, info: NodeInfo) -> bytes:
+        """Nothing."""
+        return b""
+
+    def has_revoked(self, info: NodeInfo, proof: bytes) -> bool:
+        """Nobody is admitted, so nothing is taken back."""
+        return False

@@ -36,10 +36,11 @@ class Vouching:
         if mistrust is None:
             return True
         self._stats.drop(mistrust)
-        self._report(info, mistrust)
+        self.report(info, mistrust)
         return False
 
-    def _report(self, info: NodeInfo, mistrust: Mistrust) -> None:
+    def report(self, info: NodeInfo, mistrust: Mistrust) -> None:
+        """Tell the user of a refusal, once for each run and reason; this node itself may be the refused."""
         refusal = (info.id, mistrust)
         if refusal in self._told:
             return

@@ -20,6 +20,7 @@ from shoal.types import NodeInfo, is_node_name
 from shoal.wire.dialect import DecodeError, Flaw
 from shoal.wire.fields import MAX_PROOF, read_bytes
 from shoal.wire.identity_keys import SIGNATURE_SIZE, IdentityKey, PublicKey, parse_labelled
+from shoal.wire.revocations import Revocation, Revocations
 from shoal.wire.varint import read_varint, write_varint
 
 __all__ = ["ALL_TAGS", "Authority", "Certificate", "Grant", "Right", "Terms", "forbidden_tag", "is_among"]
@@ -197,6 +198,11 @@ class Certificate:
             grant = b"".join((bytes((len(names),)), names, self.grant.public_key, self.grant.signature))
         return terms + grant + self.signature
 
+    @property
+    def keys(self) -> tuple[PublicKey, ...]:
+        """Those that it rests on: the node's, and that of its token."""
+        return (self.public_key,) if self.grant is None else (self.public_key, self.grant.public_key)
+
     def is_by(self, authority: PublicKey, cluster: str) -> bool:
         """Whether that authority issued it, for that cluster, or granted that to the token that did."""
         if self.grant is None:
@@ -213,15 +219,18 @@ class Certificate:
 class Authority:
     """Whom a node believes about others; `clock` gives the seconds since 1970."""
 
-    __slots__ = ("_clock", "_cluster", "public_key")
+    __slots__ = ("_clock", "_cluster", "_revocations", "public_key")
 
     def __init__(self, public_key: PublicKey, cluster: str, clock: Callable[[], float]) -> None:
         self.public_key = public_key
         self._cluster = cluster
         self._clock = clock
+        self._revocations = Revocations()
 
     def check(self, certificate: Certificate, info: NodeInfo) -> Mistrust | None:
-        """What is cheap to find out: whether it has expired, or does not allow the tags."""
+        """What is cheap to find out: whether it is revoked or has expired, or does not allow the tags."""
+        if self.revocation_of(certificate):
+            return Mistrust.REVOKED
         if certificate.terms.expires <= self._clock():
             return Mistrust.EXPIRED
         if forbidden_tag(certificate.terms.namespaces, info.tags) is not None:
@@ -231,11 +240,33 @@ class Authority:
     def gives(self, certificate: Certificate, right: Right) -> bool:
         """Whether a certificate is good now, and gives a right."""
         terms = certificate.terms
-        return right in terms.rights and terms.expires > self._clock() and self.has_issued(certificate)
+        is_good = terms.expires > self._clock() and not self.revocation_of(certificate)
+        return right in terms.rights and is_good and self.has_issued(certificate)
 
     def has_issued(self, certificate: Certificate) -> bool:
         """Whether a certificate is this authority's own, for this cluster."""
         return certificate.is_by(self.public_key, self._cluster)
+
+    @property
+    def has_revocations(self) -> bool:
+        """Whether any is known."""
+        return len(self._revocations) > 0
+
+    def revocation_of(self, certificate: Certificate) -> bytes:
+        """This authority's signature that the node's key or its token's counts for nothing; empty if none is known."""
+        return self._revocations.of(certificate.keys)
+
+    def has_revoked(self, revocation: Revocation) -> bool:
+        """Whether a revocation is this authority's own, for this cluster."""
+        is_known = self._revocations.of([revocation.public_key]) == revocation.signature
+        return is_known or revocation.is_by(self.public_key, self._cluster)
+
+    def learn(self, revocations: Iterable[Revocation]) -> bool:
+        """Remember revocations that are this authority's own; whether any was new."""
+        before = len(self._revocations)
+        for revocation in revocations:
+            self._revocations.add(revocation)
+        return len(self._revocations) > before
 
 
 def forbidden_tag(namespaces: Iterable[str], tags: Iterable[str]) -> str | None:

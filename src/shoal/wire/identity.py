@@ -1,10 +1,12 @@
-"""Records, goodbyes and accusations that members sign (docs/protocol.md, section 13)."""
+"""Records, goodbyes, stalls and accusations that members sign (docs/protocol.md, section 13)."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
 from dataclasses import replace
+from math import ceil
+from struct import Struct
 from typing import Final
 
 from shoal.errors import ConfigError
@@ -16,6 +18,7 @@ from shoal.wire.dialect import DecodeError
 from shoal.wire.fields import write_statement
 from shoal.wire.generations import Generations
 from shoal.wire.identity_keys import SIGNATURE_SIZE, IdentityKey, PublicKey
+from shoal.wire.revocations import Revocation
 
 __all__ = ["SignedIdentity"]
 
@@ -24,6 +27,9 @@ _BARE: Final = PublicKey.SIZE + SIGNATURE_SIZE
 _RECORD: Final = b"shoal record"
 _SUSPECT: Final = b"shoal suspect"
 _GOODBYE: Final = b"shoal goodbye"
+_STALL: Final = b"shoal stall"
+_DECLARED: Final = Struct(">H")
+"""For how many seconds a stall was declared."""
 _REMEMBERED: Final = 4096
 """Verdicts on signatures per generation; some 200 bytes each."""
 
@@ -100,6 +106,42 @@ class SignedIdentity:
         """Whether a member signed its goodbye."""
         return self._has_signed(info, signature, self._goodbye(info.id, incarnation))
 
+    def sign_stall(self, id: NodeId, number: int, seconds: float) -> bytes:
+        """This node's word that its run does not answer for so long; behind the seconds, rounded up."""
+        declared = _DECLARED.pack(ceil(seconds))
+        return declared + self._key.sign(self._stall(id, number, declared))
+
+    def has_declared(self, info: NodeInfo, number: int, seconds: float, proof: bytes) -> bool:
+        """Whether a member signed a declaration of which so many seconds can be left."""
+        declared, signature = proof[: _DECLARED.size], proof[_DECLARED.size :]
+        if len(signature) != SIGNATURE_SIZE or seconds > _DECLARED.unpack(declared)[0]:
+            return False
+        return self._has_signed(info, signature, self._stall(info.id, number, declared))
+
+    def revocation_of(self, info: NodeInfo) -> bytes:
+        """The authority's signature against the key of a member, or of its token; empty if none is known."""
+        authority = self._authority
+        if authority is None or not authority.has_revocations:
+            return b""
+        certificate = _certificate_of(info)
+        return b"" if certificate is None else authority.revocation_of(certificate)
+
+    def has_revoked(self, info: NodeInfo, proof: bytes) -> bool:
+        """Whether the authority signed that the key of a member, or of its token, counts for nothing."""
+        certificate = None if self._authority is None or len(proof) != SIGNATURE_SIZE else _certificate_of(info)
+        if self._authority is None or certificate is None:
+            return False
+        found = (Revocation(key, proof) for key in certificate.keys)
+        revocation = next(filter(self._authority.has_revoked, found), None)
+        if revocation is not None:
+            self._authority.learn([revocation])
+        return revocation is not None
+
+    @property
+    def authority(self) -> Authority | None:
+        """Who admits members, and takes that back; None where names are pinned to keys."""
+        return self._authority
+
     @property
     def access(self) -> Access | None:
         """How this node shows and asks for rights; None without an authority, who alone gives them."""
@@ -113,10 +155,12 @@ class SignedIdentity:
     def _goodbye(self, id: NodeId, incarnation: int) -> bytes:
         return b"".join((_GOODBYE, self._cluster, id, incarnation.to_bytes(8)))
 
+    def _stall(self, id: NodeId, number: int, declared: bytes) -> bytes:
+        return b"".join((_STALL, self._cluster, id, number.to_bytes(8), declared))
+
     def _check_certificate(self, info: NodeInfo, authority: Authority, known: NodeInfo | None) -> Mistrust | None:
-        try:
-            certificate = Certificate.read(info.proof[_BARE:], info.name, PublicKey(_public_key(info)))
-        except (DecodeError, IndexError, struct.error, UnicodeDecodeError):
+        certificate = _certificate_of(info)
+        if certificate is None:
             return Mistrust.UNCERTIFIED
         name = info.name.encode()
         data = b"".join((bytes((len(name),)), name, _public_key(info), info.proof[_BARE:]))
@@ -127,7 +171,12 @@ class SignedIdentity:
             self._verdicts.put(digest, is_issued)
         if not is_issued:
             return Mistrust.UNCERTIFIED
-        is_taken = certificate.grant is not None and known is not None and _public_key(known) != _public_key(info)
+        is_taken = (
+            certificate.grant is not None
+            and known is not None
+            and _public_key(known) != _public_key(info)
+            and not self.revocation_of(known)
+        )
         return Mistrust.KEY_CHANGED if is_taken else authority.check(certificate, info)
 
     def _check_signature(self, info: NodeInfo, incarnation: int) -> Mistrust | None:
@@ -148,6 +197,14 @@ class SignedIdentity:
 
     def _signed_part(self, info: NodeInfo, incarnation: int, certificate: bytes) -> bytes:
         return b"".join((_RECORD, self._cluster, incarnation.to_bytes(8), write_statement(info), certificate))
+
+
+def _certificate_of(info: NodeInfo) -> Certificate | None:
+    """What stands behind a record's proof, unchecked; None if that is no certificate."""
+    try:
+        return Certificate.read(info.proof[_BARE:], info.name, PublicKey(_public_key(info)))
+    except (DecodeError, IndexError, struct.error, UnicodeDecodeError):
+        return None
 
 
 def _public_key(info: NodeInfo) -> bytes:

@@ -167,6 +167,8 @@ class Stall:
     """Rises with each declaration of one run, from 1; the highest counts."""
     seconds: float
     """How long at most, from when this is heard; sent in whole seconds, rounded up. 0: it is over."""
+    proof: bytes = b""
+    """Its own word, where members sign: for how long it was declared, of which `seconds` are left."""
 
 
 Update = Alive | Repeated | Suspect | Dead | Left | UserBroadcast | Stall

@@ -61,6 +61,7 @@ __all__ = [
     "MAX_STALL",
     "MAX_STEPS",
     "MAX_TIMEOUT",
+    "STALL_PROOF_SIZE",
     "VERSION",
     "NativeDialect",
 ]
@@ -73,6 +74,8 @@ MAX_TIMEOUT: Final = 3600.0
 
 MAX_STALL: Final = 3600.0
 """Seconds. Longest stall that can be declared; a longer one is sent as this."""
+STALL_PROOF_SIZE: Final = 2 + SIGNATURE_SIZE
+"""Bytes of a declared stall's proof: for how many seconds it was declared, and the signature."""
 
 MAX_MEMBERS: Final = (1 << 32) - 1
 """How many members a comparison can count."""
@@ -124,6 +127,7 @@ _SUSPECT_SIGNED: Final = 8
 _SUSPECT_STALLED_SIGNED: Final = 9
 _DEAD_SIGNED: Final = 10
 _LEFT_SIGNED: Final = 11
+_STALL_SIGNED: Final = 12
 
 _MessageReader = Callable[[bytes], tuple[Message, int]]
 _UpdateReader = Callable[[bytes, int], tuple[Update, int]]
@@ -198,8 +202,9 @@ class NativeDialect:
                 number, size = write_varint(update.number), write_varint(len(update.payload))
                 return b"".join((_SUBJECT.pack(_USER_BROADCAST, update.origin), number, size, update.payload))
             case Stall():
+                head = _SUBJECT.pack(_STALL_SIGNED if update.proof else _STALL, update.id)
                 seconds = write_varint(ceil(min(update.seconds, MAX_STALL)))
-                return b"".join((_SUBJECT.pack(_STALL, update.id), write_varint(update.number), seconds))
+                return b"".join((head, write_varint(update.number), seconds, update.proof))
 
     def encode_alive(self, record: bytes, incarnation: int) -> bytes:
         """The same as `encode_update` of an `Alive`, from a record."""
@@ -477,6 +482,12 @@ def _read_stall(data: bytes, position: int) -> tuple[Stall, int]:
     return Stall(NodeId(member), number, float(seconds)), position
 
 
+def _read_signed_stall(data: bytes, position: int) -> tuple[Stall, int]:
+    stall, position = _read_stall(data, position)
+    stall.proof, position = read_bytes(data, position, STALL_PROOF_SIZE)
+    return stall, position
+
+
 _UPDATES: Final[dict[int, _UpdateReader]] = {
     _SUSPECT: _suspect_reader(is_stalled=False),
     _DEAD: _read_dead,
@@ -488,4 +499,5 @@ _UPDATES: Final[dict[int, _UpdateReader]] = {
     _SUSPECT_STALLED_SIGNED: _signed_suspect_reader(is_stalled=True),
     _DEAD_SIGNED: _read_signed_dead,
     _LEFT_SIGNED: _read_signed_left,
+    _STALL_SIGNED: _read_signed_stall,
 }

@@ -45,6 +45,8 @@ from shoal.types import Member, NodeId, NodeInfo
 
 __all__ = ["PartitionWatch", "strategy_of"]
 
+_NO_SILENCE: Final = (VerdictReason.REPLACED, VerdictReason.REVOKED)
+"""Ends of members that say nothing of the network."""
 _PERSISTING: Final = 2.0
 """Probe intervals for which a suspect must have kept silent to count as lost."""
 _LEAST_LOST: Final = 2
@@ -101,7 +103,7 @@ class PartitionWatch:
     def see(self, event: Event, now: float) -> None:
         """Something was told to the user."""
         match event:
-            case MemberFailed(evidence=evidence) if evidence.reason is VerdictReason.REPLACED:
+            case MemberFailed(evidence=evidence) if evidence.reason in _NO_SILENCE:
                 self._note_back(event.member.name, now)
             case MemberSuspected() | MemberFailed():
                 if event.member.name not in self._silent:
