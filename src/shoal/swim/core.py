@@ -346,7 +346,7 @@ class Swim:
 
     def put_out_revoked(self, now: float) -> None:
         """Put out members of whom `trust` has learned that their admission was taken back, and tell everybody."""
-        self._membership.put_out_revoked(now)
+        self._membership.revocations.put_out_revoked(now)
         self._follow_up(now)
 
     def heartbeat(self, target: NodeId, now: float) -> Heartbeat:

@@ -16,7 +16,6 @@ from shoal.events import (
     MemberReadinessChanged,
     MemberRecovered,
     MemberUpdated,
-    Mistrust,
     NameConflict,
 )
 from shoal.snapshot import Snapshot
@@ -35,6 +34,7 @@ from shoal.swim.mass_join import MassJoin
 from shoal.swim.news import News
 from shoal.swim.own_record import OwnRecord
 from shoal.swim.probe_order import ProbeOrder
+from shoal.swim.revocations import Revocations
 from shoal.swim.stalls import Stalls
 from shoal.swim.stats import Drop
 from shoal.swim.suspicions import Suspicions
@@ -67,7 +67,6 @@ class Membership:
         self._order = order
         self._trust = context.trust
         self._vouching = Vouching(context)
-        self._warned_of: NodeId | None = None
         self._news = News(context, info.id)
         self.stalls = Stalls(context, self._news)
         self.disputes = Disputes()
@@ -76,6 +75,7 @@ class Membership:
         self.suspicions = Suspicions(context)
         self.deaths = Deaths(context, self.own, self.suspicions, self.stalls)
         self._claims = Claims(context, self.own, self.deaths)
+        self.revocations = Revocations(context, self.own, self.deaths, self._vouching, self._news)
         self.corroboration = Corroboration(context)
         self.announcements = Announcements(
             context, self.own, self.suspicions, self.deaths.damping, self._news, self.corroboration
@@ -292,7 +292,7 @@ class Membership:
         if not (
             claims.may_take_name(info.name, info.id)
             and claims.may_take_address(info.address, info.id, info.name)
-            and self._is_own_word(info, incarnation)
+            and self.revocations.is_own_word(info, incarnation)
         ):
             return
         claims.clear_address(info.address, info.id, now)
@@ -311,7 +311,8 @@ class Membership:
         """The owner's newer word about a run in the table: a refutation, a return from the dead, or new tags."""
         known, was = self._table.member(slot), self._table.state(slot)
         if not (
-            self._claims.may_take_address(info.address, info.id, info.name) and self._is_own_word(info, incarnation)
+            self._claims.may_take_address(info.address, info.id, info.name)
+            and self.revocations.is_own_word(info, incarnation)
         ):
             return
         self.deaths.acquit(slot, now)
@@ -346,9 +347,7 @@ class Membership:
 
     def _apply_left(self, id: NodeId, incarnation: int, signature: bytes, now: float) -> None:
         if id == self.id:
-            if self._trust.has_revoked(self.own.info, signature):
-                self._vouching.report(self.own.info, Mistrust.REVOKED)
-            else:
+            if not self.revocations.is_about_us(signature):
                 self.own.deny_goodbye(now)
             return
         slot = self._table.slot_of(id)
@@ -359,7 +358,7 @@ class Membership:
         if flaw is None:
             self.deaths.part(slot, belief, now, signature)
             self._news.tell(Left(id, incarnation, signature), Priority.CRITICAL)
-        elif not self._is_put_out(slot, signature, now):
+        elif not self.revocations.is_put_out(slot, signature, now):
             self._stats.drop(flaw)
 
     def _flaw_of_goodbye(self, slot: int, incarnation: int, signature: bytes) -> Drop | None:
@@ -372,48 +371,7 @@ class Membership:
             return Drop.UNSIGNED_GOODBYE
         return None
 
-    # Put out
-
-    def put_out_revoked(self, now: float) -> None:
-        """Put out the members, dead ones too, of whom this node's trust has learned that they are admitted no more."""
-        dead = (self._table.slot_of(id) for id in self.deaths.tombstones)
-        for slot in [*self._table.ring, *(slot for slot in dead if slot is not None)]:
-            if self._table.id(slot) == self.id or self._table.state(slot) is MemberState.LEFT:
-                continue
-            proof = self._trust.revocation_of(self._table.info(slot))
-            if proof:
-                self._put_out(slot, proof, now)
-
-    def _is_put_out(self, slot: int, proof: bytes, now: float) -> bool:
-        """Whether a goodbye is none of its member's but the end of its admission, whatever its incarnation."""
-        if self._table.state(slot) is MemberState.LEFT:
-            return False
-        info = self._table.info(slot)
-        was_known = bool(self._trust.revocation_of(info))
-        if not self._trust.has_revoked(info, proof):
-            return False
-        self._put_out(slot, proof, now)
-        if not was_known:  # Others may have joined with the same token.
-            self.put_out_revoked(now)
-        return True
-
-    def _put_out(self, slot: int, proof: bytes, now: float) -> None:
-        self.deaths.put_out(slot, proof, now)
-        goodbye = Left(self._table.id(slot), incarnation_of(self._table.belief(slot)), proof)
-        self._news.tell(goodbye, Priority.CRITICAL)
-
-    def _is_own_word(self, info: NodeInfo, incarnation: int) -> bool:
-        """Whether a record may be taken in. Who tells of a member whose admission was taken back is told that it was.
-
-        One such answer at a time: whoever was put out could go on inventing runs of itself.
-        """
-        if self._vouching.is_own_word(info, incarnation):
-            return True
-        proof = self._trust.revocation_of(info)
-        if proof and (self._warned_of is None or not self._news.is_waiting(self._warned_of)):
-            self._warned_of = info.id
-            self._news.tell(Left(info.id, incarnation, proof), Priority.HIGH)
-        return False
+    # Tombstones
 
     def _apply_tombstone(self, info: NodeInfo, record: SyncRecord, now: float) -> None:
         """A peer remembers a dead or left run that is not in our table; ours is not once it is superseded."""
