@@ -21,6 +21,7 @@ from typing import Final
 
 from shoal.records import RecordCodec
 from shoal.snapshot import Snapshot
+from shoal.state.arrivals import Arrivals
 from shoal.state.comparison import Comparison, NewRows, compare
 from shoal.state.digest import ViewDigest
 from shoal.state.index import SlotIndex
@@ -81,6 +82,8 @@ class MemberTable:
         """When the digest changed last because of news, in monotonic seconds."""
         self.touched: set[bytes] | None = None
         """Ids of runs that came to count otherwise in the digest since somebody made this a set; None: nobody asks."""
+        self.arrivals = Arrivals()
+        """Which rows came in, for those who follow them."""
         _pool.enter()
 
     def __len__(self) -> int:
@@ -214,6 +217,8 @@ class MemberTable:
         self._count_in(slot)
         if belief & _STATE_MASK <= _LAST_PRESENT:
             self._enter(slot)
+        if self.arrivals.is_followed:
+            self.arrivals.note((slot,))
         self._changed(slot)
         return slot
 
@@ -231,6 +236,7 @@ class MemberTable:
         self.changed_at = now
         if self.touched is not None:
             self.touched.update(rows.ids)
+        self.arrivals.note(slots)
         self._counts[MemberState.ALIVE] += len(rows)
         self._tags.note_more(slots)
         self._values.note_more()
@@ -250,6 +256,7 @@ class MemberTable:
         self.ring.copy_places(other.ring)
         self._digest.value = other._digest.value
         self.touched = None
+        self.arrivals.forget()
         self._counts = other._counts.copy()
         self._values.forget()
         self._tags.forget()

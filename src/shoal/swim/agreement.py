@@ -24,7 +24,7 @@ class Agreement:
     of its peers for longer has missed something.
     """
 
-    __slots__ = ("_answered", "_equal", "_lead", "_table", "_threshold")
+    __slots__ = ("_answered", "_equal", "_lead", "_table", "_threshold", "is_equal")
 
     def __init__(self, context: Context) -> None:
         self._table = context.table
@@ -34,6 +34,8 @@ class Agreement:
         #: The last probes as bits, the latest lowest: whether the digest of the ack was equal.
         self._equal = 0
         self._answered = 0
+        self.is_equal = False
+        """Whether the last digest that came was ours."""
 
     @property
     def share(self) -> float | None:
@@ -55,7 +57,7 @@ class Agreement:
 
         `is_expected` says whether another one is no sign of something missed, as while a suspicion stands.
         """
-        is_equal = digest == self._table.digest
+        is_equal = self.is_equal = digest == self._table.digest
         if not is_equal:
             self._lead += _EXPECTED if is_expected else 1.0
         else:

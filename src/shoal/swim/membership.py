@@ -23,6 +23,7 @@ from shoal.swim.corroboration import Corroboration
 from shoal.swim.deaths import Deaths
 from shoal.swim.disputes import Disputes
 from shoal.swim.gossip_queue import Priority
+from shoal.swim.join_flood import JoinFlood
 from shoal.swim.mass_join import MassJoin
 from shoal.swim.news import News
 from shoal.swim.own_record import OwnRecord
@@ -53,6 +54,7 @@ class Membership:
         self._trust = context.trust
         self._vouching = Vouching(context)
         self._news = News(context, info.id)
+        self.flood = JoinFlood(context)
         self.stalls = Stalls(context, self._news)
         self.disputes = Disputes()
         self.own = OwnRecord(context, info, self._news, self.stalls, now)
@@ -174,7 +176,7 @@ class Membership:
     def _welcome_all(self, rows: NewRows, snapshot: Snapshot, now: float, news_age: float) -> None:
         self._order.extend(self._table.add_all(rows, now))
         for number, record, belief in zip(rows.numbers, rows.records, rows.beliefs, strict=True):
-            if snapshot.ages[number] <= news_age:
+            if snapshot.ages[number] <= news_age and self.flood.is_news(NodeId(record[: NodeId.SIZE]), now):
                 self._news.tell_alive(record, incarnation_of(belief), Priority.NORMAL)
         self._events.append(MassJoin(rows.records, rows.beliefs, now, self._records))
 
@@ -228,7 +230,8 @@ class Membership:
     def _let_in(self, record: bytes, incarnation: int, now: float) -> None:
         belief = pack(incarnation, MemberState.ALIVE)
         self._order.insert(self._table.add_record(record, belief, now))
-        self._news.tell_alive(record, incarnation, Priority.NORMAL)
+        if self.flood.is_news(NodeId(record[: NodeId.SIZE]), now):
+            self._news.tell_alive(record, incarnation, Priority.NORMAL)
         self._events.append(MassJoin((record,), (belief,), now, self._records))
 
     def _apply_alive(self, info: NodeInfo, incarnation: int, now: float, *, is_news: bool = True) -> None:
@@ -262,7 +265,7 @@ class Membership:
         older = claims.clear_name(info.name, now)
         slot = self._table.add(info, pack(incarnation, MemberState.ALIVE), now)
         self._order.insert(slot)
-        if is_news:
+        if is_news and self.flood.is_news(info.id, now):
             self._news.tell(Alive(info, incarnation), Priority.NORMAL)
         member = self._table.member(slot)
         # A name that moves away from a run that seems well: perhaps two processes use it.

@@ -117,11 +117,12 @@ class Reconciliation:
     def _is_news_on_its_way(self, now: float) -> bool:
         """Whether gossip is still at work: what it brings need not be looked for, and who missed it hears nothing.
 
-        An unwell node is late with everything, so news may well be waiting for it. Where views change all the time, or
+        An unwell node is late with everything, so news may well be waiting for it; one that follows another asks for what
+        it lacks. Where views change all the time, or
         a node is never well, that is no reason to wait for ever.
         """
         self._agreed_at = min(self._agreed_at, now)
-        if now - self._unwell_at < _LONGEST_WAIT:
+        if self._sync.following.is_active or now - self._unwell_at < _LONGEST_WAIT:
             return now - self._agreed_at < _LONGEST_UNWELL
         return now - self._table.changed_at < self._calm and now - self._agreed_at < _LONGEST_WAIT
 

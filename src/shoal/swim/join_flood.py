@@ -1,0 +1,66 @@
+"""Whether joins are told one by one, or come so fast that members learn of them in bulk.
+
+A join that is gossiped costs every member several times what a row of a view costs. In a quiet cluster that buys that
+all know of it within a second. A thousand joins at once would take minutes: then each member keeps the joiners that it
+hears of for the one that it follows (`following`), and learns of all others there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
+from shoal.swim.allowance import Allowance
+from shoal.swim.context import Context
+from shoal.types import NodeId
+
+__all__ = ["JoinFlood"]
+
+_AT_ONCE: Final = 64
+"""Joins that are gossiped however fast they come, after a quiet time."""
+_PER_SECOND: Final = 5.0
+"""And so many a second: more of them fill the queues of all members for as long as they go on."""
+_MOST_WITHHELD: Final = 4096
+"""Joiners that wait to be brought to the one that is followed; others told it of the oldest."""
+_LEAST_PACE: Final = 0.5
+_MEMBERS_PER_SECOND: Final = 1000.0
+"""In larger clusters members ask less often, for more at a time: each second, no more than so many of them."""
+_LULL: Final = 2.0
+"""Seconds beyond two rounds without further joins after which they are told one by one again."""
+
+
+class JoinFlood:
+    """Counts joins, and remembers those that were not gossiped."""
+
+    __slots__ = ("_allowance", "_table", "_until", "on_flood", "withheld")
+
+    def __init__(self, context: Context) -> None:
+        self._table = context.table
+        self._allowance = Allowance(_PER_SECOND, _AT_ONCE)
+        self._until = -inf
+        self.withheld: dict[NodeId, None] = {}
+        """Joiners that this node knows of and has not told anybody; whoever tells of them takes them out."""
+        self.on_flood: Callable[[float], None] = lambda _now: None
+        """Called with the time whenever a join was withheld."""
+
+    @property
+    def pace(self) -> float:
+        """Seconds between two times that a member asks for the joins that it has not heard of."""
+        return max(_LEAST_PACE, self._table.present_count / _MEMBERS_PER_SECOND)
+
+    def is_news(self, id: NodeId, now: float) -> bool:
+        """Whether a member that is new here is to be gossiped; else it is kept among the withheld."""
+        if now >= self._until and self._allowance.left(now) >= 1.0:
+            self._allowance.take(1.0)
+            return True
+        self.go_on(now)
+        self.withheld[id] = None
+        if len(self.withheld) > _MOST_WITHHELD:
+            del self.withheld[next(iter(self.withheld))]
+        self.on_flood(now)
+        return False
+
+    def go_on(self, now: float) -> None:
+        """Joins still come in such numbers that they are not told one by one."""
+        self._until = now + 2 * self.pace + _LULL
