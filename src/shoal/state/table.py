@@ -6,7 +6,7 @@ lies: `Member` and `NodeInfo` values are made when somebody asks for them. Prese
 stand on a ring, from which a random one is drawn in O(1), and are counted into the digest.
 
 For each member there are 8 bytes of belief, 8 of time, 8 of what it counts for in the digest, 8 for the reference to
-its record, 4 on the ring and 6 to 12 in each of three indexes; the record itself, with id, address, name and tags, may
+its record, 8 on the ring and 6 to 12 in each of three indexes; the record itself, with id, address, name and tags, may
 be shared with other tables.
 """
 
@@ -22,7 +22,7 @@ from typing import Final
 from shoal.records import RecordCodec
 from shoal.snapshot import Snapshot
 from shoal.state.arrivals import Arrivals
-from shoal.state.comparison import Comparison, NewRows, compare
+from shoal.state.comparison import Comparison, Indexes, NewRows, compare
 from shoal.state.digest import ViewDigest
 from shoal.state.index import SlotIndex
 from shoal.state.precedence import incarnation_of, state_of
@@ -374,7 +374,8 @@ class MemberTable:
 
     def compare(self, snapshot: Snapshot, *, room: int, not_new: Collection[bytes] = ()) -> Comparison:
         """Which rows of a snapshot are held here already, and which may come in by `add_all`: at most `room`."""
-        return compare(snapshot, self._records, self._beliefs, self._codec, room=room, not_new=not_new)
+        indexes = Indexes(self._by_id, self._by_name, self._by_address)
+        return compare(snapshot, self._records, self._beliefs, indexes, self._codec, room=room, not_new=not_new)
 
     def snapshot(self, now: float, slots: Sequence[int] | None = None) -> Snapshot:
         """These rows in columns, or all rows, tombstones too."""

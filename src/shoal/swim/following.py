@@ -70,6 +70,8 @@ class Following:
         self._timer: Timer | None = None
         #: When a member that was new here came in, the last time that we know of.
         self._last_new = -inf
+        #: Joiners that are being brought; the withheld again if that fails.
+        self._brought: list[NodeId] = []
         self._is_asking = False
         flood.on_flood = self.go_on
 
@@ -105,12 +107,10 @@ class Following:
         followed = self._followed
         if followed is None or not self._table.is_present(followed.id):
             followed = self._followed = self._elder()
-        withheld = list(self._flood.withheld)[:_MOST_BROUGHT]
-        for id in withheld:
-            del self._flood.withheld[id]
+        brought = self._brought = self._flood.take(_MOST_BROUGHT)
         if followed is None:  # The eldest hears of all from those who follow it.
             return
-        slots = [slot for slot in map(self._table.slot_of, (self._membership.id, *withheld)) if slot is not None]
+        slots = [slot for slot in map(self._table.slot_of, (self._membership.id, *brought)) if slot is not None]
         self._is_asking = self._ask_for(followed.address, followed.position, slots, now, self._on_answer)
 
     def _elder(self) -> _Followed | None:
@@ -127,6 +127,8 @@ class Following:
     def _on_answer(self, answer: SyncResponse | None, fresh: int, now: float) -> None:
         self._is_asking = False
         followed = self._followed
+        if answer is None:
+            self._flood.give_back(self._brought)
         if followed is None or answer is None or answer.sender != followed.id or answer.others:
             self._followed = None  # It is gone, has another run in its place, or is busy: another will do.
             return

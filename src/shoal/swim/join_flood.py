@@ -7,7 +7,8 @@ hears of for the one that it follows (`following`), and learns of all others the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from math import inf
 from typing import Final
 
@@ -23,9 +24,11 @@ _PER_SECOND: Final = 5.0
 """And so many a second: more of them fill the queues of all members for as long as they go on."""
 _MOST_WITHHELD: Final = 4096
 """Joiners that wait to be brought to the one that is followed; others told it of the oldest."""
-_LEAST_PACE: Final = 0.5
+_LEAST_PACE: Final = 1.0
 _MEMBERS_PER_SECOND: Final = 1000.0
 """In larger clusters members ask less often, for more at a time: each second, no more than so many of them."""
+_AHEAD: Final = 4.0
+"""How much more often those ask who are followed themselves."""
 _LULL: Final = 2.0
 """Seconds beyond two rounds without further joins after which they are told one by one again."""
 
@@ -40,14 +43,15 @@ class JoinFlood:
         self._allowance = Allowance(_PER_SECOND, _AT_ONCE)
         self._until = -inf
         self.withheld: dict[NodeId, None] = {}
-        """Joiners that this node knows of and has not told anybody; whoever tells of them takes them out."""
+        """Joiners that this node knows of and has not told anybody."""
         self.on_flood: Callable[[float], None] = lambda _now: None
         """Called with the time whenever a join was withheld."""
 
     @property
     def pace(self) -> float:
         """Seconds between two times that a member asks for the joins that it has not heard of."""
-        return max(_LEAST_PACE, self._table.present_count / _MEMBERS_PER_SECOND)
+        pace = max(_LEAST_PACE, self._table.present_count / _MEMBERS_PER_SECOND)
+        return pace / _AHEAD if self._table.arrivals.is_followed else pace
 
     def is_news(self, id: NodeId, now: float) -> bool:
         """Whether a member that is new here is to be gossiped; else it is kept among the withheld."""
@@ -55,12 +59,23 @@ class JoinFlood:
             self._allowance.take(1.0)
             return True
         self.go_on(now)
-        self.withheld[id] = None
-        if len(self.withheld) > _MOST_WITHHELD:
-            del self.withheld[next(iter(self.withheld))]
+        self.give_back((id,))
         self.on_flood(now)
         return False
 
+    def take(self, most: int) -> list[NodeId]:
+        """The withheld that have waited longest; whoever takes them tells of them."""
+        taken = list(islice(self.withheld, most))
+        for id in taken:
+            del self.withheld[id]
+        return taken
+
+    def give_back(self, ids: Iterable[NodeId]) -> None:
+        """Keep joiners for whoever is told next; beyond a bound, those that have waited longest go."""
+        self.withheld |= dict.fromkeys(ids)
+        while len(self.withheld) > _MOST_WITHHELD:
+            del self.withheld[next(iter(self.withheld))]
+
     def go_on(self, now: float) -> None:
         """Joins still come in such numbers that they are not told one by one."""
-        self._until = now + 2 * self.pace + _LULL
+        self._until = max(self._until, now + 2 * self.pace + _LULL)
