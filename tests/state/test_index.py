@@ -1,5 +1,7 @@
 """The index against a dictionary, with keys that collide all the time."""
 
+from functools import partial
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -20,7 +22,7 @@ class IndexModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.records: list[bytes] = []
-        self.index = SlotIndex(self.records, Colliding)
+        self.index = SlotIndex(self.records, Colliding, partial(map, Colliding))
         self.model: dict[Colliding, int] = {}
 
     def _new(self, number: int) -> tuple[Colliding, int]:
@@ -48,7 +50,7 @@ class IndexModel(RuleBasedStateMachine):
 
     @rule()
     def copy_rows(self) -> None:
-        copy = SlotIndex(self.records, Colliding)
+        copy = SlotIndex(self.records, Colliding, partial(map, Colliding))
         copy.copy_rows(self.index)
         self.index = copy
 

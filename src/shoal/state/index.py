@@ -31,15 +31,23 @@ class SlotIndex:
     up. Keys that are chosen to collide are chosen in vain, because the hash of bytes is keyed.
     """
 
-    __slots__ = ("_count", "_key_of", "_mask", "_most", "_places", "_records", "_tag")
+    __slots__ = ("_count", "_key_of", "_keys_of", "_mask", "_most", "_places", "_records", "_tag")
 
-    def __init__(self, records: list[bytes], key_of: Callable[[bytes], bytes]) -> None:
-        """Of the rows whose records stand in `records`, which may grow and change; `key_of` takes the key out of one.
+    def __init__(
+        self,
+        records: list[bytes],
+        key_of: Callable[[bytes], bytes],
+        keys_of: Callable[[Sequence[bytes]], Iterable[bytes]],
+    ) -> None:
+        """Of the rows whose records stand in `records`, which may grow and change.
+
+        `key_of` takes the key out of one record, `keys_of` those out of many.
 
         A row's record must not change between `add` and `remove` in what makes its key.
         """
         self._records = records
         self._key_of = key_of
+        self._keys_of = keys_of
         self._places = array("I", [_FREE]) * _SMALLEST
         self._mask = _SMALLEST - 1
         self._count = 0
@@ -146,4 +154,4 @@ class SlotIndex:
             size *= 2
         self._places = array("I", [_FREE]) * size
         self._mask = size - 1
-        self._fill([self._key_of(self._records[slot]) for slot in slots], slots)
+        self._fill(self._keys_of([self._records[slot] for slot in slots]), slots)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from functools import partial
 from math import inf
 from operator import itemgetter
 from random import Random
@@ -60,10 +61,10 @@ class MemberTable:
         #: What each present row counts for in the digest; 0 for all others.
         self._terms = array("Q")
         self._free: list[int] = []
-        self._by_id = SlotIndex(self._records, _id_of)
-        self._by_name = SlotIndex(self._records, codec.name_key)
+        self._by_id = SlotIndex(self._records, _id_of, partial(map, _id_of))
+        self._by_name = SlotIndex(self._records, codec.name_key, lambda records: codec.keys(records)[0])
         #: Present rows only: the dead do not hold an address.
-        self._by_address = SlotIndex(self._records, codec.address_key)
+        self._by_address = SlotIndex(self._records, codec.address_key, lambda records: codec.keys(records)[1])
         self.ring = Ring(self._records)
         """Slots of present members in the order in which they watch each other."""
         self._digest = ViewDigest(digest_key)

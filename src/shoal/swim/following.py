@@ -73,7 +73,7 @@ class Following:
         #: Joiners that are being brought; the withheld again if that fails.
         self._brought: list[NodeId] = []
         self._is_asking = False
-        flood.on_flood = self.go_on
+        flood.on_flood = self._go_on
 
     @property
     def is_active(self) -> bool:
@@ -84,7 +84,7 @@ class Following:
         """Whoever handed us its view as it was at `position` is the one to ask for what came later."""
         self._followed = _Followed(id, address, position)
 
-    def go_on(self, now: float) -> None:
+    def _go_on(self, now: float) -> None:
         """Many join: ask for as long as that lasts."""
         self._last_new = now
         if self._timer is None:
@@ -134,5 +134,4 @@ class Following:
             return
         self._followed = _Followed(followed.id, followed.address, answer.seq)
         if fresh:
-            self._last_new = now
             self._flood.go_on(now)

@@ -25,7 +25,7 @@ _PER_SECOND: Final = 5.0
 _MOST_WITHHELD: Final = 4096
 """Joiners that wait to be brought to the one that is followed; others told it of the oldest."""
 _LEAST_PACE: Final = 1.0
-_MEMBERS_PER_SECOND: Final = 1000.0
+_MEMBERS_PER_SECOND: Final = 500.0
 """In larger clusters members ask less often, for more at a time: each second, no more than so many of them."""
 _AHEAD: Final = 4.0
 """How much more often those ask who are followed themselves."""
@@ -45,7 +45,7 @@ class JoinFlood:
         self.withheld: dict[NodeId, None] = {}
         """Joiners that this node knows of and has not told anybody."""
         self.on_flood: Callable[[float], None] = lambda _now: None
-        """Called with the time whenever a join was withheld."""
+        """Called with the time whenever it goes on."""
 
     @property
     def pace(self) -> float:
@@ -60,7 +60,6 @@ class JoinFlood:
             return True
         self.go_on(now)
         self.give_back((id,))
-        self.on_flood(now)
         return False
 
     def take(self, most: int) -> list[NodeId]:
@@ -79,3 +78,4 @@ class JoinFlood:
     def go_on(self, now: float) -> None:
         """Joins still come in such numbers that they are not told one by one."""
         self._until = max(self._until, now + 2 * self.pace + _LULL)
+        self.on_flood(now)

@@ -232,8 +232,8 @@ class Sync:
     def _follow(self, reply: SyncResponse, address: Address, now: float) -> None:
         """Its view came as a copy, a moment old, and what it learns from now on we want to know too."""
         self.following.follow(reply.sender, address, reply.seq)
-        if len(reply.rows) > _FEW:
-            self.following.go_on(now)
+        if sum(age <= _STILL_SPREADING for age in reply.rows.ages) > _FEW:
+            self._membership.flood.go_on(now)
 
     def _ask_for_arrivals(
         self, address: Address, position: int, slots: Sequence[int], now: float, on_answer: OnAnswer
