@@ -33,6 +33,9 @@ _MOST_BROUGHT: Final = 1024
 _PATIENCE: Final = 10.0
 """Seconds beyond four rounds without a new member, after which nobody is followed."""
 
+_MEMORY: Final = 60.0
+"""Seconds for which who was followed still knows what we have of it."""
+
 OnAnswer = Callable[[SyncResponse | None, int, float], None]
 """Called with the answer, or None if there was none; how many rows it brought that were new; and the time."""
 
@@ -73,16 +76,30 @@ class Following:
         #: Joiners that are being brought; the withheld again if that fails.
         self._brought: list[NodeId] = []
         self._is_asking = False
+        #: When we heard of the followed last, and whether that brought nothing new.
+        self._answered_at = -inf
+        self._is_fruitless = False
         flood.on_flood = self._go_on
 
-    @property
-    def is_active(self) -> bool:
-        """Whether joins are still to be asked for."""
-        return self._timer is not None
+    def is_promising(self, now: float) -> bool:
+        """Whether what makes our view differ is likely to come with the next answers."""
+        return self._timer is not None and now - self._last_new <= 3 * self._flood.pace
 
-    def follow(self, id: NodeId, address: Address, position: int) -> None:
+    def follow(self, id: NodeId, address: Address, position: int, now: float) -> None:
         """Whoever handed us its view as it was at `position` is the one to ask for what came later."""
         self._followed = _Followed(id, address, position)
+        self._answered_at, self._is_fruitless = now, False
+
+    def catch_up(self, now: float) -> bool:
+        """Our view differs from others: ask at once if that is likely to help.
+
+        Where all withhold joins, one member hears of too few to see that there is a flood.
+        """
+        if self._timer is not None or self._is_fruitless or now - self._answered_at > _MEMORY:
+            return False
+        self._go_on(now)
+        self._ask(now)
+        return True
 
     def _go_on(self, now: float) -> None:
         """Many join: ask for as long as that lasts."""
@@ -100,13 +117,14 @@ class Following:
             self._flood.withheld.clear()
             return
         self._arm(now)
-        if not self._is_asking and (self._flood.withheld or not self._agreement.is_equal):
+        if not self._is_asking and (self._flood.withheld or self._agreement.was_unequal):
             self._ask(now)
 
     def _ask(self, now: float) -> None:
         followed = self._followed
         if followed is None or not self._table.is_present(followed.id):
             followed = self._followed = self._elder()
+        self._agreement.was_unequal = False
         brought = self._brought = self._flood.take(_MOST_BROUGHT)
         if followed is None:  # The eldest hears of all from those who follow it.
             return
@@ -132,6 +150,7 @@ class Following:
         if followed is None or answer is None or answer.sender != followed.id or answer.others:
             self._followed = None  # It is gone, has another run in its place, or is busy: another will do.
             return
-        self._followed = _Followed(followed.id, followed.address, answer.seq)
+        self.follow(followed.id, followed.address, answer.seq, now)
+        self._is_fruitless = not fresh
         if fresh:
             self._flood.go_on(now)

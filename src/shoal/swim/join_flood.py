@@ -24,9 +24,10 @@ _PER_SECOND: Final = 5.0
 """And so many a second: more of them fill the queues of all members for as long as they go on."""
 _MOST_WITHHELD: Final = 4096
 """Joiners that wait to be brought to the one that is followed; others told it of the oldest."""
-_LEAST_PACE: Final = 1.0
-_MEMBERS_PER_SECOND: Final = 500.0
-"""In larger clusters members ask less often, for more at a time: each second, no more than so many of them."""
+_LEAST_PACE: Final = 2.0
+_LONGEST_PACE: Final = 10.0
+_MEMBERS_PER_SECOND: Final = 250.0
+"""In larger clusters members ask less often, for more at a time: each second no more than so many, up to a limit."""
 _AHEAD: Final = 4.0
 """How much more often those ask who are followed themselves."""
 _LULL: Final = 2.0
@@ -50,7 +51,7 @@ class JoinFlood:
     @property
     def pace(self) -> float:
         """Seconds between two times that a member asks for the joins that it has not heard of."""
-        pace = max(_LEAST_PACE, self._table.present_count / _MEMBERS_PER_SECOND)
+        pace = min(_LONGEST_PACE, max(_LEAST_PACE, self._table.present_count / _MEMBERS_PER_SECOND))
         return pace / _AHEAD if self._table.arrivals.is_followed else pace
 
     def is_news(self, id: NodeId, now: float) -> bool:

@@ -231,7 +231,7 @@ class Sync:
 
     def _follow(self, reply: SyncResponse, address: Address, now: float) -> None:
         """Its view came as a copy, a moment old, and what it learns from now on we want to know too."""
-        self.following.follow(reply.sender, address, reply.seq)
+        self.following.follow(reply.sender, address, reply.seq, now)
         if sum(age <= _STILL_SPREADING for age in reply.rows.ages) > _FEW:
             self._membership.flood.go_on(now)
 
