@@ -83,7 +83,8 @@ class Following:
 
     def is_promising(self, now: float) -> bool:
         """Whether what makes our view differ is likely to come with the next answers."""
-        return self._timer is not None and now - self._last_new <= 3 * self._flood.pace
+        is_asking = self._timer is not None and self._followed is not None
+        return is_asking and now - self._last_new <= 3 * self._flood.pace
 
     def follow(self, id: NodeId, address: Address, position: int, now: float) -> None:
         """Whoever handed us its view as it was at `position` is the one to ask for what came later."""
