@@ -65,6 +65,7 @@ class Following:
         self._table = context.table
         self._timers = context.timers
         self._random = context.random
+        self._health = context.health
         self._membership = membership
         self._agreement = agreement
         self._flood = flood
@@ -109,7 +110,9 @@ class Following:
             self._arm(now)
 
     def _arm(self, now: float) -> None:
-        self._timer = self._timers.at(now + self._flood.pace * self._random.uniform(0.75, 1.25), self._round)
+        # Who is unwell has enough to do.
+        pause = self._flood.pace * self._health.multiplier * self._random.uniform(0.75, 1.25)
+        self._timer = self._timers.at(now + pause, self._round)
 
     def _round(self, now: float) -> None:
         self._timer = None

@@ -118,9 +118,8 @@ class Reconciliation:
     def _is_news_on_its_way(self, now: float) -> bool:
         """Whether gossip is still at work: what it brings need not be looked for, and who missed it hears nothing.
 
-        An unwell node is late with everything, so news may well be waiting for it; one that follows another asks for what
-        it lacks. Where views change all the time, or
-        a node is never well, that is no reason to wait for ever.
+        An unwell node is late with everything, so news may well be waiting for it; one that follows another asks for
+        what it lacks. Where views change all the time, or a node is never well, that is no reason to wait for ever.
         """
         self._agreed_at = min(self._agreed_at, now)
         if self._sync.following.is_promising(now) or now - self._unwell_at < _LONGEST_WAIT:

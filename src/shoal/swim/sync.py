@@ -47,7 +47,7 @@ ONLY_IF_NEEDED: Final = ()
 _WHOLE_VIEW: Final = [Range(b"", RangeKind.HELD)]
 """What a node says that holds nothing."""
 _ARRIVALS: Final = [Range(b"", RangeKind.SKIP)]
-"""What a node says that follows the one that it asks: nothing of what it holds, but up to which position it has heard."""
+"""What a node says to the one that it follows: nothing of what it holds, for that one knows by the position."""
 
 OnSynced = Callable[[NodeId, float], None]
 """Called with who answered and the time."""

@@ -1,13 +1,14 @@
-"""The view as the bytes that others get, made once for many: all of it for joiners, and for those who follow what came in
-since they asked last.
+"""The view as the bytes that others get, made once for many of them.
+
+Joiners get all of it, and those who follow this node what came in since they asked last.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from typing import Final
 
+from shoal.snapshot import Snapshot
 from shoal.swim.allowance import Allowance
 from shoal.swim.context import Context
 from shoal.swim.timers import Timer
@@ -38,9 +39,8 @@ class _Copy:
 
     __slots__ = ("_compressed", "_dialect", "_plain", "rows")
 
-    def __init__(self, context: Context, own_id: NodeId, position: int, slots: Sequence[int] | None, now: float) -> None:
+    def __init__(self, context: Context, own_id: NodeId, position: int, rows: Snapshot) -> None:
         self._dialect = context.dialect
-        rows = context.table.snapshot(now, slots)
         self.rows = len(rows)
         can_compress = self._dialect.can_compress
         response = SyncResponse(position, context.table.digest, own_id, can_compress, [], [], rows)
@@ -59,8 +59,17 @@ class ViewCopies:
     """Hands out rows, tombstones too; each reply says up to which position of the arrivals it reaches at least."""
 
     __slots__ = (
-        "_allowance", "_asked_at", "_context", "_later", "_made", "_of_generation", "_steps", "_stepped_at", "_table",
-        "_timer", "_whole",
+        "_allowance",
+        "_asked_at",
+        "_context",
+        "_later",
+        "_made",
+        "_of_generation",
+        "_stepped_at",
+        "_steps",
+        "_table",
+        "_timer",
+        "_whole",
     )  # fmt: skip
 
     def __init__(self, context: Context) -> None:
@@ -88,7 +97,7 @@ class ViewCopies:
         position = self._step(now)
         copy = self._whole
         if copy is None or not self._is_fresh(copy, now):
-            copy = self._whole = _Copy(self._context, own_id, position, None, now)
+            copy = self._whole = _Copy(self._context, own_id, position, self._table.snapshot(now))
             self._of_generation, self._made = self._table.generation, now
         return copy.bytes(compressed=compressed)
 
@@ -103,7 +112,7 @@ class ViewCopies:
             if slots is None:
                 return None
             held = [slot for slot in slots if self._table.record(slot)]
-            copy = self._later[position] = _Copy(self._context, own_id, until, held, now)
+            copy = self._later[position] = _Copy(self._context, own_id, until, self._table.snapshot(now, held))
         self._allowance.take(copy.rows)
         return copy.bytes(compressed=compressed)
 
