@@ -85,7 +85,7 @@ class Following:
     def is_promising(self, now: float) -> bool:
         """Whether what makes our view differ is likely to come with the next answers."""
         is_asking = self._timer is not None and self._followed is not None
-        return is_asking and now - self._last_new <= 3 * self._flood.pace
+        return is_asking and now - self._last_new <= 3 * self._flood.pace(now)
 
     def follow(self, id: NodeId, address: Address, position: int, now: float) -> None:
         """Whoever handed us its view as it was at `position` is the one to ask for what came later."""
@@ -111,13 +111,12 @@ class Following:
 
     def _arm(self, now: float) -> None:
         # Who is unwell has enough to do.
-        pause = self._flood.pace * self._health.multiplier * self._random.uniform(0.75, 1.25)
+        pause = self._flood.pace(now) * self._health.multiplier * self._random.uniform(0.75, 1.25)
         self._timer = self._timers.at(now + pause, self._round)
 
     def _round(self, now: float) -> None:
         self._timer = None
-        pace = self._flood.pace
-        if self._membership.own.is_leaving or now - self._last_new > 4 * pace + _PATIENCE:
+        if self._membership.own.is_leaving or now - self._last_new > 2 * self._flood.pace(now) + _PATIENCE:
             self._flood.withheld.clear()
             return
         self._arm(now)

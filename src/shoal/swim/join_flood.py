@@ -26,8 +26,6 @@ _MOST_WITHHELD: Final = 4096
 """Joiners that wait to be brought to the one that is followed; others told it of the oldest."""
 _LEAST_PACE: Final = 2.0
 _LONGEST_PACE: Final = 10.0
-_MEMBERS_PER_SECOND: Final = 250.0
-"""In larger clusters members ask less often, for more at a time: each second no more than so many, up to a limit."""
 _AHEAD: Final = 4.0
 """How much more often those ask who are followed themselves."""
 _LULL: Final = 2.0
@@ -37,21 +35,23 @@ _LULL: Final = 2.0
 class JoinFlood:
     """Counts joins, and remembers those that were not gossiped."""
 
-    __slots__ = ("_allowance", "_table", "_until", "on_flood", "withheld")
+    __slots__ = ("_allowance", "_began", "_table", "_until", "on_flood", "withheld")
 
     def __init__(self, context: Context) -> None:
         self._table = context.table
         self._allowance = Allowance(_PER_SECOND, _AT_ONCE)
-        self._until = -inf
+        self._began = self._until = -inf
         self.withheld: dict[NodeId, None] = {}
         """Joiners that this node knows of and has not told anybody."""
         self.on_flood: Callable[[float], None] = lambda _now: None
         """Called with the time whenever it goes on."""
 
-    @property
-    def pace(self) -> float:
-        """Seconds between two times that a member asks for the joins that it has not heard of."""
-        pace = min(_LONGEST_PACE, max(_LEAST_PACE, self._table.present_count / _MEMBERS_PER_SECOND))
+    def pace(self, now: float) -> float:
+        """Seconds between two times that a member asks for the joins that it has not heard of.
+
+        Half as long as the flood has lasted, so that a member asks a few times only, for more and more at a time.
+        """
+        pace = min(_LONGEST_PACE, max(_LEAST_PACE, (now - self._began) / 2))
         return pace / _AHEAD if self._table.arrivals.is_followed else pace
 
     def is_news(self, id: NodeId, now: float) -> bool:
@@ -78,5 +78,7 @@ class JoinFlood:
 
     def go_on(self, now: float) -> None:
         """Joins still come in such numbers that they are not told one by one."""
-        self._until = max(self._until, now + 2 * self.pace + _LULL)
+        if now >= self._until:
+            self._began = now
+        self._until = now + 2 * self.pace(now) + _LULL
         self.on_flood(now)
