@@ -21,8 +21,8 @@ _AGE_PER_MEMBER: Final = 1e-4
 """Seconds of age per row that a copy may have although the view has changed. To make one takes about a microsecond a
 member, so that no more than one part in a hundred of the time is spent on it; what it lacks, gossip and comparisons
 bring, or those who follow ask for."""
-_WORTH_COMPRESSING: Final = 64
-"""Rows. A smaller view fits in a few segments in any case."""
+_SMALL: Final = 64
+"""Rows. A smaller view fits in a few segments in any case, and costs little to make anew."""
 _ROWS_PER_SECOND: Final = 200_000.0
 """Rows in whole views that a node hands out: 20 views of 10,000 members, or 2,000 of 100."""
 _STEP: Final = 0.1
@@ -48,7 +48,7 @@ class _Copy:
         self._compressed: bytes | None = None
 
     def bytes(self, *, compressed: bool) -> bytes:
-        if not compressed or self.rows < _WORTH_COMPRESSING:
+        if not compressed or self.rows < _SMALL:
             return self._plain
         if self._compressed is None:
             self._compressed = self._dialect.compress(self._plain)
@@ -146,5 +146,6 @@ class ViewCopies:
         self._table.arrivals.forget()
 
     def _is_fresh(self, copy: _Copy, now: float) -> bool:
-        is_young = now - self._made < _AGE_PER_MEMBER * copy.rows
+        # Joiners of a small view would know hardly anybody who could tell others of them.
+        is_young = copy.rows >= _SMALL and now - self._made < _AGE_PER_MEMBER * copy.rows
         return is_young or self._of_generation == self._table.generation
