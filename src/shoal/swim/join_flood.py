@@ -51,7 +51,8 @@ class JoinFlood:
 
         Half as long as the flood has lasted, so that a member asks a few times only, for more and more at a time.
         """
-        pace = min(_LONGEST_PACE, max(_LEAST_PACE, (now - self._began) / 2))
+        lasted = now - self._began if now < self._until else 0.0
+        pace = min(_LONGEST_PACE, max(_LEAST_PACE, lasted / 2))
         return pace / _AHEAD if self._table.arrivals.is_followed else pace
 
     def is_news(self, id: NodeId, now: float) -> bool:

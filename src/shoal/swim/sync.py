@@ -246,19 +246,22 @@ class Sync:
             ranges=_ARRIVALS,
             rows=self._table.snapshot(now, slots),
         )
-        return self._exchanges.open(
+        opened = self._exchanges.open(
             address,
             self._dialect.encode(request),
             partial(self._on_arrivals, on_answer),
             lambda _reason, now: on_answer(None, 0, now),
             attempts=1,
         )
+        self._stats.syncs_started += opened
+        return opened
 
     def _on_arrivals(self, on_answer: OnAnswer, data: bytes, now: float) -> None:
         reply = self._read_reply(data, _ignore, now)
         if reply is None or reply.sender == self._membership.id:
             on_answer(None, 0, now)
             return
+        self._stats.syncs_completed += 1
         before = len(self._table)
         self._merge(reply.rows, reply.sender, now, news_age=_NO_NEWS)
         on_answer(reply, max(0, len(self._table) - before), now)
