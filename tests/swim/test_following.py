@@ -117,6 +117,13 @@ def test_joins_that_are_not_gossiped_are_brought_to_the_followed() -> None:
     assert len(_request(exchange).rows) == 1
 
 
+def test_a_refutation_by_a_member_that_is_new_here_is_gossiped_even_in_a_flood() -> None:
+    solo = _joined()
+    solo.hear(Alive(info_of(NEW[0]), 1))
+    solo.sleep(0.0)
+    assert Alive(info_of(NEW[0]), 1) in solo.news()
+
+
 def test_what_could_not_be_brought_is_brought_to_another() -> None:
     solo = Solo(1500)
     solo.join(SEED)

@@ -176,9 +176,17 @@ class Membership:
     def _welcome_all(self, rows: NewRows, snapshot: Snapshot, now: float, news_age: float) -> None:
         self._order.extend(self._table.add_all(rows, now))
         for number, record, belief in zip(rows.numbers, rows.records, rows.beliefs, strict=True):
-            if snapshot.ages[number] <= news_age and self.flood.is_news(NodeId(record[: NodeId.SIZE]), now):
-                self._news.tell_alive(record, incarnation_of(belief), Priority.NORMAL)
+            if snapshot.ages[number] <= news_age:
+                self._tell_joined(record, incarnation_of(belief), now)
         self._events.append(MassJoin(rows.records, rows.beliefs, now, self._records))
+
+    def _tell_joined(self, record: bytes, incarnation: int, now: float) -> None:
+        if self._is_news(NodeId(record[: NodeId.SIZE]), incarnation, now):
+            self._news.tell_alive(record, incarnation, Priority.NORMAL)
+
+    def _is_news(self, id: NodeId, incarnation: int, now: float) -> bool:
+        """Whether a member that is new here is gossiped: whoever had to refute already is, even in a flood of joins."""
+        return incarnation > 0 or self.flood.is_news(id, now)
 
     def _note_disputed(self, id: NodeId, incarnation: int) -> None:
         """A peer holds a member present: if we hold it dead at that incarnation, it has to hear of it, from us."""
@@ -230,8 +238,7 @@ class Membership:
     def _let_in(self, record: bytes, incarnation: int, now: float) -> None:
         belief = pack(incarnation, MemberState.ALIVE)
         self._order.insert(self._table.add_record(record, belief, now))
-        if self.flood.is_news(NodeId(record[: NodeId.SIZE]), now):
-            self._news.tell_alive(record, incarnation, Priority.NORMAL)
+        self._tell_joined(record, incarnation, now)
         self._events.append(MassJoin((record,), (belief,), now, self._records))
 
     def _apply_alive(self, info: NodeInfo, incarnation: int, now: float, *, is_news: bool = True) -> None:
@@ -265,7 +272,7 @@ class Membership:
         older = claims.clear_name(info.name, now)
         slot = self._table.add(info, pack(incarnation, MemberState.ALIVE), now)
         self._order.insert(slot)
-        if is_news and self.flood.is_news(info.id, now):
+        if is_news and self._is_news(info.id, incarnation, now):
             self._news.tell(Alive(info, incarnation), Priority.NORMAL)
         member = self._table.member(slot)
         # A name that moves away from a run that seems well: perhaps two processes use it.
