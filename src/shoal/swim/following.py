@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from shoal.swim.agreement import Agreement
 from shoal.swim.context import Context
-from shoal.swim.join_flood import JoinFlood
+from shoal.swim.join_flood import LONGEST_PACE, JoinFlood
 from shoal.swim.membership import Membership
 from shoal.swim.timers import Timer
 from shoal.types import Address, NodeId
@@ -110,9 +110,9 @@ class Following:
             self._arm(now)
 
     def _arm(self, now: float) -> None:
-        # Who is unwell has enough to do.
-        pause = self._flood.pace(now) * self._health.multiplier * self._random.uniform(0.75, 1.25)
-        self._timer = self._timers.at(now + pause, self._round)
+        # Who is unwell has enough to do, but must not fall behind for ever.
+        pause = min(LONGEST_PACE, self._flood.pace(now) * self._health.multiplier)
+        self._timer = self._timers.at(now + pause * self._random.uniform(0.75, 1.25), self._round)
 
     def _round(self, now: float) -> None:
         self._timer = None

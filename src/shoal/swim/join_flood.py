@@ -16,7 +16,7 @@ from shoal.swim.allowance import Allowance
 from shoal.swim.context import Context
 from shoal.types import NodeId
 
-__all__ = ["JoinFlood"]
+__all__ = ["LONGEST_PACE", "JoinFlood"]
 
 _AT_ONCE: Final = 64
 """Joins that are gossiped however fast they come, after a quiet time."""
@@ -25,7 +25,8 @@ _PER_SECOND: Final = 5.0
 _MOST_WITHHELD: Final = 4096
 """Joiners that wait to be brought to the one that is followed; others told it of the oldest."""
 _LEAST_PACE: Final = 2.0
-_LONGEST_PACE: Final = 10.0
+LONGEST_PACE: Final = 10.0
+"""Seconds between two times that a member asks, at most."""
 _AHEAD: Final = 4.0
 """How much more often those ask who are followed themselves."""
 _LULL: Final = 2.0
@@ -52,7 +53,7 @@ class JoinFlood:
         Half as long as the flood has lasted, so that a member asks a few times only, for more and more at a time.
         """
         lasted = now - self._began if now < self._until else 0.0
-        pace = min(_LONGEST_PACE, max(_LEAST_PACE, lasted / 2))
+        pace = min(LONGEST_PACE, max(_LEAST_PACE, lasted / 2))
         return pace / _AHEAD if self._table.arrivals.is_followed else pace
 
     def is_news(self, id: NodeId, now: float) -> bool:
