@@ -181,6 +181,21 @@ def test_a_member_whose_view_differs_asks_whom_it_joined_through_before_it_compa
     assert solo.core.stats.comparisons == 1
 
 
+def test_a_member_that_follows_compares_only_once_a_minute_as_long_as_joins_come() -> None:
+    solo = _joined()
+    number = 1000
+    for _ in range(150):
+        solo.sleep(1.0)
+        for exchange in solo.streams():
+            if _request(exchange).ranges == ARRIVALS:
+                _answer(solo, exchange, number, [number])
+                number += 1
+        for _ in range(10):
+            solo.receive(Ping(7, 12345, node_id(number - 1 if number > 1000 else 200), ME))
+    assert number > 1010
+    assert 1 <= solo.core.stats.comparisons <= 2
+
+
 # Answering
 
 

@@ -112,6 +112,8 @@ class Reconciliation:
             agreement.begin_anew()
             # While a cluster forms, comparisons bring no agreement, however often they are made.
             self._earliest = now + min(self._config.probe_interval * 2**self._fruitless, self._config.sync_interval)
+            if self._sync.following.is_promising(now):  # As long as joins come, one comparison cannot bring agreement.
+                self._agreed_at = now
             if not self._sync.following.catch_up(now):
                 self._begin(sender, now)
 
