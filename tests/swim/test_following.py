@@ -131,11 +131,12 @@ def test_what_could_not_be_brought_is_brought_to_another() -> None:
     solo.reply(exchange, SyncResponse(7, 0, PEER, False, [], [], _rows([1, *range(200, 300)], 1.0)))
     solo.receive(Ping(7, 12345, PEER, node_id(1500)))
     solo.meet(*NEW)
-    exchange_or_none = _asked(solo, 3.0)
-    assert exchange_or_none is not None
-    solo.fail(exchange_or_none)
+    for _ in range(3):
+        failing = _asked(solo, 6.0)
+        assert failing is not None
+        assert (failing.address, _request(failing).seq) == (SEED, 7)
+        solo.fail(failing)
 
-    solo.receive(Ping(7, 12345, PEER, node_id(1500)))
     second = _asked(solo, 6.0)
 
     assert second is not None

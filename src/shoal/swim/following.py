@@ -33,6 +33,8 @@ _MOST_BROUGHT: Final = 1024
 _PATIENCE: Final = 10.0
 """Seconds beyond four rounds without a new member, after which nobody is followed."""
 
+_TRIES: Final = 3
+"""Questions without an answer, in a row, after which another is followed."""
 _MEMORY: Final = 60.0
 """Seconds for which who was followed still knows what we have of it."""
 
@@ -77,6 +79,7 @@ class Following:
         #: Joiners that are being brought; the withheld again if that fails.
         self._brought: list[NodeId] = []
         self._is_asking = False
+        self._failures = 0
         #: When we heard of the followed last, and whether that brought nothing new.
         self._answered_at = -inf
         self._is_fruitless = False
@@ -150,6 +153,10 @@ class Following:
         followed = self._followed
         if answer is None:
             self._flood.give_back(self._brought)
+            self._failures += 1
+            if self._failures < _TRIES:  # It is slow, perhaps, and another would have to tell us everything.
+                return
+        self._failures = 0
         if followed is None or answer is None or answer.sender != followed.id or answer.others:
             self._followed = None  # It is gone, has another run in its place, or is busy: another will do.
             return
