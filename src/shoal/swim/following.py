@@ -87,8 +87,9 @@ class Following:
 
     def is_promising(self, now: float) -> bool:
         """Whether what makes our view differ is likely to come with the next answers."""
-        is_asking = self._timer is not None and self._followed is not None
-        return is_asking and now - self._last_new <= 3 * self._flood.pace(now)
+        if self._timer is None or self._followed is None or (self._is_fruitless and not self._flood.is_on(now)):
+            return False
+        return now - self._last_new <= 3 * self._flood.pace(now)
 
     def follow(self, id: NodeId, address: Address, position: int, now: float) -> None:
         """Whoever handed us its view as it was at `position` is the one to ask for what came later."""

@@ -52,13 +52,17 @@ class JoinFlood:
 
         Half as long as the flood has lasted, so that a member asks a few times only, for more and more at a time.
         """
-        lasted = now - self._began if now < self._until else 0.0
+        lasted = now - self._began if self.is_on(now) else 0.0
         pace = min(LONGEST_PACE, max(_LEAST_PACE, lasted / 2))
         return pace / _AHEAD if self._table.arrivals.is_followed else pace
 
+    def is_on(self, now: float) -> bool:
+        """Whether joins are withheld."""
+        return now < self._until
+
     def is_news(self, id: NodeId, now: float) -> bool:
         """Whether a member that is new here is to be gossiped; else it is kept among the withheld."""
-        if now >= self._until and self._allowance.left(now) >= 1.0:
+        if not self.is_on(now) and self._allowance.left(now) >= 1.0:
             self._allowance.take(1.0)
             return True
         self.go_on(now)
@@ -80,7 +84,7 @@ class JoinFlood:
 
     def go_on(self, now: float) -> None:
         """Joins still come in such numbers that they are not told one by one."""
-        if now >= self._until:
+        if not self.is_on(now):
             self._began = now
         self._until = now + 2 * self.pace(now) + _LULL
         self.on_flood(now)
