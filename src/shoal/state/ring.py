@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
-from sys import byteorder
+from struct import unpack
 from typing import Final
 
 __all__ = ["Ring"]
@@ -71,9 +71,7 @@ class Ring:
         keys = list(map(self._key, slots))
         order = sorted(range(len(keys)), key=keys.__getitem__)
         self._slots = array("i", map(slots.__getitem__, order))
-        self._heads = array("I", b"".join([keys[place][:_HEAD] for place in order]))
-        if byteorder == "little":
-            self._heads.byteswap()
+        self._heads = array("I", unpack(f">{len(order)}I", b"".join([keys[place][:_HEAD] for place in order])))
 
     def _weave(self, slots: Sequence[int]) -> None:
         """Put a few between the others."""
