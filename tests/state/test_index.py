@@ -1,5 +1,8 @@
 """The index against a dictionary, with keys that collide all the time."""
 
+from functools import partial
+from typing import Any, SupportsIndex
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -20,7 +23,7 @@ class IndexModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.records: list[bytes] = []
-        self.index = SlotIndex(self.records, Colliding)
+        self.index = SlotIndex(self.records, Colliding, partial(map, Colliding))
         self.model: dict[Colliding, int] = {}
 
     def _new(self, number: int) -> tuple[Colliding, int]:
@@ -48,7 +51,7 @@ class IndexModel(RuleBasedStateMachine):
 
     @rule()
     def copy_rows(self) -> None:
-        copy = SlotIndex(self.records, Colliding)
+        copy = SlotIndex(self.records, Colliding, partial(map, Colliding))
         copy.copy_rows(self.index)
         self.index = copy
 
@@ -58,10 +61,39 @@ class IndexModel(RuleBasedStateMachine):
         for record in self.records:
             assert self.index.find(record) == self.model.get(Colliding(record))
         assert self.index.find(Colliding(b"absent")) is None
+        keys = [*map(Colliding, self.records), Colliding(b"absent")]
+        assert self.index.find_all(keys) == [self.model.get(key, -1) for key in keys]
 
     @invariant()
     def a_third_of_the_places_is_free(self) -> None:
         assert self.index.size >= max(32, 6 * len(self.model))
+
+
+def test_slots_beyond_a_million_are_found_like_others() -> None:
+    records = _Far()
+    index = SlotIndex(records, bytes, partial(map, bytes))
+    slots = [0, 5, 2**20 - 2, 2**20 - 1, 2**20, 2**24]
+    for number, slot in enumerate(slots):
+        records.held[slot] = bytes((number,))
+        index.add(records.held[slot], slot)
+    assert index.find_all(records.held.values()) == slots
+
+    index.remove(2**20)
+
+    assert index.find(bytes((4,))) is None
+    assert [index.find(bytes((number,))) for number in (0, 3, 5)] == [0, 2**20 - 1, 2**24]
+
+
+class _Far(list[bytes]):
+    """Records in slots that lie far apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: dict[int, bytes] = {}
+
+    def __getitem__(self, slot: SupportsIndex | slice) -> Any:
+        assert isinstance(slot, int)
+        return self.held[slot]
 
 
 TestIndex = IndexModel.TestCase

@@ -37,6 +37,17 @@ def test_many_at_once_come_to_stand_as_one_by_one(ids: list[NodeId], before: int
     assert list(ring) == list(_ring(ids))
 
 
+@given(st.lists(st.integers(0, 2), min_size=20, max_size=40), st.data())
+def test_a_few_more_come_to_stand_among_many_whose_ids_begin_alike(heads: list[int], data: st.DataObject) -> None:
+    ids = [NodeId(bytes(8) + bytes((0, 0, 0, head)) + number.to_bytes(4)) for number, head in enumerate(heads)]
+    ids = data.draw(st.permutations(ids))
+    ring = Ring([*ids])
+    ring.extend(range(len(ids) - 4))
+    ring.extend(range(len(ids) - 4, len(ids)))
+    assert [ids[slot] for slot in ring] == sorted(ids, key=_position)
+    assert [ring.place(slot) for slot in ring] == list(range(len(ids)))
+
+
 @given(many_ids)
 def test_walking_the_ring_meets_everybody_once_and_comes_home(ids: list[NodeId]) -> None:
     ring = _ring(ids)

@@ -61,11 +61,11 @@ def test_strangers_are_probed_like_others() -> None:
     assert {order.next(0) for _ in STRANGERS} == set(range(1, 101))
 
 
-@pytest.mark.parametrize(("news_age", "told"), [(10.0, 0), (60.0, 100)])
+@pytest.mark.parametrize(("news_age", "told"), [(10.0, 0), (60.0, 50)])
 def test_only_those_who_joined_lately_are_gossiped(news_age: float, told: int) -> None:
     solo = Solo()
     before = len(solo.core._context.queue)
-    _merge(solo, _alive(STRANGERS), news_age)
+    _merge(solo, _alive(STRANGERS[:50]), news_age)
     assert len(solo.core._context.queue) - before == told
 
 

@@ -73,6 +73,7 @@ MESSAGES: dict[str, Message] = {
         [Range(b"", RangeKind.HELD, ())],
         rows(SyncRecord(GPU_1, MemberState.ALIVE, 0, 0.0), SyncRecord(GPU_2, MemberState.DEAD, 300, 3600.0)),
     ),
+    "sync request, following": SyncRequest(SEQ, DIGEST, A, True, [Range(b"", RangeKind.SKIP)], rows()),
     "sync response": SyncResponse(
         SEQ,
         DIGEST,

@@ -2,30 +2,26 @@
 
 Nearly all rows of a snapshot are equal to ours, or all are of members that we have never heard of. These need no rule
 to be weighed: equal rows change nothing, and a stranger that is alive and whose name and address are free simply comes
-in. Both are found with a few set operations; every other row is left to the rules, one by one.
+in. Both are looked up in bulk; every other row is left to the rules, one by one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
 
 from shoal.records import RecordCodec
 from shoal.snapshot import Snapshot
-from shoal.types import MemberState, NodeId
+from shoal.state.index import SlotIndex
+from shoal.types import MemberState
 
-__all__ = ["Comparison", "NewRows", "compare"]
+__all__ = ["Comparison", "Indexes", "NewRows", "compare"]
 
 _ALIVE: Final = int(MemberState.ALIVE)
-_LAST_PRESENT: Final = int(MemberState.SUSPECT)
 _STATE_MASK: Final = 3
-_WORTH_IT: Final = 32
-"""With fewer strangers than this, looking through all our rows for them costs more than it saves."""
-
-_id_of: Final = itemgetter(slice(NodeId.SIZE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +49,18 @@ class NewRows:
         return NewRows(*(list(pick(column)[:-2]) for column in columns))
 
 
+_NONE: Final = NewRows([], [], [], [], [], [])
+
+
+@dataclass(frozen=True, slots=True)
+class Indexes:
+    """The rows of a table by what no two of them share; by address, present members alone."""
+
+    by_id: SlotIndex
+    by_name: SlotIndex
+    by_address: SlotIndex
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """The rows of a snapshot, by what is to be done about them."""
@@ -68,58 +76,60 @@ def compare(
     snapshot: Snapshot,
     records: Sequence[bytes],
     beliefs: Sequence[int],
+    indexes: Indexes,
     codec: RecordCodec,
     *,
     room: int,
     not_new: Collection[bytes] = (),
 ) -> Comparison:
-    """Hold a snapshot against the columns of a table, in which a row without a member has an empty record.
+    """Hold a snapshot against the columns of a table, by its indexes.
 
     At most `room` rows come out as new, and none with an id in `not_new`.
     """
-    slots = dict(zip(records, range(len(records)), strict=True))
-    held = list(map(slots.get, snapshot.records))
-    strange = [row for row, slot in enumerate(held) if slot is None]
-    differ = [row for row, slot in enumerate(held) if slot is not None and beliefs[slot] != snapshot.beliefs[row]]
-    worth_it = len(strange) >= _WORTH_IT
-    alive = [row for row in strange if worth_it and snapshot.beliefs[row] & _STATE_MASK == _ALIVE]
-    new = _unclaimed(_rows(snapshot, alive, codec), records, beliefs, codec, not_new)
+    ids = snapshot.ids
+    strange: list[int] = []
+    other: list[int] = []
+    equal = 0
+    for row, slot in enumerate(indexes.by_id.find_all(ids)):
+        if slot < 0:
+            strange.append(row)
+        elif records[slot] == snapshot.records[row] and beliefs[slot] == snapshot.beliefs[row]:
+            equal += 1
+        else:
+            other.append(row)
+    if not strange:
+        return Comparison(equal, _NONE, other)
+    alive = [row for row in strange if snapshot.beliefs[row] & _STATE_MASK == _ALIVE]
+    new = _unclaimed(_rows(snapshot, ids, alive, codec), indexes, not_new)
     if len(new) > room:
         new = new.only(range(room))
-    other = sorted({*strange, *differ}.difference(new.numbers))
-    return Comparison(len(held) - len(strange) - len(differ), new, other)
+    if len(new) < len(strange):
+        other = sorted({*strange, *other}.difference(new.numbers))
+    return Comparison(equal, new, other)
 
 
-def _rows(snapshot: Snapshot, numbers: list[int], codec: RecordCodec) -> NewRows:
+def _rows(snapshot: Snapshot, ids: list[bytes], numbers: list[int], codec: RecordCodec) -> NewRows:
+    if len(numbers) == len(ids):  # a joiner's first view
+        return NewRows(numbers, snapshot.records, list(snapshot.beliefs), ids, *codec.keys(snapshot.records))
     records = [snapshot.records[number] for number in numbers]
     beliefs = [snapshot.beliefs[number] for number in numbers]
-    return NewRows(numbers, records, beliefs, list(map(_id_of, records)), *codec.keys(records))
+    return NewRows(numbers, records, beliefs, [ids[number] for number in numbers], *codec.keys(records))
 
 
-def _unclaimed(
-    rows: NewRows,
-    records: Sequence[bytes],
-    beliefs: Sequence[int],
-    codec: RecordCodec,
-    not_new: Collection[bytes],
-) -> NewRows:
-    """Those whose id, name and address nobody else has."""
-    if not rows:
-        return rows
-    ours = [record for record in records if record]
-    present = [record for record, belief in zip(records, beliefs, strict=True) if belief & _STATE_MASK <= _LAST_PRESENT]
+def _unclaimed(rows: NewRows, indexes: Indexes, not_new: Collection[bytes]) -> NewRows:
+    """Those whose id, name and address nobody else has; that nobody here has the id is known."""
     claimed = {
-        *_claimed(rows.ids, {*map(_id_of, ours), *not_new}),
-        *_claimed(rows.names, set(codec.keys(ours)[0])),
-        *_claimed(rows.addresses, set(codec.keys(present)[1])),
+        *(place for place, id in enumerate(rows.ids) if id in not_new),
+        *_claimed(rows.ids, ()),
+        *_claimed(rows.names, indexes.by_name.find_all(rows.names)),
+        *_claimed(rows.addresses, indexes.by_address.find_all(rows.addresses)),
     }
     return rows.only(place for place in range(len(rows)) if place not in claimed) if claimed else rows
 
 
-def _claimed(keys: list[bytes], taken: set[bytes]) -> Iterable[int]:
-    """The places of keys that are taken, or there more than once."""
-    distinct = set(keys)
-    if len(distinct) == len(keys) and taken.isdisjoint(distinct):
-        return ()
-    counts = Counter(keys)
-    return [place for place, key in enumerate(keys) if counts[key] > 1 or key in taken]
+def _claimed(keys: list[bytes], held: Iterable[int]) -> Iterator[int]:
+    """The places of keys that somebody here has, or that are there more than once."""
+    yield from (place for place, slot in enumerate(held) if slot >= 0)
+    if len(set(keys)) < len(keys):
+        counts = Counter(keys)
+        yield from (place for place, key in enumerate(keys) if counts[key] > 1)

@@ -6,7 +6,7 @@ lies: `Member` and `NodeInfo` values are made when somebody asks for them. Prese
 stand on a ring, from which a random one is drawn in O(1), and are counted into the digest.
 
 For each member there are 8 bytes of belief, 8 of time, 8 of what it counts for in the digest, 8 for the reference to
-its record, 4 on the ring and 6 to 12 in each of three indexes; the record itself, with id, address, name and tags, may
+its record, 8 on the ring and 6 to 12 in each of three indexes; the record itself, with id, address, name and tags, may
 be shared with other tables.
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from functools import partial
 from math import inf
 from operator import itemgetter
 from random import Random
@@ -21,7 +22,8 @@ from typing import Final
 
 from shoal.records import RecordCodec
 from shoal.snapshot import Snapshot
-from shoal.state.comparison import Comparison, NewRows, compare
+from shoal.state.arrivals import Arrivals
+from shoal.state.comparison import Comparison, Indexes, NewRows, compare
 from shoal.state.digest import ViewDigest
 from shoal.state.index import SlotIndex
 from shoal.state.precedence import incarnation_of, state_of
@@ -59,10 +61,10 @@ class MemberTable:
         #: What each present row counts for in the digest; 0 for all others.
         self._terms = array("Q")
         self._free: list[int] = []
-        self._by_id = SlotIndex(self._records, _id_of)
-        self._by_name = SlotIndex(self._records, codec.name_key)
+        self._by_id = SlotIndex(self._records, _id_of, partial(map, _id_of))
+        self._by_name = SlotIndex(self._records, codec.name_key, lambda records: codec.keys(records)[0])
         #: Present rows only: the dead do not hold an address.
-        self._by_address = SlotIndex(self._records, codec.address_key)
+        self._by_address = SlotIndex(self._records, codec.address_key, lambda records: codec.keys(records)[1])
         self.ring = Ring(self._records)
         """Slots of present members in the order in which they watch each other."""
         self._digest = ViewDigest(digest_key)
@@ -81,6 +83,8 @@ class MemberTable:
         """When the digest changed last because of news, in monotonic seconds."""
         self.touched: set[bytes] | None = None
         """Ids of runs that came to count otherwise in the digest since somebody made this a set; None: nobody asks."""
+        self.arrivals = Arrivals()
+        """Which rows came in, for those who follow them."""
         _pool.enter()
 
     def __len__(self) -> int:
@@ -214,6 +218,8 @@ class MemberTable:
         self._count_in(slot)
         if belief & _STATE_MASK <= _LAST_PRESENT:
             self._enter(slot)
+        if self.arrivals.is_followed:
+            self.arrivals.note((slot,))
         self._changed(slot)
         return slot
 
@@ -231,6 +237,7 @@ class MemberTable:
         self.changed_at = now
         if self.touched is not None:
             self.touched.update(rows.ids)
+        self.arrivals.note(slots)
         self._counts[MemberState.ALIVE] += len(rows)
         self._tags.note_more(slots)
         self._values.note_more()
@@ -250,6 +257,7 @@ class MemberTable:
         self.ring.copy_places(other.ring)
         self._digest.value = other._digest.value
         self.touched = None
+        self.arrivals.forget()
         self._counts = other._counts.copy()
         self._values.forget()
         self._tags.forget()
@@ -367,7 +375,8 @@ class MemberTable:
 
     def compare(self, snapshot: Snapshot, *, room: int, not_new: Collection[bytes] = ()) -> Comparison:
         """Which rows of a snapshot are held here already, and which may come in by `add_all`: at most `room`."""
-        return compare(snapshot, self._records, self._beliefs, self._codec, room=room, not_new=not_new)
+        indexes = Indexes(self._by_id, self._by_name, self._by_address)
+        return compare(snapshot, self._records, self._beliefs, indexes, self._codec, room=room, not_new=not_new)
 
     def snapshot(self, now: float, slots: Sequence[int] | None = None) -> Snapshot:
         """These rows in columns, or all rows, tombstones too."""

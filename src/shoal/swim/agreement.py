@@ -24,7 +24,7 @@ class Agreement:
     of its peers for longer has missed something.
     """
 
-    __slots__ = ("_answered", "_equal", "_lead", "_table", "_threshold")
+    __slots__ = ("_answered", "_equal", "_lead", "_table", "_threshold", "was_unequal")
 
     def __init__(self, context: Context) -> None:
         self._table = context.table
@@ -34,6 +34,8 @@ class Agreement:
         #: The last probes as bits, the latest lowest: whether the digest of the ack was equal.
         self._equal = 0
         self._answered = 0
+        self.was_unequal = False
+        """Whether another digest than ours came, since somebody set this to false."""
 
     @property
     def share(self) -> float | None:
@@ -57,6 +59,7 @@ class Agreement:
         """
         is_equal = digest == self._table.digest
         if not is_equal:
+            self.was_unequal = True
             self._lead += _EXPECTED if is_expected else 1.0
         else:
             self._lead = max(0.0, self._lead - 1.0)

@@ -117,7 +117,7 @@ class Swim:
         self._gossiper = Gossiper(context, self._membership, self._outbox)
         self._agreement = Agreement(context)
         view = IndexedView(context)
-        self._sync = Sync(context, self._membership, view, self._exchanges)
+        self._sync = Sync(context, self._membership, self._agreement, view, self._exchanges)
         self._reconciliation = Reconciliation(
             context, self._membership, self._agreement, view, self._outbox, self._sync
         )

@@ -30,6 +30,7 @@ from shoal.swim.corroboration import Corroboration
 from shoal.swim.deaths import Deaths
 from shoal.swim.disputes import Disputes
 from shoal.swim.gossip_queue import Priority
+from shoal.swim.join_flood import JoinFlood
 from shoal.swim.mass_join import MassJoin
 from shoal.swim.news import News
 from shoal.swim.own_record import OwnRecord
@@ -68,6 +69,7 @@ class Membership:
         self._trust = context.trust
         self._vouching = Vouching(context)
         self._news = News(context, info.id)
+        self.flood = JoinFlood(context)
         self.stalls = Stalls(context, self._news)
         self.disputes = Disputes()
         self.own = OwnRecord(context, info, self._news, self.stalls, now)
@@ -197,8 +199,16 @@ class Membership:
         self._order.extend(self._table.add_all(rows, now))
         for number, record, belief in zip(rows.numbers, rows.records, rows.beliefs, strict=True):
             if snapshot.ages[number] <= news_age:
-                self._news.tell_alive(record, incarnation_of(belief), Priority.NORMAL)
+                self._tell_joined(record, incarnation_of(belief), now)
         self._events.append(MassJoin(rows.records, rows.beliefs, now, self._records))
+
+    def _tell_joined(self, record: bytes, incarnation: int, now: float) -> None:
+        if self._is_news(NodeId(record[: NodeId.SIZE]), incarnation, now):
+            self._news.tell_alive(record, incarnation, Priority.NORMAL)
+
+    def _is_news(self, id: NodeId, incarnation: int, now: float) -> bool:
+        """Whether a member that is new here is gossiped: whoever had to refute already is, even in a flood of joins."""
+        return incarnation > 0 or self.flood.is_news(id, now)
 
     def _note_disputed(self, id: NodeId, incarnation: int) -> None:
         """A peer holds a member present: if we hold it dead at that incarnation, it has to hear of it, from us."""
@@ -265,7 +275,7 @@ class Membership:
     def _let_in(self, record: bytes, incarnation: int, now: float) -> None:
         belief = pack(incarnation, MemberState.ALIVE)
         self._order.insert(self._table.add_record(record, belief, now))
-        self._news.tell_alive(record, incarnation, Priority.NORMAL)
+        self._tell_joined(record, incarnation, now)
         self._events.append(MassJoin((record,), (belief,), now, self._records))
 
     def _apply_alive(self, info: NodeInfo, incarnation: int, now: float, *, is_news: bool = True) -> None:
@@ -299,7 +309,7 @@ class Membership:
         older = claims.clear_name(info.name, now)
         slot = self._table.add(info, pack(incarnation, MemberState.ALIVE), now)
         self._order.insert(slot)
-        if is_news:
+        if is_news and self._is_news(info.id, incarnation, now):
             self._news.tell(Alive(info, incarnation), Priority.NORMAL)
         member = self._table.member(slot)
         # A name that moves away from a run that seems well: perhaps two processes use it.

@@ -112,16 +112,19 @@ class Reconciliation:
             agreement.begin_anew()
             # While a cluster forms, comparisons bring no agreement, however often they are made.
             self._earliest = now + min(self._config.probe_interval * 2**self._fruitless, self._config.sync_interval)
-            self._begin(sender, now)
+            if self._sync.following.is_promising(now):  # As long as joins come, one comparison cannot bring agreement.
+                self._agreed_at = now
+            if not self._sync.following.catch_up(now):
+                self._begin(sender, now)
 
     def _is_news_on_its_way(self, now: float) -> bool:
         """Whether gossip is still at work: what it brings need not be looked for, and who missed it hears nothing.
 
-        An unwell node is late with everything, so news may well be waiting for it. Where views change all the time, or
-        a node is never well, that is no reason to wait for ever.
+        An unwell node is late with everything, so news may well be waiting for it; one that follows another asks for
+        what it lacks. Where views change all the time, or a node is never well, that is no reason to wait for ever.
         """
         self._agreed_at = min(self._agreed_at, now)
-        if now - self._unwell_at < _LONGEST_WAIT:
+        if self._sync.following.is_promising(now) or now - self._unwell_at < _LONGEST_WAIT:
             return now - self._agreed_at < _LONGEST_UNWELL
         return now - self._table.changed_at < self._calm and now - self._agreed_at < _LONGEST_WAIT
 

@@ -13,10 +13,12 @@ from math import inf
 from typing import Final
 
 from shoal.snapshot import Snapshot
+from shoal.swim.agreement import Agreement
 from shoal.swim.comparison import differences
 from shoal.swim.context import Context
 from shoal.swim.contradictions import contradicting_slot
 from shoal.swim.exchanges import Exchanges, OnFailure
+from shoal.swim.following import Following, OnAnswer
 from shoal.swim.indexed_view import IndexedView
 from shoal.swim.membership import Membership
 from shoal.swim.stats import Drop
@@ -44,6 +46,8 @@ ONLY_IF_NEEDED: Final = ()
 """Spans for whom it is enough to know whether there is anything to bring together."""
 _WHOLE_VIEW: Final = [Range(b"", RangeKind.HELD)]
 """What a node says that holds nothing."""
+_ARRIVALS: Final = [Range(b"", RangeKind.SKIP)]
+"""What a node says to the one that it follows: nothing of what it holds, for that one knows by the position."""
 
 OnSynced = Callable[[NodeId, float], None]
 """Called with who answered and the time."""
@@ -54,7 +58,14 @@ Span = tuple[bytes, bytes]
 class Sync:
     """Starts and answers state syncs."""
 
-    def __init__(self, context: Context, membership: Membership, view: IndexedView, exchanges: Exchanges) -> None:
+    def __init__(
+        self,
+        context: Context,
+        membership: Membership,
+        agreement: Agreement,
+        view: IndexedView,
+        exchanges: Exchanges,
+    ) -> None:
         self._dialect = context.dialect
         self._random = context.random
         self._table = context.table
@@ -63,6 +74,8 @@ class Sync:
         self._view = view
         self._exchanges = exchanges
         self._copies = ViewCopies(context)
+        self.following = Following(context, membership, agreement, membership.flood, self._ask_for_arrivals)
+        """Keeps up with the joins of a flood."""
 
     def start(
         self,
@@ -92,7 +105,15 @@ class Sync:
         opened = self._exchanges.open(
             address,
             self._dialect.encode(request),
-            partial(self._on_reply, address, hops, on_synced, on_failure, is_question=not spans),
+            partial(
+                self._on_reply,
+                address,
+                hops,
+                on_synced,
+                on_failure,
+                is_question=not spans,
+                is_first=request.ranges == _WHOLE_VIEW,
+            ),
             on_failure,
             attempts=attempts,
         )
@@ -104,8 +125,8 @@ class Sync:
         own_id, can_compress = self._membership.id, self._dialect.can_compress
         compressed = request.takes_compressed and can_compress
         self._stats.syncs_served += 1
-        if request.ranges == _WHOLE_VIEW:
-            reply = self._whole_view(request, compressed=compressed, now=now)
+        if request.ranges in (_WHOLE_VIEW, _ARRIVALS):
+            reply = self._copy_for(request, compressed=compressed, now=now)
             self._take_in_request(request, now)
             return reply
         digest = self._table.digest
@@ -115,7 +136,13 @@ class Sync:
         response = SyncResponse(request.seq, digest, own_id, can_compress, wanted, [], rows)
         return self._encode(response, compressed=compressed)
 
-    def _whole_view(self, request: SyncRequest, *, compressed: bool, now: float) -> bytes:
+    def _copy_for(self, request: SyncRequest, *, compressed: bool, now: float) -> bytes:
+        """The whole view, or what came in since the position that the peer gives; or whom to ask instead."""
+        own_id = self._membership.id
+        if request.ranges == _ARRIVALS:
+            later = self._copies.since(request.seq, own_id, compressed=compressed, now=now)
+            if later is not None:
+                return later
         if self._copies.is_spent(now):
             slots = self._table.sample(self._random, _MOST_OTHERS, {self._membership.id, request.sender})
             if slots:
@@ -125,14 +152,16 @@ class Sync:
                 return self._dialect.encode(
                     SyncResponse(0, self._table.digest, self._membership.id, False, [], others, nothing)
                 )
-        return self._copies.get(self._membership.id, compressed=compressed, now=now)
+        return self._copies.whole(own_id, compressed=compressed, now=now)
 
     def _take_in_request(self, request: SyncRequest, now: float) -> list[int]:
         if request.sender == self._membership.id:
             return []
         is_joiner = not self._membership.own.is_settled
         self._membership.own.is_settled = True
-        return self._merge(request.rows, request.sender, now, is_joiner=is_joiner)
+        if request.ranges == _ARRIVALS:  # None of those whom it follows told it of these.
+            return self._merge(request.rows, request.sender, now, news_age=inf)
+        return self._merge(request.rows, request.sender, now, news_age=_news_age(request.rows, is_joiner=is_joiner))
 
     def _encode(self, message: SyncRequest | SyncResponse, *, compressed: bool) -> bytes:
         data = self._dialect.encode(message)
@@ -178,6 +207,7 @@ class Sync:
         now: float,
         *,
         is_question: bool,
+        is_first: bool,
     ) -> None:
         reply = self._read_reply(data, on_failure, now)
         if reply is None:
@@ -190,12 +220,51 @@ class Sync:
             better = self._take_in(reply, now)
             slots = list(dict.fromkeys((*self._slots_of(asked), *better)))
             self._bring(address, slots, now, compressed=reply.takes_compressed)
+            if is_first:
+                self._follow(reply, address, now)
         self._stats.syncs_completed += 1
         if is_question and reply.sender != self._membership.id and reply.digest != self._table.digest:
             if not self.start(address, now, on_synced, on_failure, attempts=1):
                 on_failure("too many exchanges are under way", now)
         else:
             on_synced(reply.sender, now)
+
+    def _follow(self, reply: SyncResponse, address: Address, now: float) -> None:
+        """Its view came as a copy, a moment old, and what it learns from now on we want to know too."""
+        self.following.follow(reply.sender, address, reply.seq, now)
+        if sum(age <= _STILL_SPREADING for age in reply.rows.ages) > _FEW:
+            self._membership.flood.go_on(now)
+
+    def _ask_for_arrivals(
+        self, address: Address, position: int, slots: Sequence[int], now: float, on_answer: OnAnswer
+    ) -> bool:
+        request = SyncRequest(
+            seq=position,
+            digest=self._table.digest,
+            sender=self._membership.id,
+            takes_compressed=self._dialect.can_compress,
+            ranges=_ARRIVALS,
+            rows=self._table.snapshot(now, slots),
+        )
+        opened = self._exchanges.open(
+            address,
+            self._dialect.encode(request),
+            partial(self._on_arrivals, on_answer),
+            lambda _reason, now: on_answer(None, 0, now),
+            attempts=1,
+        )
+        self._stats.syncs_started += opened
+        return opened
+
+    def _on_arrivals(self, on_answer: OnAnswer, data: bytes, now: float) -> None:
+        reply = self._read_reply(data, _ignore, now)
+        if reply is None or reply.sender == self._membership.id:
+            on_answer(None, 0, now)
+            return
+        self._stats.syncs_completed += 1
+        before = len(self._table)
+        self._merge(reply.rows, reply.sender, now, news_age=_NO_NEWS)
+        on_answer(reply, max(0, len(self._table) - before), now)
 
     def _asked(self, reply: SyncResponse, now: float) -> list[NodeId]:
         """Whose records the peer wants."""
@@ -238,15 +307,11 @@ class Sync:
         return reply
 
     def _take_in(self, reply: SyncResponse, now: float) -> list[int]:
-        return self._merge(reply.rows, reply.sender, now, is_joiner=not self._membership.own.is_settled)
+        news_age = _news_age(reply.rows, is_joiner=not self._membership.own.is_settled)
+        return self._merge(reply.rows, reply.sender, now, news_age=news_age)
 
-    def _merge(self, rows: Snapshot, sender: NodeId, now: float, *, is_joiner: bool) -> list[int]:
-        """Take in rows of a peer's view; returns our rows that the peer must hear of.
-
-        A joiner gossips of it only what is young enough to be on its way still: what is older everybody knows, and a
-        joiner that told it on would tell all of all.
-        """
-        news_age = _NO_NEWS if len(rows) > _FEW else _STILL_SPREADING if is_joiner else inf
+    def _merge(self, rows: Snapshot, sender: NodeId, now: float, *, news_age: float) -> list[int]:
+        """Take in rows of a peer's view; returns our rows that the peer must hear of."""
         weighed = self._membership.merge(rows, sender, now, news_age=news_age)
         better: list[int] = []
         for number in weighed:
@@ -260,6 +325,15 @@ class Sync:
     def _slots_of(self, ids: Sequence[NodeId]) -> list[int]:
         slots = map(self._table.slot_of, ids)
         return [slot for slot in slots if slot is not None]
+
+
+def _news_age(rows: Snapshot, *, is_joiner: bool) -> float:
+    """How old a member may be, in seconds, that is gossiped on.
+
+    A joiner gossips only what is young enough to be on its way still: what is older everybody knows, and a joiner that
+    told it on would tell all of all.
+    """
+    return _NO_NEWS if len(rows) > _FEW else _STILL_SPREADING if is_joiner else inf
 
 
 def _ignore(_reason: str, _now: float) -> None:

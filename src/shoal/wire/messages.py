@@ -297,13 +297,14 @@ class SyncRequest:
     """Here are rows of my view for you; send me what I lack of the ranges. Streams only."""
 
     seq: int
-    """The salt of the ranges, as in `Compare`."""
+    """The salt of the ranges, as in `Compare`; or the position that the last answer gave."""
     digest: int
     sender: NodeId
     takes_compressed: bool
     """Whether the response may be compressed."""
     ranges: Sequence[Range]
-    """What the sender holds where it wants to know more; a joiner holds nothing."""
+    """What the sender holds where it wants to know more; a joiner holds nothing. Who follows the receiver skips all: it
+    asks who came in since the position."""
     rows: Snapshot
 
 
@@ -312,6 +313,7 @@ class SyncResponse:
     """What you lack, and what I want of you; or whom to ask in my place. Streams only."""
 
     seq: int
+    """The salt of the ranges; or, with a whole view or what came in since, the position up to which it reaches."""
     digest: int
     sender: NodeId
     takes_compressed: bool
