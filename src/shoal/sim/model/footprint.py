@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from dataclasses import dataclass
 from random import Random
+from sys import getsizeof
 from typing import Final
 
 from shoal.sim.formation import formed_view, pack_members
@@ -28,16 +30,25 @@ class Footprint:
 def measured_footprint(cluster: str) -> Footprint:
     """Build the table of a sample, and encode it."""
     members = pack_members(cluster, map(_member, range(_SAMPLE)))
-    formed_view.cache_clear()
     tracemalloc.start()
     try:
-        before, _ = tracemalloc.get_traced_memory()
+        formed_view(cluster, members, 0.0)
+        _traced()
+        formed_view(cluster, members, 0.0)  # From the second on, the tables of this process share their records.
+        before = _traced()
         view = formed_view(cluster, members, 0.0)
-        after, _ = tracemalloc.get_traced_memory()
+        after = _traced()
     finally:
         tracemalloc.stop()
         formed_view.cache_clear()
-    return Footprint((after - before) / len(view), len(members) / len(view))
+    records = sum(getsizeof(view.record_of(view.id(slot))) for slot in view.ring)
+    return Footprint((after - before + records) / len(view), len(members) / len(view))
+
+
+def _traced() -> int:
+    formed_view.cache_clear()
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
 
 
 def _member(number: int) -> Member:
