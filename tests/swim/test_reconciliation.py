@@ -161,8 +161,25 @@ def test_while_a_suspicion_stands_views_may_differ_for_longer() -> None:
     assert len(_comparisons(solo)) == 1
 
 
-def test_an_unwell_node_compares_only_after_a_long_time_without_agreement() -> None:
+def _crowded() -> Solo:
+    """A node among so many that to compare views costs something."""
+    solo = _peer(max_new_members=1000)
+    solo.meet(*range(2, 302))
+    solo.sleep(5.0)
+    return solo.quiet()
+
+
+@pytest.mark.parametrize("is_unwell", [False, True])
+def test_among_few_an_unwell_node_compares_as_any_other(*, is_unwell: bool) -> None:
     solo = _peer()
+    if is_unwell:
+        solo.core.note_lag(1.0, HealthReason.EVENT_LOOP_LAG, solo.now)
+    _differ(solo, 6)
+    assert len(_comparisons(solo)) == 1
+
+
+def test_an_unwell_node_compares_only_after_a_long_time_without_agreement() -> None:
+    solo = _crowded()
     began = solo.now
     while not _comparisons(solo):
         solo.core.note_lag(1.0, HealthReason.EVENT_LOOP_LAG, solo.now)
@@ -172,7 +189,7 @@ def test_an_unwell_node_compares_only_after_a_long_time_without_agreement() -> N
 
 
 def test_a_node_that_was_unwell_a_moment_ago_waits_too() -> None:
-    solo = _peer()
+    solo = _crowded()
     solo.core.note_lag(1.0, HealthReason.EVENT_LOOP_LAG, solo.now)
     _differ(solo, 50)
     solo.core.health.reset()
@@ -185,11 +202,11 @@ def test_a_node_that_was_unwell_a_moment_ago_waits_too() -> None:
 
 
 def test_an_unwell_node_answers_nobody_unless_it_costs_nothing() -> None:
-    solo = _peer()
+    solo = _crowded()
     solo.core.note_lag(1.0, HealthReason.EVENT_LOOP_LAG, solo.now)
     solo.receive(_compare())
     assert _comparisons(solo) == []
-    assert solo.dropped == {Drop.UNWELL: 1}
+    assert solo.dropped[Drop.UNWELL] == 1
 
 
 def test_an_equal_digest_shows_that_comparisons_do_help() -> None:

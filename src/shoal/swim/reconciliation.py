@@ -41,6 +41,8 @@ _BYTES_PER_SECOND: Final = 65_536.0
 """Of all questions and answers about views; less than a node's gossip may take."""
 _MANY: Final = 256
 """Members. So many differences are for a stream, which packs them better and takes no steps."""
+_CHEAP: Final = 256
+"""Members. To compare fewer costs so little that the unwell do it like all others."""
 _MANY_OF_PARTS: Final = 64
 """Where so many parts differ and hardly one does not, most parts differ by more than one member."""
 _FRUITLESS: Final = 3
@@ -124,9 +126,13 @@ class Reconciliation:
         what it lacks. Where views change all the time, or a node is never well, that is no reason to wait for ever.
         """
         self._agreed_at = min(self._agreed_at, now)
-        if self._sync.following.is_promising(now) or now - self._unwell_at < _LONGEST_WAIT:
+        if self._sync.following.is_promising(now) or (now - self._unwell_at < _LONGEST_WAIT and not self._is_cheap):
             return now - self._agreed_at < _LONGEST_UNWELL
         return now - self._table.changed_at < self._calm and now - self._agreed_at < _LONGEST_WAIT
+
+    @property
+    def _is_cheap(self) -> bool:
+        return self._table.present_count <= _CHEAP
 
     def receive(self, message: Compare, updates: Sequence[Update], size: int, now: float) -> None:
         """A peer's question or answer came, in a packet of `size` bytes whose news was taken in already."""
@@ -134,7 +140,7 @@ class Reconciliation:
         if slot is None or not self._table.is_present(message.sender):
             self._stats.drop(Drop.UNKNOWN_MEMBER)
             return
-        if self._health.score and not self._view.is_at_hand:
+        if self._health.score and not (self._is_cheap or self._view.is_at_hand):
             self._stats.drop(Drop.UNWELL)  # As if it were lost: whoever asked asks somebody else the next time.
             return
         said = [belief for belief in map(_belief_in, updates) if belief is not None]
