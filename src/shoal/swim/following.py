@@ -42,7 +42,7 @@ OnAnswer = Callable[[SyncResponse | None, int, float], None]
 """Called with the answer, or None if there was none; how many rows it brought that were new; and the time."""
 
 
-class AskForArrivals(Protocol):
+class _AskForArrivals(Protocol):
     """Asks a member whom it learned of since a position, and brings it some rows; False if that cannot be now."""
 
     def __call__(
@@ -62,7 +62,7 @@ class Following:
     """Asks for as long as there is something to hear."""
 
     def __init__(
-        self, context: Context, membership: Membership, agreement: Agreement, flood: JoinFlood, ask: AskForArrivals
+        self, context: Context, membership: Membership, agreement: Agreement, flood: JoinFlood, ask: _AskForArrivals
     ) -> None:
         self._table = context.table
         self._timers = context.timers
