@@ -21,7 +21,7 @@ def _solo(**config: Any) -> Solo:
     """A member of a cluster of 41 at rest."""
     solo = Solo(**OUR_SETTINGS | {"withhold_verdicts": 0.0} | config)
     solo.meet(*range(1, MEMBERS + 1))
-    solo.sleep(5.0)
+    solo.sleep(12.0)
     return solo.quiet()
 
 
@@ -299,3 +299,15 @@ def test_two_members_that_do_not_reach_each_other_bother_only_those_who_check_th
     assert heard
     assert {f"n{number}" for number in heard} <= {"n5", "n9"} | checkers
     assert all(node.core.stats.deaths == 0 for node in net.nodes.values())
+
+
+def test_whoever_has_just_come_is_not_believed_for_how_long_it_has_accused() -> None:
+    solo = Solo(**OUR_SETTINGS | {"withhold_verdicts": 0.0})
+    solo.meet(*range(1, MEMBERS + 1))
+    solo.sleep(5.0)
+    suspect, challengers = _far(solo)
+    solo.hear(_accusation(suspect, *challengers[:3], age=1.5))
+    solo.sleep(ClusterConfig().suspicion_floor - 0.01)
+    assert solo.state(suspect) is SUSPECT
+    solo.sleep(0.02)
+    assert solo.state(suspect) is DEAD

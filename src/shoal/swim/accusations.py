@@ -40,6 +40,9 @@ __all__ = ["Accusations"]
 _PATIENCE: Final = 60.0
 """Probe intervals after which a node that found a member silent itself waits for nobody else's signature."""
 
+_APART: Final = 10.0
+"""Probe intervals. Whoever has been here for less may come from the other side of a partition: what it accused somebody
+of there was news to nobody here."""
 _MOST_LOOKERS: Final = 256
 """Members of a cluster in which each looks for itself at whom few accuse. So many more at once make a machine late that
 they share, which makes more accusations: 3,000 nodes on two cores took a minute to recover."""
@@ -264,14 +267,20 @@ class Accusations:
         self.new_suspects.append(id)
         return suspicion
 
+    def _was_here(self, accuser: NodeId, now: float) -> bool:
+        """Whether an accuser has been alive here for a while, and so was not cut off when it began to accuse."""
+        slot = self._table.slot_of(accuser)
+        return slot is not None and now - self._table.since(slot) >= _APART * self._config.probe_interval
+
     def _backdate(self, suspicion: Suspicion, age: float, now: float) -> bool:
         """Count a suspicion from when its first accuser began it; whether that is news.
 
-        So it ends at nearly the same moment everywhere. What few have confirmed counts as no older than a check takes.
+        So it ends at nearly the same moment everywhere. What few have confirmed counts as no older than a check takes,
+        and so does what should be over: it may come from the other side of a partition, and be news to the member too.
         """
-        if not self._config.suspicion_ages:
+        if not (self._config.suspicion_ages and all(self._was_here(each, now) for each in suspicion.accusers)):
             return False
-        if suspicion.confirmations < suspicion.bounds.confirmations:
+        if suspicion.confirmations < suspicion.bounds.confirmations or age > suspicion.bounds.least:
             age = min(age, 2 * self._config.probe_timeout)
         return suspicion.backdate(now - age)
 
