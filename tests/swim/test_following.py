@@ -147,6 +147,22 @@ def test_what_could_not_be_brought_is_brought_to_another() -> None:
     assert len(request.rows) == 1 + len(NEW)
 
 
+def test_what_could_not_be_brought_for_want_of_a_stream_is_brought_later() -> None:
+    solo = Solo(max_streams_out=1)
+    solo.join(SEED)
+    [exchange] = solo.streams()
+    solo.reply(exchange, SyncResponse(7, 0, PEER, False, [], [], _rows([1, *range(200, 300)], 1.0)))
+    solo.receive(Ping(7, 12345, PEER, ME))
+    solo.join(Address("10.7.7.8", 8))
+    [other] = solo.streams()
+    solo.meet(*NEW)
+    assert _asked(solo, 6.0) is None
+    solo.fail(other)
+    asked = _asked(solo, 6.0)
+    assert asked is not None
+    assert len(_request(asked).rows) == 1 + len(NEW)
+
+
 def test_the_eldest_asks_nobody() -> None:
     solo = Solo(0)
     solo.meet(*range(200, 300))

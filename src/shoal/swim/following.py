@@ -101,7 +101,7 @@ class Following:
 
         Where all withhold joins, one member hears of too few to see that there is a flood.
         """
-        if self._timer is not None or self._is_fruitless or now - self._answered_at > _MEMORY:
+        if self._timer is not None or self._is_asking or self._is_fruitless or now - self._answered_at > _MEMORY:
             return False
         self._go_on(now)
         self._ask(now)
@@ -137,6 +137,8 @@ class Following:
             return
         slots = [slot for slot in map(self._table.slot_of, (self._membership.id, *brought)) if slot is not None]
         self._is_asking = self._ask_for(followed.address, followed.position, slots, now, self._on_answer)
+        if not self._is_asking:  # Too many exchanges are under way.
+            self._flood.give_back(brought)
 
     def _elder(self) -> _Followed | None:
         """One of the eldest that is older than we are."""
