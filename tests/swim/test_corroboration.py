@@ -70,10 +70,16 @@ def _accuse(solo: Solo, number: int) -> None:
     solo.collect()
 
 
-def test_an_accuser_tells_the_suspect_and_its_challengers_and_nobody_else() -> None:
-    solo = _solo()
+def _accusing(**config: Any) -> tuple[Solo, int, list[int]]:
+    """A node whose probe of a far member has just failed, the member, and its challengers."""
+    solo = _solo(**config)
     suspect, challengers = _far(solo)
     _accuse(solo, suspect)
+    return solo, suspect, challengers
+
+
+def test_an_accuser_tells_the_suspect_and_its_challengers_and_nobody_else() -> None:
+    solo, suspect, challengers = _accusing()
     [event] = solo.events(MemberSuspected)
     assert event.member.id == node_id(suspect)
     sent = solo.sent()
@@ -85,9 +91,7 @@ def test_an_accuser_tells_the_suspect_and_its_challengers_and_nobody_else() -> N
 
 
 def test_whoever_refutes_in_time_is_spoken_of_to_nobody_else() -> None:
-    solo = _solo()
-    suspect, _ = _far(solo)
-    _accuse(solo, suspect)
+    solo, suspect, _ = _accusing()
     solo.quiet()
     solo.hear(Alive(info_of(suspect), 1))
     solo.sleep(10.0)
@@ -96,9 +100,7 @@ def test_whoever_refutes_in_time_is_spoken_of_to_nobody_else() -> None:
 
 
 def test_what_enough_challengers_confirm_is_told_to_everybody_with_all_accusers() -> None:
-    solo = _solo()
-    suspect, challengers = _far(solo)
-    _accuse(solo, suspect)
+    solo, suspect, challengers = _accusing()
     solo.quiet()
     accusers = [node_id(number) for number in challengers[:2]]
     solo.hear(Suspect(node_id(suspect), 0, accusers[0]))
@@ -112,9 +114,7 @@ def test_what_enough_challengers_confirm_is_told_to_everybody_with_all_accusers(
 
 
 def test_what_nobody_confirms_or_refutes_is_told_to_everybody_after_a_while() -> None:
-    solo = _solo()
-    suspect, _ = _far(solo)
-    _accuse(solo, suspect)
+    solo, suspect, _ = _accusing()
     solo.quiet()
     solo.sleep(FALLBACK - 0.01)
     assert _told(solo, suspect) == []
@@ -264,9 +264,7 @@ def test_whoever_missed_the_suspicion_hears_of_it_with_the_death() -> None:
 
 
 def test_however_many_confirm_what_is_told_fits_in_the_smallest_datagram() -> None:
-    solo = _solo(suspicion_confirmations=16, max_datagram=512)
-    suspect, _ = _far(solo)
-    _accuse(solo, suspect)
+    solo, suspect, _ = _accusing(suspicion_confirmations=16, max_datagram=512)
     confirmers = [number for number in range(1, MEMBERS + 1) if number != suspect][:16]
     solo.quiet()
     solo.hear(*(Suspect(node_id(suspect), 0, node_id(number)) for number in confirmers))
@@ -279,9 +277,7 @@ def test_however_many_confirm_what_is_told_fits_in_the_smallest_datagram() -> No
 
 
 def test_without_corroboration_everybody_hears_of_an_accusation_at_once() -> None:
-    solo = _solo(corroborate=False)
-    suspect, challengers = _far(solo)
-    _accuse(solo, suspect)
+    solo, suspect, challengers = _accusing(corroborate=False)
     solo.sleep(0.0)
     told = {packet.to for packet in _told(solo, suspect)}
     assert told

@@ -21,6 +21,7 @@ from shoal.state.precedence import incarnation_of, pack, state_of, supersedes
 from shoal.swim.announcements import Announcements
 from shoal.swim.claims import Claims
 from shoal.swim.context import Context
+from shoal.swim.corroboration import checking_time
 from shoal.swim.deaths import Deaths
 from shoal.swim.disputes import Disputes
 from shoal.swim.news import News
@@ -40,9 +41,6 @@ __all__ = ["Accusations"]
 _PATIENCE: Final = 60.0
 """Probe intervals after which a node that found a member silent itself waits for nobody else's signature."""
 
-_APART: Final = 10.0
-"""Probe intervals. Whoever has been here for less may come from the other side of a partition: what it accused somebody
-of there was news to nobody here."""
 _MOST_LOOKERS: Final = 256
 """Members of a cluster in which each looks for itself at whom few accuse. So many more at once make a machine late that
 they share, which makes more accusations: 3,000 nodes on two cores took a minute to recover."""
@@ -73,6 +71,7 @@ class Accusations:
         self._timers = context.timers
         self._verdicts = context.verdicts
         self._trust = context.trust
+        self._standing = context.standing
         self._tell = context.events.append
         self._own = own
         self._claims = claims
@@ -267,21 +266,18 @@ class Accusations:
         self.new_suspects.append(id)
         return suspicion
 
-    def _was_here(self, accuser: NodeId, now: float) -> bool:
-        """Whether an accuser has been alive here for a while, and so was not cut off when it began to accuse."""
-        slot = self._table.slot_of(accuser)
-        return slot is not None and now - self._table.since(slot) >= _APART * self._config.probe_interval
-
     def _backdate(self, suspicion: Suspicion, age: float, now: float) -> bool:
         """Count a suspicion from when its first accuser began it; whether that is news.
 
         So it ends at nearly the same moment everywhere. What few have confirmed counts as no older than a check takes,
-        and so does what should be over: it may come from the other side of a partition, and be news to the member too.
+        and so does what should be over. Of accusers that came back a moment ago none is believed: their accusation may
+        come from the other side of a partition, and be news to the member too.
         """
-        if not (self._config.suspicion_ages and all(self._was_here(each, now) for each in suspicion.accusers)):
+        accusers = map(self._table.slot_of, suspicion.accusers)
+        if not (self._config.suspicion_ages and all(self._standing.is_established(slot, now) for slot in accusers)):
             return False
         if suspicion.confirmations < suspicion.bounds.confirmations or age > suspicion.bounds.least:
-            age = min(age, 2 * self._config.probe_timeout)
+            age = min(age, checking_time(self._config))
         return suspicion.backdate(now - age)
 
     def _confirm(

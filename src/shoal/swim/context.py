@@ -12,6 +12,7 @@ from shoal.swim.contact import Contact
 from shoal.swim.gossip_queue import GossipQueue
 from shoal.swim.health import LocalHealth
 from shoal.swim.mass_join import MassJoin
+from shoal.swim.standing import Standing
 from shoal.swim.stats import Stats
 from shoal.swim.timers import Timers
 from shoal.swim.trust import Credulous, Trust
@@ -33,6 +34,7 @@ class Context:
     queue: GossipQueue = field(init=False)
     health: LocalHealth = field(init=False)
     contact: Contact = field(init=False)
+    standing: Standing = field(init=False)
     stats: Stats = field(default_factory=Stats)
     timers: Timers = field(default_factory=Timers)
     verdicts: Verdicts = field(default_factory=Verdicts)
@@ -45,3 +47,4 @@ class Context:
         self.queue = GossipQueue(self.config.gossip_queue_limit, eager_sends, self.stats, self.dialect.aged)
         self.health = LocalHealth(self.config)
         self.contact = Contact(self.config, self.table)
+        self.standing = Standing(self.config, self.table)

@@ -10,10 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from shoal.config import ClusterConfig
 from shoal.swim.context import Context
 from shoal.types import NodeId
 
-__all__ = ["Corroboration"]
+__all__ = ["Corroboration", "checking_time"]
+
+
+def checking_time(config: ClusterConfig) -> float:
+    """Seconds from an accusation to what those who probe the suspect at once found: a direct probe, and then relays."""
+    return 2 * config.probe_timeout
 
 
 class Corroboration:
@@ -25,7 +31,7 @@ class Corroboration:
         config = context.config
         self._table = context.table
         self._challengers = config.challengers
-        self.checking_time = 2 * config.probe_timeout if config.corroborate and config.challengers else 0.0
+        self.checking_time = checking_time(config) if config.corroborate and config.challengers else 0.0
         """Seconds from an accusation to what the challengers found; 0 if everybody hears of it at once."""
 
     def is_challenger(self, id: NodeId, suspect: NodeId) -> bool:

@@ -46,10 +46,6 @@ class Priority(IntEnum):
     """User broadcasts."""
 
 
-def _unchanged(update: bytes, _age: float) -> bytes:
-    return update
-
-
 class _Item:
     __slots__ = ("began", "data", "eager_sends", "gist", "key", "priority", "sent")
 
@@ -87,7 +83,7 @@ class GossipQueue:
         limit: int,
         eager_sends: int,
         stats: Stats,
-        aged: Callable[[bytes, float], bytes] = lambda data, _age: data,
+        aged: Callable[[bytes, float], bytes],
     ) -> None:
         """Of at most `limit` updates; each is worth packets of its own until it was sent `eager_sends` times.
 

@@ -9,7 +9,6 @@ die (`deaths`).
 from __future__ import annotations
 
 from math import inf
-from typing import Final
 
 from shoal.events import (
     MemberJoined,
@@ -47,10 +46,6 @@ from shoal.wire.witnesses import read_testimony
 
 __all__ = ["Membership"]
 
-_APART: Final = 10.0
-"""Probe intervals. Whoever has not been alive here for so long may come from the other side of a partition, where all
-on this side were held dead."""
-
 
 class Membership:
     """Takes in news, and holds the parts that it is about."""
@@ -62,7 +57,7 @@ class Membership:
         self._dialect = context.dialect
         self._max_members = context.config.max_members
         self._doubts_deaths = context.config.doubt_deaths
-        self._apart_for = _APART * context.config.probe_interval
+        self._standing = context.standing
         self._events = context.events
         self._tell = context.events.append
         self._order = order
@@ -218,10 +213,7 @@ class Membership:
 
     def _was_apart(self, peer: NodeId, now: float) -> bool:
         """Whether a peer has not been alive here, without a break, for long enough to know better than we who is."""
-        if not self._doubts_deaths:
-            return False
-        slot = self._table.slot_of(peer)
-        return slot is None or not self._table.is_steady_at(slot) or now - self._table.since(slot) < self._apart_for
+        return self._doubts_deaths and not self._standing.is_established(self._table.slot_of(peer), now)
 
     def _warn(self, id: NodeId, incarnation: int, sender: NodeId) -> None:
         """A peer from which we were cut off holds a member dead that we probe all along: the member may refute."""

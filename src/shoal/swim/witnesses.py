@@ -22,9 +22,6 @@ from shoal.wire.witnesses import MAX_WITNESSES, WITNESS_SIZE
 
 __all__ = ["Witnesses"]
 
-_PROBATION: Final = 10.0
-"""Probe intervals. Whoever has not been alive for so long without a break, as this node sees it, confirms nothing:
-an invented member that does not answer is suspected again sooner, whatever it refutes."""
 _MOST_KEPT: Final = 16
 """Signatures that are kept about one suspect."""
 _ROOM: Final = 57
@@ -41,7 +38,7 @@ class Witnesses:
         self._own = own
         self._damping = damping
         self._wanted = config.death_signatures
-        self._probation = _PROBATION * config.probe_interval
+        self._standing = context.standing
         told = max(config.death_signatures, config.suspicion_confirmations + 1)
         self._most_told = max(1, min(told, MAX_WITNESSES, (news.room - _ROOM) // WITNESS_SIZE))
 
@@ -91,11 +88,7 @@ class Witnesses:
     def _may_testify(self, id: NodeId, now: float) -> bool:
         if id == self._own.id:
             return True
-        slot = self._table.slot_of(id)
-        return slot is not None and self._is_established(slot, now)
-
-    def _is_established(self, slot: int, now: float) -> bool:
-        return self._table.is_steady_at(slot) and now - self._table.since(slot) >= self._probation
+        return self._standing.is_established(self._table.slot_of(id), now)
 
     def _able(self, accused: NodeId, now: float) -> int:
         """How many could testify against a run: this node, and others, of whom no more are counted than it takes."""
@@ -103,5 +96,5 @@ class Witnesses:
         for slot in table.ring:
             if able >= self._wanted:
                 break
-            able += self._is_established(slot, now) and table.id(slot) not in (accused, self._own.id)
+            able += self._standing.is_established(slot, now) and table.id(slot) not in (accused, self._own.id)
         return able

@@ -405,9 +405,8 @@ def _write_suspect(suspect: Suspect) -> bytes:
         kind = _SUSPECT_STALLED_SIGNED if suspect.is_stalled else _SUSPECT_SIGNED
         return b"".join((bytes((kind,)), *head, *_write_witnesses(suspect.witnesses)))
     kind = _SUSPECT_STALLED if suspect.is_stalled else _SUSPECT
-    return b"".join(
-        (bytes((kind,)), *head, write_varint(1 + len(suspect.confirmers)), suspect.accuser, *suspect.confirmers)
-    )
+    count = bytes((1 + len(suspect.confirmers),))
+    return b"".join((bytes((kind,)), *head, count, suspect.accuser, *suspect.confirmers))
 
 
 def _suspect_reader(*, is_stalled: bool) -> _UpdateReader:

@@ -27,6 +27,7 @@ from shoal.sim.model.change import spread_of
 from shoal.sim.model.setting import Setting
 from shoal.sim.model.spread import Spread
 from shoal.swim.announcements import PATIENCE
+from shoal.swim.corroboration import checking_time
 from shoal.swim.suspicion import SHARE_OF_LATE, SHARE_OF_REPORTED, suspicion_bounds, suspicion_timeout
 
 __all__ = ["KillOutcome", "play_kill"]
@@ -72,8 +73,9 @@ class _Kill:
         self._enough = (1 << bounds.confirmations + 1) - 1
         self._reported = SHARE_OF_REPORTED * bounds.least if config.doubt_deaths else 0.0
         self._timeouts = np.array([suspicion_timeout(bounds, count) for count in range(bounds.confirmations + 1)])
+        self._least = bounds.least
         self._late = SHARE_OF_LATE * bounds.least
-        self._lasts = 2 * config.probe_timeout
+        self._lasts = checking_time(config)
         self._checking_time = setting.checking_time
         self._challengers = np.arange(min(config.challengers, members - 1), dtype=np.int32)
         self._victim = members - 1
@@ -206,10 +208,11 @@ class _Kill:
         self._is_held[members] = checks & (self._checking_time > 0)
 
     def _backdate(self, members: Ints, now: float) -> None:
-        """Count suspicions from when the first one began; what few confirmed, as no older than a check takes."""
+        """Count suspicions from when the first one began; as no older than a check takes, if few confirmed or late."""
         if self._setting.config.suspicion_ages:
             is_enough = np.bitwise_count(self._accusers[members]) > self._confirmations
-            began = np.where(is_enough, self._began, max(self._began, now - 2 * self._setting.config.probe_timeout))
+            in_time = now - self._began <= self._least
+            began = np.where(is_enough & in_time, self._began, max(self._began, now - self._lasts))
             self._started[members] = np.minimum(self._started[members], began)
 
     def _hear_death(self, members: Ints, now: float) -> None:

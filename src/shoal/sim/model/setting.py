@@ -7,6 +7,7 @@ from typing import Final
 
 from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
+from shoal.swim.corroboration import checking_time
 from shoal.swim.outbox import retransmit_limit
 from shoal.swim.suspicion import suspicion_bounds
 
@@ -50,7 +51,7 @@ class Setting:
     def checking_time(self) -> float:
         """Seconds from an accusation to what the challengers found; 0 if everybody hears of it at once."""
         config = self.config
-        return 2 * config.probe_timeout if config.corroborate and config.challengers else 0.0
+        return checking_time(config) if config.corroborate and config.challengers else 0.0
 
     @property
     def waves_per_kill(self) -> int:
