@@ -214,7 +214,7 @@ def test_the_model_is_asked_for_clusters_too_large_to_play() -> None:
     said = json.loads(result.stdout)
     assert result.exit_code == 0
     assert said["nodes"] == 2000
-    assert said["all_know_s"]["p50"] >= said["first_detection_s"]["p50"] > 3
+    assert 3 < said["first_detection_s"]["p50"] <= said["all_know_s"]["p50"] < 6
     assert [limit["what"] for limit in said["limits"]]
 
 

@@ -45,7 +45,7 @@ def test_inventions_are_found_dead_and_honest_members_stay() -> None:
     net = Net(EVIL).form()
     for first in range(200, 300, 20):
         _say(net, *(Alive(info_of(number), 0) for number in range(first, first + 20)))
-    net.sleep(480.0)
+    net.sleep(300.0)
     for viewer in range(1, EVIL):
         alive = {name for name, state in net[viewer].states().items() if state is MemberState.ALIVE}
         assert alive == {f"n{number}" for number in range(1, EVIL + 1)}

@@ -1006,6 +1006,15 @@ def test_a_death_reported_of_a_long_suspected_member_is_believed_at_once() -> No
     assert solo.state(1) is DEAD
 
 
+def test_an_unwell_node_does_not_look_for_itself() -> None:
+    solo = Solo(doubt_deaths=True, probe_interval=60.0, probe_timeout=0.5)
+    solo.meet(1, 2, 3, 4, 5)
+    solo.hear(Suspect(node_id(1), 0, node_id(3)))
+    solo.core.note_lag(1.0, HealthReason.EVENT_LOOP_LAG, solo.now)
+    solo.sleep_until(solo.core._membership.suspicions[node_id(1)].deadline + 0.001)
+    assert solo.state(1) is DEAD
+
+
 @pytest.mark.parametrize("news", [Suspect(node_id(1), 0, node_id(3)), Dead(node_id(1), 0, node_id(3))])
 def test_what_few_say_is_believed_only_after_a_look_of_our_own(news: Suspect | Dead) -> None:
     solo = Solo(doubt_deaths=True, probe_interval=60.0, probe_timeout=0.5)

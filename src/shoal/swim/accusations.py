@@ -71,6 +71,7 @@ class Accusations:
         self._timers = context.timers
         self._verdicts = context.verdicts
         self._trust = context.trust
+        self._health = context.health
         self._standing = context.standing
         self._tell = context.events.append
         self._own = own
@@ -390,12 +391,16 @@ class Accusations:
         if self._trust.is_credulous:
             is_enough = suspicion.confirmations >= suspicion.bounds.confirmations
             is_looked_at = suspicion.is_unconfirmed or self._own.id in suspicion.accusers
-            looks = self._config.doubt_deaths and self._table.present_count <= _MOST_LOOKERS
-            return is_enough or is_looked_at or not looks
+            return is_enough or is_looked_at or not self._can_look
         if self._witnesses.suffice(id, suspicion, now):
             return True
         patience = _PATIENCE * self._config.probe_interval
         return self._own.id in suspicion.signatures and now - suspicion.started >= patience
+
+    @property
+    def _can_look(self) -> bool:
+        """Whether this node looks for itself before it believes few; the unwell find too many silent."""
+        return self._config.doubt_deaths and self._table.present_count <= _MOST_LOOKERS and not self._health.score
 
     def _note_refused(self, id: NodeId, now: float) -> None:
         """The suspect's machine says that nobody listens: whatever stood still there is gone."""
