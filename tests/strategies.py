@@ -66,7 +66,7 @@ def _suspect(
 ) -> Suspect:
     if witnesses:
         return Suspect(id, incarnation, witnesses[0].id, stalled, witnesses, age=age)
-    return Suspect(id, incarnation, accusers[0], stalled, confirmers=accusers[1:], age=age)
+    return Suspect(id, incarnation, accusers[0], stalled, confirmers=tuple(each.head for each in accusers[1:]), age=age)
 
 
 _accusers = st.lists(node_ids, min_size=1, max_size=MAX_ACCUSERS).map(tuple)

@@ -91,6 +91,7 @@ class NodeId(bytes):
     __slots__ = ()
 
     SIZE = 16
+    HEAD_SIZE = 4
 
     @classmethod
     def mint(cls, unix_ms: int, random: Random) -> Self:
@@ -116,6 +117,11 @@ class NodeId(bytes):
     def parse(cls, text: str) -> Self:
         """Read the form that `str` prints. Raises `ValueError` for anything that is no UUID."""
         return cls(uuid.UUID(text).bytes)
+
+    @property
+    def head(self) -> bytes:
+        """The first `HEAD_SIZE` bytes of its random half: a short name among the members of a cluster."""
+        return self[8 : 8 + self.HEAD_SIZE]
 
     @property
     def unix_ms(self) -> int:

@@ -76,3 +76,18 @@ def test_two_ids_with_one_random_half_are_told_apart() -> None:
     assert {ring.place(0), ring.place(1)} == {0, 1}
     ring.remove(0)
     assert ring.successor(1, 1) == 1
+
+
+@given(many_ids)
+def test_a_head_names_the_first_member_that_has_it(ids: list[NodeId]) -> None:
+    ring = _ring(ids)
+    for id in ids:
+        slot = ring.first_with(id.head)
+        assert slot is not None
+        assert ids[slot] == min((each for each in ids if each.head == id.head), key=_position)
+
+
+@given(many_ids, node_ids)
+def test_a_head_that_nobody_has_names_nobody(ids: list[NodeId], other: NodeId) -> None:
+    ring = _ring([id for id in ids if id.head != other.head])
+    assert ring.first_with(other.head) is None

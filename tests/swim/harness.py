@@ -37,6 +37,11 @@ def node_id(number: int) -> NodeId:
     return NodeId.mint(BASE_MS + number, Random(number))
 
 
+def heads_of(*numbers: int) -> tuple[bytes, ...]:
+    """The heads of some fixed ids, as suspicions name those who confirmed them."""
+    return tuple(node_id(number).head for number in numbers)
+
+
 def address_of(number: int) -> Address:
     return Address(f"10.0.{number >> 8}.{number & 255}", 7946)
 

@@ -7,9 +7,9 @@ import pytest
 from shoal.config import ClusterConfig
 from shoal.events import MemberFailed, MemberSuspected, ProbeReport
 from shoal.swim.stats import Drop
-from shoal.types import MemberState, NodeId
+from shoal.types import MemberState
 from shoal.wire.messages import Ack, Alive, Dead, Gossip, Ping, Suspect, Update
-from tests.swim.harness import OUR_SETTINGS, OWN, Net, Sent, Solo, address_of, info_of, node_id
+from tests.swim.harness import OUR_SETTINGS, OWN, Net, Sent, Solo, address_of, heads_of, info_of, node_id
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
 MEMBERS = 40
@@ -46,15 +46,15 @@ def _near(solo: Solo) -> tuple[int, list[int]]:
     return ring[3], [number for number in (ring * 2)[MEMBERS + 1 - 3 : MEMBERS + 4] if number != OWN]
 
 
-def _said_of(number: int, updates: tuple[Update, ...]) -> set[NodeId]:
-    """Who accuses a member, in some news."""
+def _said_of(number: int, updates: tuple[Update, ...]) -> set[bytes]:
+    """Heads of who accuses a member, in some news."""
     accusations = [each for each in updates if isinstance(each, Suspect) and each.id == node_id(number)]
-    return {accuser for each in accusations for accuser in (each.accuser, *each.confirmers)}
+    return {head for each in accusations for head in (each.accuser.head, *each.confirmers)}
 
 
 def _accusation(number: int, *accusers: int, age: float = 0.0) -> Suspect:
-    first, *others = map(node_id, accusers)
-    return Suspect(node_id(number), 0, first, confirmers=others, age=age)
+    first, *others = accusers
+    return Suspect(node_id(number), 0, node_id(first), confirmers=heads_of(*others), age=age)
 
 
 def _told(solo: Solo, number: int) -> list[Sent]:
@@ -85,7 +85,7 @@ def test_an_accuser_tells_the_suspect_and_its_challengers_and_nobody_else() -> N
     sent = solo.sent()
     assert {packet.to for packet in sent if isinstance(packet.message, Gossip)} == set(map(address_of, challengers))
     assert [packet.to for packet in sent if isinstance(packet.message, Ping)] == [address_of(suspect)]
-    assert all(_said_of(suspect, packet.updates) == {node_id(OWN)} for packet in sent)
+    assert all(_said_of(suspect, packet.updates) == {*heads_of(OWN)} for packet in sent)
     solo.sleep(CHECKING)
     assert _told(solo, suspect) == []
 
@@ -102,15 +102,15 @@ def test_whoever_refutes_in_time_is_spoken_of_to_nobody_else() -> None:
 def test_what_enough_challengers_confirm_is_told_to_everybody_with_all_accusers() -> None:
     solo, suspect, challengers = _accusing()
     solo.quiet()
-    accusers = [node_id(number) for number in challengers[:2]]
-    solo.hear(Suspect(node_id(suspect), 0, accusers[0]))
+    accusers = challengers[:2]
+    solo.hear(_accusation(suspect, accusers[0]))
     solo.sleep(0.0)
     assert _told(solo, suspect) == []
-    solo.hear(Suspect(node_id(suspect), 0, accusers[1]))
+    solo.hear(_accusation(suspect, accusers[1]))
     solo.sleep(0.0)
     packets = _told(solo, suspect)
     assert packets
-    assert all(_said_of(suspect, packet.updates) == {node_id(OWN), *accusers} for packet in packets)
+    assert all(_said_of(suspect, packet.updates) == {*heads_of(OWN, *accusers)} for packet in packets)
 
 
 def test_what_nobody_confirms_or_refutes_is_told_to_everybody_after_a_while() -> None:
@@ -140,7 +140,7 @@ def test_a_challenger_that_confirms_tells_the_accuser_and_the_other_challengers(
     solo.sleep(CHECKING + 0.01)
     packets = _told(solo, suspect)
     assert {packet.to for packet in packets} == {address_of(accuser), *map(address_of, others)}
-    assert all(_said_of(suspect, packet.updates) == {node_id(accuser), node_id(OWN)} for packet in packets)
+    assert all(_said_of(suspect, packet.updates) == {*heads_of(accuser, OWN)} for packet in packets)
 
 
 def test_a_challenger_whose_probe_is_answered_tells_nobody() -> None:
@@ -260,7 +260,18 @@ def test_whoever_missed_the_suspicion_hears_of_it_with_the_death() -> None:
     [ack] = solo.sent(Ack)
     about = [update for update in ack.updates if isinstance(update, Suspect | Dead) and update.id == node_id(suspect)]
     assert [type(update) for update in about] == [Suspect, Dead]
-    assert _said_of(suspect, ack.updates) == set(map(node_id, challengers[:3]))
+    assert _said_of(suspect, ack.updates) == {*heads_of(*challengers[:3])}
+
+
+def test_confirmers_that_are_no_members_here_do_not_count() -> None:
+    solo, suspect, challengers = _accusing()
+    solo.quiet()
+    solo.hear(_accusation(suspect, challengers[0], 999))
+    solo.sleep(0.0)
+    assert _told(solo, suspect) == []
+    solo.hear(_accusation(suspect, challengers[0], challengers[1]))
+    solo.sleep(0.0)
+    assert _told(solo, suspect)
 
 
 def test_however_many_confirm_what_is_told_fits_in_the_smallest_datagram() -> None:
@@ -272,7 +283,7 @@ def test_however_many_confirm_what_is_told_fits_in_the_smallest_datagram() -> No
     packets = _told(solo, suspect)
     assert packets
     assert max(packet.size for packet in packets) <= 512
-    assert all(_said_of(suspect, packet.updates) >= {node_id(OWN), node_id(confirmers[-1])} for packet in packets)
+    assert all(_said_of(suspect, packet.updates) >= {*heads_of(OWN, confirmers[-1])} for packet in packets)
     assert Drop.OVERSIZED not in solo.dropped
 
 

@@ -38,7 +38,7 @@ from shoal.wire.messages import (
     UserBroadcast,
 )
 from tests.rows import records_of, rows
-from tests.swim.harness import EVERYTHING, OWN, STRANGER, Solo, address_of, info_of, node_id
+from tests.swim.harness import EVERYTHING, OWN, STRANGER, Solo, address_of, heads_of, info_of, node_id
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
 ME = node_id(OWN)
@@ -979,12 +979,12 @@ def test_an_address_may_be_a_host_name() -> None:
 
 def _confirmed(number: int) -> Suspect:
     """An accusation that as many have confirmed as the suspicion time asks for."""
-    return Suspect(node_id(number), 0, node_id(3), confirmers=(node_id(2), node_id(4), node_id(5)))
+    return Suspect(node_id(number), 0, node_id(3), confirmers=heads_of(2, 4, 5))
 
 
 def test_a_reported_death_is_believed_only_after_the_member_had_time_to_refute() -> None:
     solo = Solo(doubt_deaths=True)
-    solo.meet(1, 2, 3)
+    solo.meet(1, 2, 3, 4, 5)
     solo.hear(_confirmed(1), Dead(node_id(1), 0, node_id(2)))
     assert solo.state(1) is SUSPECT
     started, wait = solo.now, 0.75 * 4.0
@@ -998,7 +998,7 @@ def test_a_reported_death_is_believed_only_after_the_member_had_time_to_refute()
 
 def test_a_death_reported_of_a_long_suspected_member_is_believed_at_once() -> None:
     solo = Solo(doubt_deaths=True)
-    solo.meet(1, 2, 3)
+    solo.meet(1, 2, 3, 4, 5)
     solo.hear(_confirmed(1))
     solo.sleep(3.5)
     solo.hear(Dead(node_id(1), 0, node_id(2)))

@@ -103,7 +103,7 @@ UPDATES: dict[str, Update] = {
     "alive, IPv6": Alive(GPU_2, 2**48 - 1),
     "alive, host name": Alive(GPU_3, 128),
     "alive, signed": Alive(IDENTITY.sign(GPU_2, 1), 1),
-    "suspect": Suspect(B, 1, A, confirmers=(C,), age=1.5),
+    "suspect": Suspect(B, 1, A, confirmers=(C.head,), age=1.5),
     "suspect, stalled": Suspect(B, 1, A, is_stalled=True),
     "dead": Dead(B, 1, A),
     "left": Left(B, 127),

@@ -13,11 +13,13 @@ from operator import itemgetter
 from struct import unpack
 from typing import Final
 
+from shoal.types import NodeId
+
 __all__ = ["Ring"]
 
 _random_half: Final[Callable[[bytes], bytes]] = itemgetter(slice(8, 16))
 """Of the UUIDv7 at the beginning of a record, so that members that started together do not stand together."""
-_HEAD: Final = 4
+_HEAD: Final = NodeId.HEAD_SIZE
 _MANY: Final = 4
 """If one of so many members is new, it takes less to sort all anew."""
 
@@ -94,6 +96,12 @@ class Ring:
         """It is present no more."""
         place = self.place(slot)
         del self._slots[place], self._heads[place]
+
+    def first_with(self, head: bytes) -> int | None:
+        """The first member whose id has this head (`NodeId.head`)."""
+        number, heads = int.from_bytes(head), self._heads
+        place = bisect_left(heads, number)
+        return self._slots[place] if place < len(heads) and heads[place] == number else None
 
     def successor(self, slot: int, places: int) -> int:
         """Who stands so many places after a member on the ring."""

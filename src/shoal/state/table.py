@@ -352,6 +352,11 @@ class MemberTable:
                 picked[slot] = None
         return list(picked)
 
+    def present_with(self, heads: Sequence[bytes]) -> list[NodeId]:
+        """The present members whose ids have these heads: of each head the first on the ring, if there is any."""
+        slots = map(self.ring.first_with, heads)
+        return [self.id(slot) for slot in slots if slot is not None]
+
     def places_between(self, start: NodeId, end: NodeId) -> int:
         """How many places on the ring `end` stands after `start`; both are present."""
         first, second = self._by_id.find(start), self._by_id.find(end)

@@ -144,12 +144,12 @@ class Accusations:
         *,
         is_stalled: bool = False,
         witnesses: Sequence[Witness] = (),
-        confirmers: Sequence[NodeId] = (),
+        confirmers: Sequence[bytes] = (),
         age: float = 0.0,
     ) -> None:
         """A member is accused of not answering, for `age` seconds at least, and others than the accuser confirmed it.
 
-        `is_stalled` says that its machine accepted a connection.
+        The confirmers are given by the heads of their ids. `is_stalled` says that its machine accepted a connection.
         """
         slot = self._accused(id, incarnation, accuser, now)
         if slot is None:
@@ -168,8 +168,9 @@ class Accusations:
         else:
             self._stats.drop(Drop.STALE)
 
-    def _credible(self, confirmers: Sequence[NodeId]) -> list[NodeId]:
-        return [each for each in confirmers if each not in self._deaths.damping]
+    def _credible(self, confirmers: Sequence[bytes]) -> list[NodeId]:
+        """Those whose word counts."""
+        return [each for each in self._table.present_with(confirmers) if each not in self._deaths.damping]
 
     def hear_death(
         self, id: NodeId, incarnation: int, accuser: NodeId, now: float, witnesses: Sequence[Witness] = ()

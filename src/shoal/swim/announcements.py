@@ -130,9 +130,8 @@ class Announcements:
             accuser, *confirmers = suspicion.accusers
         else:
             accuser, confirmers = suspicion.latest_accuser, []
-        told: list[Suspect | Dead] = [
-            Suspect(id, incarnation, accuser, suspicion.is_stalled, suspicion.told, confirmers[-_MOST_CONFIRMERS:])
-        ]
+        heads = [each.head for each in confirmers[-_MOST_CONFIRMERS:]]
+        told: list[Suspect | Dead] = [Suspect(id, incarnation, accuser, suspicion.is_stalled, suspicion.told, heads)]
         if suspicion.declared_by is not None:
             told.append(Dead(id, incarnation, suspicion.declared_by, suspicion.told))
         return told

@@ -122,8 +122,8 @@ class Suspect:
     """Its machine accepted a connection all the same: the process is there, and does not run."""
     witnesses: Sequence[Witness] = ()
     """Where members sign: who did, the accuser first."""
-    confirmers: Sequence[NodeId] = ()
-    """Who accused after it. Where members sign, those are the other witnesses."""
+    confirmers: Sequence[bytes] = ()
+    """Who accused after it, the `head` of each id. Where members sign, those are the other witnesses."""
     age: float = 0.0
     """Seconds since the accuser began to accuse, or somewhat more: what the way here takes is not counted."""
 

@@ -405,20 +405,21 @@ def _write_suspect(suspect: Suspect) -> bytes:
         kind = _SUSPECT_STALLED_SIGNED if suspect.is_stalled else _SUSPECT_SIGNED
         return b"".join((bytes((kind,)), *head, *_write_witnesses(suspect.witnesses)))
     kind = _SUSPECT_STALLED if suspect.is_stalled else _SUSPECT
-    count = bytes((1 + len(suspect.confirmers),))
-    return b"".join((bytes((kind,)), *head, count, suspect.accuser, *suspect.confirmers))
+    count = bytes((len(suspect.confirmers),))
+    return b"".join((bytes((kind,)), *head, suspect.accuser, count, *suspect.confirmers))
 
 
 def _suspect_reader(*, is_stalled: bool) -> _UpdateReader:
     def read(data: bytes, position: int) -> tuple[Suspect, int]:
         member, age = _SUSPICION_FIELDS(data, position)
         incarnation, position = read_varint(data, position + _SUSPICION_SIZE, MAX_INCARNATION)
+        accuser, position = read_bytes(data, position, NodeId.SIZE)
         count, position = data[position], position + 1
-        if not 0 < count <= MAX_ACCUSERS:
+        if count >= MAX_ACCUSERS:
             raise DecodeError(Flaw.BAD_VALUE)
-        packed, position = read_bytes(data, position, count * NodeId.SIZE)
-        first, *confirmers = (NodeId(packed[at : at + NodeId.SIZE]) for at in range(0, len(packed), NodeId.SIZE))
-        suspect = Suspect(NodeId(member), incarnation, first, is_stalled, (), tuple(confirmers), age / 1000)
+        heads, position = read_bytes(data, position, count * NodeId.HEAD_SIZE)
+        confirmers = tuple([heads[at : at + NodeId.HEAD_SIZE] for at in range(0, len(heads), NodeId.HEAD_SIZE)])
+        suspect = Suspect(NodeId(member), incarnation, NodeId(accuser), is_stalled, (), confirmers, age / 1000)
         return suspect, position
 
     return read

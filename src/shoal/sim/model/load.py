@@ -95,7 +95,7 @@ def churn_load(setting: Setting, per_minute: float) -> ChurnLoad:
     most = config.gossip_fanout / config.gossip_interval
     rounds = most * (1 - exp(-rate * busy_for))
     copies = setting.waves_per_kill * setting.verdict_copies
-    verdict = sizes.suspicion + setting.verdict_confirmers * NodeId.SIZE + setting.deaths_told * sizes.death
+    verdict = sizes.suspicion + setting.verdict_confirmers * NodeId.HEAD_SIZE + setting.deaths_told * sizes.death
     needed = changes * (copies * verdict + setting.sends * sizes.alive)
     room = (most + quiet.datagrams) * (config.max_datagram - sizes.gossip)
     return ChurnLoad(
