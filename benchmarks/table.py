@@ -18,6 +18,7 @@ from random import Random
 from shoal.config import ClusterConfig
 from shoal.snapshot import Snapshot
 from shoal.state.precedence import pack
+from shoal.state.slots import array_of
 from shoal.state.table import MemberTable
 from shoal.swim.core import Swim
 from shoal.types import Address, MemberState, NodeId, NodeInfo, Tags
@@ -86,7 +87,7 @@ def memory(members: int) -> Memory:
     alone, table = traced(lambda: filled(arrived(records)))
     filled(arrived(records))  # From here on there is a pool, and the records are in it.
     shared, _ = traced(lambda: filled(arrived(records)))
-    order = array("i").itemsize
+    order = array_of(range(members)).itemsize
     by_name_and_address = table._by_name.size + table._by_address.size
     protocol = (table.size - by_name_and_address) / members + NodeId.SIZE + order
     return Memory(members, len(records[0]), protocol, shared / members + order, alone / members + order)

@@ -76,7 +76,7 @@ def test_slots_beyond_a_million_are_found_like_others() -> None:
     for number, slot in enumerate(slots):
         records.held[slot] = bytes((number,))
         index.add(records.held[slot], slot)
-    assert index.find_all(records.held.values()) == slots
+    assert index.find_all(list(records.held.values())) == slots
 
     index.remove(2**20)
 

@@ -91,3 +91,17 @@ def test_a_head_names_the_first_member_that_has_it(ids: list[NodeId]) -> None:
 def test_a_head_that_nobody_has_names_nobody(ids: list[NodeId], other: NodeId) -> None:
     ring = _ring([id for id in ids if id.head != other.head])
     assert ring.first_with(other.head) is None
+
+
+@given(many_ids, st.integers(1, 3))
+def test_members_in_slots_of_more_than_two_bytes_stand_where_others_do(ids: list[NodeId], before: int) -> None:
+    low = min(before, len(ids))
+    records: list[bytes] = [*ids[:low], *[b""] * (65_536 - low), *ids[low:]]
+    slots = [*range(low), *range(65_536, len(records))]
+    one_by_one, at_once = Ring(records), Ring(records)
+    for slot in slots:
+        one_by_one.add(slot)
+    at_once.extend(slots[:low])
+    at_once.extend(slots[low:])
+    ordered = sorted(ids, key=_position)
+    assert [records[slot] for slot in one_by_one] == [records[slot] for slot in at_once] == ordered

@@ -75,8 +75,10 @@ class SlotIndex:
             place = place + 1 & mask
         return None
 
-    def find_all(self, keys: Iterable[bytes]) -> list[int]:
+    def find_all(self, keys: Sequence[bytes]) -> list[int]:
         """The row of each key, or -1."""
+        if not self._count:  # a joiner's first view
+            return [-1] * len(keys)
         places, mask, most, tag_bits = self._places, self._mask, self._most, self._tag
         records, key_of = self._records, self._key_of
         found: list[int] = []

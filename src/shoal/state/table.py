@@ -6,8 +6,8 @@ lies: `Member` and `NodeInfo` values are made when somebody asks for them. Prese
 stand on a ring, from which a random one is drawn in O(1), and are counted into the digest.
 
 For each member there are 8 bytes of belief, 8 of time, 8 of what it counts for in the digest, 8 for the reference to
-its record, 8 on the ring and 6 to 12 in each of three indexes; the record itself, with id, address, name and tags, may
-be shared with other tables.
+its record, 6 on the ring (8 from 65,537 rows on) and 6 to 12 in each of three indexes; the record itself, with id,
+address, name and tags, may be shared with other tables.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ probe intervals. A new member comes into the current pass at a random place of w
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
 from random import Random
 
+from shoal.state.slots import array_of, with_room
 from shoal.state.table import MemberTable
 
 __all__ = ["ProbeOrder"]
@@ -27,15 +27,16 @@ class ProbeOrder:
     def __init__(self, table: MemberTable, random: Random) -> None:
         self._table = table
         self._random = random
-        self._order = array("i")
+        self._order = array_of(())
         self._next = 0
 
     def insert(self, slot: int) -> None:
         """Bring a new member into the current pass."""
         self.extend((slot,))
 
-    def extend(self, slots: Iterable[int]) -> None:
+    def extend(self, slots: Sequence[int]) -> None:
         """Bring many."""
+        self._order = with_room(self._order, max(slots, default=0))
         self._order.extend(slots)
         if len(self._order) > 2 * self._table.present_count + 16:
             # Members that come and go faster than a pass takes must not make it longer and longer.
@@ -59,5 +60,5 @@ class ProbeOrder:
         return order[place]
 
     def _begin(self) -> None:
-        self._order = array("i", self._table.ring)
+        self._order = self._table.ring.slots()
         self._next = 0
