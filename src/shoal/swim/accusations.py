@@ -163,7 +163,8 @@ class Accusations:
             self._suspect(slot, incoming, accuser, now, probe, is_stalled=is_stalled, confirmers=credible, age=age)
         elif incoming == belief:
             suspicion, is_ours = self._suspicions[id], accuser == self._own.id
-            counted = [suspicion.confirm(each, now) for each in (accuser, *self._credible(confirmers))]
+            accusers = () if suspicion.is_settled else (accuser, *self._credible(confirmers))
+            counted = [suspicion.confirm(each, now) for each in accusers]
             self._confirm(id, now, probe, counts=any(counted), is_ours=is_ours, is_stalled=is_stalled, age=age)
         else:
             self._stats.drop(Drop.STALE)
@@ -275,12 +276,14 @@ class Accusations:
         and so does what should be over. Of accusers that came back a moment ago none is believed: their accusation may
         come from the other side of a partition, and be news to the member too.
         """
-        accusers = map(self._table.slot_of, suspicion.accusers)
-        if not (self._config.suspicion_ages and all(self._standing.is_established(slot, now) for slot in accusers)):
+        if not self._config.suspicion_ages:
             return False
-        if suspicion.confirmations < suspicion.bounds.confirmations or age > suspicion.bounds.least:
+        if not suspicion.is_settled or age > suspicion.bounds.least:
             age = min(age, checking_time(self._config))
-        return suspicion.backdate(now - age)
+        if now - age >= suspicion.started:  # Most that is heard is a copy of what is known.
+            return False
+        accusers = map(self._table.slot_of, suspicion.accusers)
+        return all(self._standing.is_established(slot, now) for slot in accusers) and suspicion.backdate(now - age)
 
     def _confirm(
         self,
@@ -390,9 +393,8 @@ class Accusations:
         What this node found out itself is enough after a long silence: whoever signed may be gone from its view.
         """
         if self._trust.is_credulous:
-            is_enough = suspicion.confirmations >= suspicion.bounds.confirmations
             is_looked_at = suspicion.is_unconfirmed or self._own.id in suspicion.accusers
-            return is_enough or is_looked_at or not self._can_look
+            return suspicion.is_settled or is_looked_at or not self._can_look
         if self._witnesses.suffice(id, suspicion, now):
             return True
         patience = _PATIENCE * self._config.probe_interval
@@ -426,8 +428,7 @@ class Accusations:
         suspicion.declared_by = accuser
         self._arm(id, suspicion, now)
         # Whoever has all confirmations is about to find out without being told.
-        is_common = suspicion.confirmations >= suspicion.bounds.confirmations
-        self._announcements.spread(id, suspicion, is_common=is_common)
+        self._announcements.spread(id, suspicion, is_common=suspicion.is_settled)
 
     # The verdict
 

@@ -59,8 +59,7 @@ class Announcements:
     def begin(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
         """A suspicion is new: tell everybody, unless it is us who have to check it, or to have it checked."""
         checks = self._checks(id, suspicion.first_accuser)
-        is_enough = suspicion.confirmations >= suspicion.bounds.confirmations
-        suspicion.is_held = checks and not is_enough and not self._is_watched(id, now)
+        suspicion.is_held = checks and not suspicion.is_settled and not self._is_watched(id, now)
         if not suspicion.is_held:
             self.spread(id, suspicion)
         elif suspicion.first_accuser == self._own.id:
@@ -70,7 +69,7 @@ class Announcements:
         """Somebody confirmed, we ourselves if `is_ours`; `is_news` says that it is more than a confirmation."""
         if not suspicion.is_held:
             self.spread(id, suspicion, is_common=not is_news)
-        elif suspicion.confirmations >= suspicion.bounds.confirmations:
+        elif suspicion.is_settled:
             self.spread(id, suspicion)
         elif is_ours:
             self._have_checked(id, suspicion, now)

@@ -126,6 +126,11 @@ class Suspicion:
         return len(self.accusers) - 1
 
     @property
+    def is_settled(self) -> bool:
+        """Whether as many have confirmed as bring it to its least time."""
+        return len(self.accusers) > self.bounds.confirmations
+
+    @property
     def timeout(self) -> float:
         """How long the suspicion lasts with the confirmations so far, in seconds."""
         if self.declared_by is not None:
@@ -141,7 +146,7 @@ class Suspicion:
 
     def confirm(self, accuser: NodeId, now: float) -> bool:
         """Count a further accuser; False if it changes nothing: it accused before, or enough others did."""
-        if accuser in self.accusers or self.confirmations >= self.bounds.confirmations:
+        if self.is_settled or accuser in self.accusers:
             return False
         self.accusers[accuser] = now
         return True
