@@ -196,7 +196,7 @@ class HostilePeers(RuleBasedStateMachine):
         assert len(core._context.queue) <= 16
         assert len(core._timers) < 100
         assert len(core._membership.deaths.recent) <= 16
-        assert core._membership.accusations.new_suspects == []
+        assert core._membership.suspicions.to_probe == []
         assert len(core._prober._probes) <= 16 + 3
 
     @invariant()

@@ -1,16 +1,12 @@
-"""How accusations become suspicions, and suspicions deaths (SWIM §4.2, Lifeguard §IV-B)."""
+"""How accusations become suspicions (SWIM §4.2, Lifeguard §IV-B); what becomes of these is for `expiry`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Final
 
 from shoal.events import (
-    HealthReason,
     MemberJoined,
     MemberRecovered,
-    MemberStalled,
     MemberSuspected,
     ProbeReport,
     StreamEnd,
@@ -24,6 +20,7 @@ from shoal.swim.context import Context
 from shoal.swim.corroboration import checking_time
 from shoal.swim.deaths import Deaths
 from shoal.swim.disputes import Disputes
+from shoal.swim.expiry import Expiry
 from shoal.swim.news import News
 from shoal.swim.own_record import OwnRecord
 from shoal.swim.probe_order import ProbeOrder
@@ -38,16 +35,9 @@ from shoal.wire.witnesses import read_testimony, write_witnesses
 
 __all__ = ["Accusations"]
 
-_PATIENCE: Final = 60.0
-"""Probe intervals after which a node that found a member silent itself waits for nobody else's signature."""
-
-_MOST_LOOKERS: Final = 256
-"""Members of a cluster in which each looks for itself at whom few accuse. So many more at once make a machine late that
-they share, which makes more accusations: 3,000 nodes on two cores took a minute to recover."""
-
 
 class Accusations:
-    """Takes in accusations, our own and those of others, and passes the verdict when nobody refutes."""
+    """Takes in accusations and reported deaths, our own and those of others."""
 
     def __init__(
         self,
@@ -62,16 +52,14 @@ class Accusations:
         witnesses: Witnesses,
         disputes: Disputes,
         announcements: Announcements,
+        expiry: Expiry,
     ) -> None:
         self._config = context.config
         self._dialect = context.dialect
         self._table = context.table
-        self._contact = context.contact
         self._stats = context.stats
-        self._timers = context.timers
         self._verdicts = context.verdicts
         self._trust = context.trust
-        self._health = context.health
         self._standing = context.standing
         self._tell = context.events.append
         self._own = own
@@ -84,8 +72,7 @@ class Accusations:
         self._witnesses = witnesses
         self._disputes = disputes
         self._announcements = announcements
-        self.new_suspects: list[NodeId] = []
-        """Who came under suspicion since the prober last looked."""
+        self._expiry = expiry
 
     # What this node found out
 
@@ -242,7 +229,7 @@ class Accusations:
         for each in confirmers:
             suspicion.confirm(each, now)
         self._backdate(suspicion, age, now)
-        self._arm(id, suspicion, now)
+        self._expiry.arm(id, suspicion, now)
         self._announcements.begin(id, suspicion, now)
         member = table.member(slot)
         # What it refuted, before it was suspected again, we did not hear of.
@@ -266,7 +253,6 @@ class Accusations:
             suspicion.add_probe(probe)
         self._suspicions.open(id, suspicion)
         self._stats.suspicions += 1
-        self.new_suspects.append(id)
         return suspicion
 
     def _backdate(self, suspicion: Suspicion, age: float, now: float) -> bool:
@@ -306,7 +292,7 @@ class Accusations:
         if not (counts or is_news or is_older):
             self._stats.drop(Drop.STALE)
             return
-        self._arm(id, suspicion, now)
+        self._expiry.arm(id, suspicion, now)
         if counts or is_news:
             self._announcements.go_on(id, suspicion, now, is_ours=is_ours, is_news=is_news)
 
@@ -380,37 +366,12 @@ class Accusations:
         """A suspicion as it is told on: it names its first accuser, and so is no further one."""
         return Suspect(id, incarnation, suspicion.first_accuser, suspicion.is_stalled, suspicion.told)
 
-    def _ask_again(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
-        """Too few members signed or confirmed: this node finds out for itself, if it has not, and goes on waiting."""
-        suspicion.is_unconfirmed = True
-        self.new_suspects.append(id)
-        self._verdicts.withhold(id, HealthReason.UNCONFIRMED)
-        self._await(id, suspicion, now + self._config.probe_interval)
-
-    def _may_bury(self, id: NodeId, suspicion: Suspicion, now: float) -> bool:
-        """Whether enough members signed, or where none do confirmed it, or this node had a look itself.
-
-        What this node found out itself is enough after a long silence: whoever signed may be gone from its view.
-        """
-        if self._trust.is_credulous:
-            is_looked_at = suspicion.is_unconfirmed or self._own.id in suspicion.accusers
-            return suspicion.is_settled or is_looked_at or not self._can_look
-        if self._witnesses.suffice(id, suspicion, now):
-            return True
-        patience = _PATIENCE * self._config.probe_interval
-        return self._own.id in suspicion.signatures and now - suspicion.started >= patience
-
-    @property
-    def _can_look(self) -> bool:
-        """Whether this node looks for itself before it believes few; the unwell find too many silent."""
-        return self._config.doubt_deaths and self._table.present_count <= _MOST_LOOKERS and not self._health.score
-
     def _note_refused(self, id: NodeId, now: float) -> None:
         """The suspect's machine says that nobody listens: whatever stood still there is gone."""
         suspicion = self._suspicions.get(id)
         if suspicion is not None and suspicion.is_stalled:
             suspicion.is_stalled = False
-            self._arm(id, suspicion, now)
+            self._expiry.arm(id, suspicion, now)
 
     def _doubt_death(self, slot: int, incarnation: int, accuser: NodeId, now: float) -> None:
         """A death is reported of a member that is present here: it still gets time to refute.
@@ -426,79 +387,6 @@ class Accusations:
             self._stats.drop(Drop.STALE)
             return
         suspicion.declared_by = accuser
-        self._arm(id, suspicion, now)
+        self._expiry.arm(id, suspicion, now)
         # Whoever has all confirmations is about to find out without being told.
         self._announcements.spread(id, suspicion, is_common=suspicion.is_settled)
-
-    # The verdict
-
-    def _arm(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
-        suspicion.cancel()
-        self._await(id, suspicion, max(suspicion.deadline, now))  # A late confirmation may leave no time at all.
-
-    def _await(self, id: NodeId, suspicion: Suspicion, due: float) -> None:
-        suspicion.timer = self._timers.at(due, partial(self._expire, id, suspicion, due))
-
-    def _expire(self, id: NodeId, suspicion: Suspicion, due: float, now: float) -> None:
-        """The suspicion was not refuted in time.
-
-        Unless this process slept or hears nobody: then the refutation may be waiting in our own inbox, or be lost on
-        our own link, and the suspect gets one more probe interval.
-        """
-        if id in self._stalls:
-            suspicion.timer = self._timers.at(self._stalls.until(id), partial(self._suspect_again, id, suspicion))
-            return
-        doubt = self._doubt(due, now)
-        if doubt is not None:
-            self._verdicts.withhold(id, doubt)
-            self._await(id, suspicion, now + self._config.probe_interval)
-            return
-        if suspicion.is_stalled and now < suspicion.started + self._config.stall_tolerance:
-            self._wait_for_stalled(id, suspicion, now)
-            return
-        if not self._may_bury(id, suspicion, now):
-            self._ask_again(id, suspicion, now)
-            return
-        slot = self._table.slot_of(id)
-        assert slot is not None, "a suspicion outlived its row"
-        incarnation = incarnation_of(self._table.belief(slot))
-        reported_by = suspicion.declared_by
-        reason = VerdictReason.SUSPICION_EXPIRED if reported_by is None else VerdictReason.REPORTED
-        declared_by = reported_by or self._own.id
-        evidence = self._suspicions.evidence(reason, id, now, declared_by=declared_by)
-        signed = self._signed_against(id)
-        if not self._deaths.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now, write_witnesses(signed)):
-            self._verdicts.withhold(id, HealthReason.MASS_FAILURE)
-            self._await(id, suspicion, now + self._config.probe_interval)
-        elif reported_by is None:
-            self._announcements.tell_death(id, incarnation, suspicion, declared_by)
-
-    def _wait_for_stalled(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
-        """The suspect's machine is there and its process stands still: it gets time to go on."""
-        if not suspicion.is_told_stalled:
-            suspicion.is_told_stalled = True
-            slot = self._table.slot_of(id)
-            assert slot is not None, "a suspicion outlived its row"
-            evidence = self._suspicions.evidence(VerdictReason.SUSPICION_EXPIRED, id, now)
-            self._tell(MemberStalled(self._table.member(slot), evidence))
-            self._announcements.spread(id, suspicion, is_common=True)
-        self._await(id, suspicion, suspicion.started + self._config.stall_tolerance)
-
-    def _suspect_again(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
-        """The stall of a suspect is over: it could not refute during it, so it is given the time now.
-
-        The suspicion may be ours alone, because whoever knew of the stall has dropped it: it is told again.
-        """
-        if id in self._stalls:  # Another stall took the place of the first.
-            suspicion.timer = self._timers.at(self._stalls.until(id), partial(self._suspect_again, id, suspicion))
-            return
-        self._announcements.spread(id, suspicion)
-        self._await(id, suspicion, now + suspicion.bounds.least)
-
-    def _doubt(self, due: float, now: float) -> HealthReason | None:
-        """Why a suspicion that was due may have expired through our own fault."""
-        if self._config.forgive_stalls and now - due > self._config.probe_timeout:
-            return HealthReason.STALLED
-        if self._contact.is_lost(now - self._config.probe_interval, now):
-            return HealthReason.OUT_OF_CONTACT
-        return None

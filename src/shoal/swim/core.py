@@ -109,7 +109,7 @@ class Swim:
         self._outbox = Outbox(context)
         self._exchanges = Exchanges(context, self._outbox)
         self._membership = Membership(context, info, order, now)
-        self._new_suspects = self._membership.accusations.new_suspects
+        self._to_probe = self._membership.suspicions.to_probe
         self._unchecked = self._membership.announcements.unchecked
         self._disputed = self._membership.disputes.waiting
         self._prober = Prober(context, self._membership, schedule, self._outbox, self._exchanges)
@@ -511,7 +511,7 @@ class Swim:
         """After anything that may have brought news or carried our goodbye."""
         if len(self._events) > self._events_seen:
             self._look_at_events(now)
-        if self._new_suspects:
+        if self._to_probe:
             self._prober.look_at_suspects(now)
         if self._unchecked:
             self._prober.have_suspects_checked(now)

@@ -28,6 +28,7 @@ from shoal.swim.context import Context
 from shoal.swim.corroboration import Corroboration
 from shoal.swim.deaths import Deaths
 from shoal.swim.disputes import Disputes
+from shoal.swim.expiry import Expiry
 from shoal.swim.gossip_queue import Priority
 from shoal.swim.join_flood import JoinFlood
 from shoal.swim.mass_join import MassJoin
@@ -77,6 +78,8 @@ class Membership:
         self.announcements = Announcements(
             context, self.own, self.suspicions, self.deaths.damping, self._news, self.corroboration
         )
+        witnesses = Witnesses(context, self.own, self.deaths.damping, self._news)
+        expiry = Expiry(context, self.own, self.suspicions, self.deaths, self.stalls, witnesses, self.announcements)
         self.accusations = Accusations(
             context,
             self.own,
@@ -86,9 +89,10 @@ class Membership:
             self.stalls,
             order,
             self._news,
-            Witnesses(context, self.own, self.deaths.damping, self._news),
+            witnesses,
             self.disputes,
             self.announcements,
+            expiry,
         )
 
     @property

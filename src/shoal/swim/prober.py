@@ -131,7 +131,7 @@ class Prober:
 
         Challenge a suspect where we stand close enough before it on the ring, and take over whom it watched.
         """
-        suspects = self._membership.accusations.new_suspects
+        suspects = self._membership.suspicions.to_probe
         while suspects:
             suspect = suspects.pop()
             if self._is_challenger_of(suspect):

@@ -16,13 +16,15 @@ __all__ = ["Suspicions"]
 class Suspicions:
     """The suspicions that stand, one for each suspect in the table."""
 
-    __slots__ = ("_health", "_open", "_table", "_verdicts")
+    __slots__ = ("_health", "_open", "_table", "_verdicts", "to_probe")
 
     def __init__(self, context: Context) -> None:
         self._table = context.table
         self._health = context.health
         self._verdicts = context.verdicts
         self._open: dict[NodeId, Suspicion] = {}
+        self.to_probe: list[NodeId] = []
+        """Suspects that this node's prober has to look at, and has not yet."""
 
     def __getitem__(self, id: NodeId) -> Suspicion:
         return self._open[id]
@@ -43,6 +45,7 @@ class Suspicions:
     def open(self, id: NodeId, suspicion: Suspicion) -> None:
         """Hold a suspicion against a run that is under none."""
         self._open[id] = suspicion
+        self.to_probe.append(id)
 
     def close(self, id: NodeId) -> None:
         """The member refuted, died or left, if it was under suspicion at all."""
