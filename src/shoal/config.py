@@ -263,7 +263,8 @@ class ClusterConfig:
     the same moment. Off: from when this node hears of it (SWIM, LG)."""
     doubt_deaths: bool = True
     """Believe a death that others report only after the member had the least suspicion time, as counted here, to
-    refute. Off: one report is enough, also that of a member whose own link is bad (SWIM, LG)."""
+    refute, and not what members say that were held dead until a moment ago: they may come from the other side of a
+    partition. Off: one report is enough, also that of a member whose own link is bad (SWIM, LG)."""
     damping: bool = True
     """Do not rely on members that come and go again and again (after RFC 2439). Off: no return is held against one."""
     damping_half_life: float = _seconds(60.0, 0.1, _DAY)

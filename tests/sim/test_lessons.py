@@ -40,6 +40,26 @@ def test_a_partition_heals_although_it_outlasts_every_memory_of_the_dead(apart: 
     made.check_at_rest()
 
 
+def test_what_the_other_side_of_a_partition_says_is_held_against_nobody_on_this_side() -> None:
+    made = formed(100)
+    one, other = list(made.nodes)[::2], list(made.nodes)[1::2]
+    made.partition(one, other)
+    made.run(7.0)  # It ends while deaths are still being told.
+    made.heal()
+    healed = made.now
+    assert made.run_until(made.converged, at_most=30.0)
+    made.run(5.0)
+
+    sides = [set(one), set(other)]
+    about = [
+        (seen.observer, seen.event.member.name)
+        for seen in made.observations
+        if seen.time >= healed and isinstance(seen.event, MemberSuspected | MemberFailed)
+    ]
+    assert [pair for pair in about if any(side.issuperset(pair) for side in sides)] == []
+    made.check_at_rest()
+
+
 def test_restarts_under_one_name_leave_one_member_and_no_ghosts() -> None:
     made = formed(4, check_every=0.1)
     for _ in range(100):

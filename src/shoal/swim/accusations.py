@@ -146,19 +146,27 @@ class Accusations:
             if not self._hear_signed(slot, incoming, witnesses, now, probe, is_stalled=is_stalled, age=age):
                 self._stats.drop(Drop.UNSIGNED_ACCUSATION)
         elif supersedes(incoming, belief):
-            credible = self._credible(confirmers)
+            credible = self._credible(confirmers, now)
             self._suspect(slot, incoming, accuser, now, probe, is_stalled=is_stalled, confirmers=credible, age=age)
         elif incoming == belief:
             suspicion, is_ours = self._suspicions[id], accuser == self._own.id
-            accusers = () if suspicion.is_settled else (accuser, *self._credible(confirmers))
+            accusers = () if suspicion.is_settled else (accuser, *self._credible(confirmers, now))
             counted = [suspicion.confirm(each, now) for each in accusers]
             self._confirm(id, now, probe, counts=any(counted), is_ours=is_ours, is_stalled=is_stalled, age=age)
         else:
             self._stats.drop(Drop.STALE)
 
-    def _credible(self, confirmers: Sequence[bytes]) -> list[NodeId]:
+    def _credible(self, confirmers: Sequence[bytes], now: float) -> list[NodeId]:
         """Those whose word counts."""
-        return [each for each in self._table.present_with(confirmers) if each not in self._deaths.damping]
+        present, damping = self._table.present_with(confirmers), self._deaths.damping
+        return [each for each in present if each not in damping and not self._is_estranged(each, now)]
+
+    def _is_estranged(self, accuser: NodeId, now: float) -> bool:
+        """Whether what is said may come from the other side of a partition, on which everybody here was held dead.
+
+        Where members sign, a death needs the signatures of established ones, whatever others say.
+        """
+        return self._config.doubt_deaths and self._trust.is_credulous and self._standing.is_estranged(accuser, now)
 
     def hear_death(
         self, id: NodeId, incarnation: int, accuser: NodeId, now: float, witnesses: Sequence[Witness] = ()
@@ -196,6 +204,9 @@ class Accusations:
             return None
         elif self._trust.is_credulous and accuser in self._deaths.damping:
             self._stats.drop(Drop.DAMPED_ACCUSER)
+            return None
+        elif self._is_estranged(accuser, now):
+            self._stats.drop(Drop.ESTRANGED_ACCUSER)
             return None
         elif not self._trust.is_credulous and incarnation > incarnation_of(self._table.belief(slot)):
             self._stats.drop(Drop.UNKNOWN_INCARNATION)

@@ -30,6 +30,7 @@ class Deaths:
         self._table = context.table
         self._stats = context.stats
         self._health = context.health
+        self._standing = context.standing
         self._verdicts = context.verdicts
         self._tell = context.events.append
         self._suspicions = suspicions
@@ -113,6 +114,8 @@ class Deaths:
         if was is not MemberState.ALIVE:
             self.guard.note_returned(id)
             self.damping.note_return(id, was, accusers, now)
+        if was is MemberState.DEAD:
+            self._standing.note_returned(id, now)
         if self._config.trust_contact and accusers == (self._own.id,):
             self._health.worsen(HealthReason.ACCUSATION_REFUTED)
         self._verdicts.note_refuted(self._table.name(slot), id, now)

@@ -104,8 +104,17 @@ class Joining:
             self._rounds += 1
             if self._rounds % _LOST_EVERY == 0:
                 self._contact_one(self._tombstones.lost(), now)
-            pause = self._config.reconnect_interval * max(1.0, self._table.present_count / _MOST_VISITORS)
-        self._timer = self._timers.at(now + pause * self._random.uniform(0.75, 1.25), self._round)
+            pause = self._config.reconnect_interval
+        self._timer = self._timers.at(now + pause * self._share(), self._round)
+
+    def _share(self) -> float:
+        """How long the next pause is, as a share of the usual one.
+
+        Where the rounds of many are spread out, those of members that started together are drawn from all of the time.
+        """
+        others = max(0.0, self._table.present_count / _MOST_VISITORS - 1)
+        chance = self._random.random()
+        return 0.75 + 0.5 * chance + 2 * others * chance
 
     def _contact_in_turn(self, addresses: list[Address], now: float) -> None:
         candidates = [address for address in self._contactable(addresses) if address not in self._turn]

@@ -44,6 +44,8 @@ class Drop(StrEnum):
     """A suspicion or death of a member that has declared a stall."""
     DAMPED_ACCUSER = "damped_accuser"
     """A suspicion or death by a member that is damped."""
+    ESTRANGED_ACCUSER = "estranged_accuser"
+    """A suspicion or death by a member that is held dead here, or was a moment ago."""
     TABLE_FULL = "table_full"
     TOO_MANY_NEW = "too_many_new"
     """A member that is new to this node, in a datagram that tells of more such than `max_new_members`."""
