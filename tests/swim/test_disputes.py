@@ -1,5 +1,6 @@
 """Deaths that some believe and others do not."""
 
+from shoal.config import ClusterConfig
 from shoal.events import MemberSuspected
 from shoal.swim.disputes import Disputes
 from shoal.types import MemberState
@@ -7,11 +8,15 @@ from shoal.wire.messages import Alive, Dead, Ping, SyncRecord
 from tests.swim.harness import Solo, address_of, info_of, node_id
 
 
-def test_no_more_wait_than_are_told_at_once() -> None:
-    disputes = Disputes()
-    for number in range(100):
-        disputes.add(node_id(number))
-    assert len(disputes.waiting) == 64
+def test_no_more_are_told_than_some_in_each_probe_interval() -> None:
+    disputes = Disputes(ClusterConfig.lan().replace(probe_interval=2.0))
+    told = 0
+    for tick in range(100):
+        for number in range(50):
+            disputes.add(node_id(number), 0.1 * tick)
+        told += len(disputes.waiting)
+        disputes.waiting.clear()
+    assert told == 64 + int(9.9 / 2.0 * 64)
 
 
 def test_a_member_whose_name_a_newer_run_took_meanwhile_is_not_told() -> None:

@@ -365,7 +365,7 @@ class Accusations:
         suspicion = self._suspicions.get(id)
         if suspicion is not None and self._witnesses.suffice(id, suspicion, now):
             return True
-        self._disputes.add(id, self._dialect.encode_update(Dead(id, incarnation, accuser)))
+        self._disputes.add(id, now, self._dialect.encode_update(Dead(id, incarnation, accuser)))
         return False
 
     def _signed_against(self, id: NodeId) -> Sequence[Witness]:

@@ -67,7 +67,7 @@ class Membership:
         self._news = News(context, info.id)
         self.flood = JoinFlood(context)
         self.stalls = Stalls(context, self._news)
-        self.disputes = Disputes()
+        self.disputes = Disputes(context.config)
         self.own = OwnRecord(context, info, self._news, self.stalls, now)
         self.broadcasts = Broadcasts(context, self._news)
         self.suspicions = Suspicions(context)
@@ -151,7 +151,7 @@ class Membership:
             self._stats.drop(Drop.MISMATCHED_RUN)
         elif record.state.is_present:
             self._apply_alive(info, incarnation, now, is_news=is_news)
-            self._note_disputed(info.id, incarnation)
+            self._note_disputed(info.id, incarnation, now)
             if record.state is MemberState.SUSPECT and info.id == self.id:
                 self.own.refute(incarnation, now)
         elif self._is_our_name(info):
@@ -164,7 +164,7 @@ class Membership:
             if self._table.is_present(info.id) and sender in self.deaths.damping:
                 self._stats.drop(Drop.DAMPED_ACCUSER)
             elif self._table.is_present(info.id) and self._was_apart(sender, now):
-                self._warn(info.id, incarnation, sender)
+                self._warn(info.id, incarnation, sender, now)
             elif self._table.is_present(info.id):
                 self.accusations.hear_suspicion(info.id, incarnation, self.id, now)
             else:
@@ -209,21 +209,21 @@ class Membership:
         """Whether a member that is new here is gossiped: whoever had to refute already is, even in a flood of joins."""
         return incarnation > 0 or self.flood.is_news(id, now)
 
-    def _note_disputed(self, id: NodeId, incarnation: int) -> None:
+    def _note_disputed(self, id: NodeId, incarnation: int, now: float) -> None:
         """A peer holds a member present: if we hold it dead at that incarnation, it has to hear of it, from us."""
         slot = self._table.slot_of(id)
         if slot is not None and self._table.belief(slot) == pack(incarnation, MemberState.DEAD):
-            self.disputes.add(id)
+            self.disputes.add(id, now)
 
     def _was_apart(self, peer: NodeId, now: float) -> bool:
         """Whether a peer has not been alive here, without a break, for long enough to know better than we who is."""
         return self._doubts_deaths and not self._standing.is_established(self._table.slot_of(peer), now)
 
-    def _warn(self, id: NodeId, incarnation: int, sender: NodeId) -> None:
+    def _warn(self, id: NodeId, incarnation: int, sender: NodeId, now: float) -> None:
         """A peer from which we were cut off holds a member dead that we probe all along: the member may refute."""
         slot = self._table.slot_of(id)
         if slot is not None and supersedes(pack(incarnation, MemberState.DEAD), self._table.belief(slot)):
-            self.disputes.add(id, self._dialect.encode_update(Dead(id, incarnation, sender)))
+            self.disputes.add(id, now, self._dialect.encode_update(Dead(id, incarnation, sender)))
         else:
             self._stats.drop(Drop.STALE)
 
