@@ -255,6 +255,10 @@ class Membership:
         slot = self._table.slot_of(repeated.id)
         if slot is None or not supersedes(pack(repeated.incarnation, MemberState.ALIVE), self._table.belief(slot)):
             self._stats.drop(Drop.STALE)
+        elif self._trust.is_credulous and self._table.is_present_at(slot) and repeated.id != self.id:
+            was = self._table.state(slot)
+            self.deaths.acquit(slot, now)
+            self._hold_alive(slot, was, repeated.incarnation, now)
         else:
             self._apply_alive(self._table.info(slot), repeated.incarnation, now)
 
@@ -324,18 +328,23 @@ class Membership:
         self.deaths.acquit(slot, now)
         self._claims.clear_address(info.address, info.id, now)
         self._table.set_info(slot, info)
-        self._table.set_belief(slot, pack(incarnation, MemberState.ALIVE), now)
-        self._news.tell(Alive(info, incarnation), Priority.CRITICAL if was > MemberState.ALIVE else Priority.NORMAL)
+        self._hold_alive(slot, was, incarnation, now)
         member = self._table.member(slot)
-        if was is MemberState.SUSPECT:
-            self._tell(MemberRecovered(member))
-        elif not was.is_present:
-            self._order.insert(slot)
-            self._tell(MemberJoined(member))
         if was.is_present and known.tags != info.tags:
             self._tell(MemberUpdated(member, known.tags))
         if was.is_present and known.readiness is not member.readiness:
             self._tell(MemberReadinessChanged(member, known.readiness))
+
+    def _hold_alive(self, slot: int, was: MemberState, incarnation: int, now: float) -> None:
+        """A run in the table is alive at another incarnation, which everybody shall hear."""
+        self._table.set_belief(slot, pack(incarnation, MemberState.ALIVE), now)
+        priority = Priority.CRITICAL if was > MemberState.ALIVE else Priority.NORMAL
+        self._news.tell_alive(self._table.record(slot), incarnation, priority)
+        if was is MemberState.SUSPECT:
+            self._tell(MemberRecovered(self._table.member(slot)))
+        elif not was.is_present:
+            self._order.insert(slot)
+            self._tell(MemberJoined(self._table.member(slot)))
 
     # Gone, or away for a while
 
