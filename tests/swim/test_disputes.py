@@ -83,3 +83,25 @@ def test_a_claim_that_the_member_has_refuted_already_is_not_told_to_it() -> None
     solo.quiet()
     solo.sync_from(node_id(1), DEATH_OF_2)
     assert _warnings(solo) == []
+
+
+def _established(number: int) -> Solo:
+    """Has known so many members for long."""
+    solo = Solo(doubt_deaths=True, probe_interval=60.0)
+    solo.meet(*range(1, number + 1))
+    solo.sleep(601.0)
+    return solo.quiet()
+
+
+def test_a_peer_that_holds_very_many_dead_was_cut_off_and_accuses_nobody() -> None:
+    solo = _established(20)
+    solo.sync_from(node_id(1), *(SyncRecord(info_of(number), MemberState.DEAD, 0, 5.0) for number in range(2, 11)))
+    assert solo.events(MemberSuspected) == []
+    warned = {packet.to for packet in solo.sent(Ping) for update in packet.updates if isinstance(update, Dead)}
+    assert warned == {address_of(number) for number in range(2, 11)}
+
+
+def test_one_that_holds_some_dead_is_believed_so_far_as_to_suspect_them() -> None:
+    solo = _established(20)
+    solo.sync_from(node_id(1), *(SyncRecord(info_of(number), MemberState.DEAD, 0, 5.0) for number in range(2, 10)))
+    assert len(solo.events(MemberSuspected)) == 8

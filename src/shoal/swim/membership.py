@@ -8,7 +8,9 @@ die (`deaths`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
+from typing import Final
 
 from shoal.events import (
     MemberJoined,
@@ -46,6 +48,11 @@ from shoal.wire.messages import Alive, Dead, Left, Repeated, Stall, Suspect, Syn
 from shoal.wire.witnesses import read_testimony
 
 __all__ = ["Membership"]
+
+_MOST_CLAIMED: Final = 8
+"""Members that a peer may hold dead and this node present, before the peer is taken to come from elsewhere. One that
+was cut off for some seconds may not have been held dead here itself, and to accuse all at once takes five datagrams for
+each."""
 
 
 class Membership:
@@ -133,14 +140,17 @@ class Membership:
             case Stall():
                 self._apply_stall(update, now)
 
-    def apply_record(self, record: SyncRecord, sender: NodeId, now: float, *, is_news: bool = True) -> None:
+    def apply_record(
+        self, record: SyncRecord, sender: NodeId, now: float, *, is_news: bool = True, is_elsewhere: bool = False
+    ) -> None:
         """Take in one row of a peer's view.
 
         What the peer holds dead is only suspected here while it is present, so that it can still refute; the peer is
         no accuser, so the suspicion names this node (memberlist's rule). Suspicions are left to gossip: they are over
         within seconds, and copies of one by several peers would look like as many confirmations. A death or goodbye
         of a member unknown here becomes a tombstone without an event. `is_news` says whether a member unknown here
-        may be unknown to others too, and is gossiped.
+        may be unknown to others too, and is gossiped; `is_elsewhere` that the peer may come from the other side of a
+        partition, and knows no better than we who is dead on this one.
 
         Where members sign, the peer's word proves nothing: a death or goodbye counts with its testimony, and deaths of
         members unknown here are left to those who knew them.
@@ -163,7 +173,7 @@ class Membership:
         elif record.state is MemberState.DEAD:
             if self._table.is_present(info.id) and sender in self.deaths.damping:
                 self._stats.drop(Drop.DAMPED_ACCUSER)
-            elif self._table.is_present(info.id) and self._was_apart(sender, now):
+            elif self._table.is_present(info.id) and is_elsewhere:
                 self._warn(info.id, incarnation, sender, now)
             elif self._table.is_present(info.id):
                 self.accusations.hear_suspicion(info.id, incarnation, self.id, now)
@@ -186,12 +196,13 @@ class Membership:
             self._stats.drop(Drop.STALE, rows.equal)
         if rows.new:
             self._welcome_all(rows.new, snapshot, now, news_age)
+        is_elsewhere = self._was_apart(sender, now) or self._claims_many(snapshot, rows.other)
         for number in rows.other:
             belief, age = snapshot.beliefs[number], snapshot.ages[number]
             info = self._records.unpack(snapshot.records[number])
             testimony = snapshot.testimonies.get(number, b"")
             record = SyncRecord(info, state_of(belief), incarnation_of(belief), age, testimony)
-            self.apply_record(record, sender, now, is_news=age <= news_age)
+            self.apply_record(record, sender, now, is_news=age <= news_age, is_elsewhere=is_elsewhere)
         return rows.other
 
     def _welcome_all(self, rows: NewRows, snapshot: Snapshot, now: float, news_age: float) -> None:
@@ -218,6 +229,12 @@ class Membership:
     def _was_apart(self, peer: NodeId, now: float) -> bool:
         """Whether a peer has not been alive here, without a break, for long enough to know better than we who is."""
         return self._doubts_deaths and not self._standing.is_established(self._table.slot_of(peer), now)
+
+    def _claims_many(self, snapshot: Snapshot, numbers: Sequence[int]) -> bool:
+        """Whether a peer holds so many dead that are present here that it can only come from elsewhere."""
+        dead = (number for number in numbers if state_of(snapshot.beliefs[number]) is MemberState.DEAD)
+        claimed = sum(self._table.is_present(NodeId(snapshot.records[number][: NodeId.SIZE])) for number in dead)
+        return self._doubts_deaths and claimed > _MOST_CLAIMED
 
     def _warn(self, id: NodeId, incarnation: int, sender: NodeId, now: float) -> None:
         """A peer from which we were cut off holds a member dead that we probe all along: the member may refute."""
