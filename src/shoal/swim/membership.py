@@ -232,9 +232,11 @@ class Membership:
 
     def _claims_many(self, snapshot: Snapshot, numbers: Sequence[int]) -> bool:
         """Whether a peer holds so many dead that are present here that it can only come from elsewhere."""
+        if not self._doubts_deaths or len(numbers) <= _MOST_CLAIMED:
+            return False
         dead = (number for number in numbers if state_of(snapshot.beliefs[number]) is MemberState.DEAD)
         claimed = sum(self._table.is_present(NodeId(snapshot.records[number][: NodeId.SIZE])) for number in dead)
-        return self._doubts_deaths and claimed > _MOST_CLAIMED
+        return claimed > _MOST_CLAIMED
 
     def _warn(self, id: NodeId, incarnation: int, sender: NodeId, now: float) -> None:
         """A peer from which we were cut off holds a member dead that we probe all along: the member may refute."""
