@@ -223,14 +223,18 @@ def test_what_few_confirmed_counts_as_no_older_than_a_check_takes() -> None:
     assert solo.state(suspect) is DEAD
 
 
-def test_with_ages_off_a_suspicion_counts_from_when_it_is_heard() -> None:
-    solo = _solo(suspicion_ages=False)
+def _assert_counts_from_when_it_is_heard(solo: Solo) -> None:
+    """A confirmed accusation that says that it is old lasts the least suspicion time from now."""
     suspect, challengers = _far(solo)
     solo.hear(_accusation(suspect, *challengers[:3], age=1.5))
     solo.sleep(ClusterConfig().suspicion_floor - 0.01)
     assert solo.state(suspect) is SUSPECT
     solo.sleep(0.02)
     assert solo.state(suspect) is DEAD
+
+
+def test_with_ages_off_a_suspicion_counts_from_when_it_is_heard() -> None:
+    _assert_counts_from_when_it_is_heard(_solo(suspicion_ages=False))
 
 
 def test_whoever_refuted_lately_is_suspected_in_public_until_it_is_damped() -> None:
@@ -312,9 +316,4 @@ def test_whoever_has_just_come_is_not_believed_for_how_long_it_has_accused() -> 
     solo = Solo(**OUR_SETTINGS | {"withhold_verdicts": 0.0})
     solo.meet(*range(1, MEMBERS + 1))
     solo.sleep(5.0)
-    suspect, challengers = _far(solo)
-    solo.hear(_accusation(suspect, *challengers[:3], age=1.5))
-    solo.sleep(ClusterConfig().suspicion_floor - 0.01)
-    assert solo.state(suspect) is SUSPECT
-    solo.sleep(0.02)
-    assert solo.state(suspect) is DEAD
+    _assert_counts_from_when_it_is_heard(solo)
