@@ -73,7 +73,7 @@ class Expiry:
         our own link, and the suspect gets one more probe interval.
         """
         if id in self._stalls:
-            suspicion.timer = self._timers.at(self._stalls.until(id), partial(self._suspect_again, id, suspicion))
+            self._wait_for_declared(id, suspicion)
             return
         doubt = self._doubt(due, now)
         if doubt is not None:
@@ -136,13 +136,17 @@ class Expiry:
             self._announcements.spread(id, suspicion, is_common=True)
         self._await(id, suspicion, suspicion.started + self._config.stall_tolerance)
 
+    def _wait_for_declared(self, id: NodeId, suspicion: Suspicion) -> None:
+        """The suspect has declared a stall, and is not judged before that is over."""
+        suspicion.timer = self._timers.at(self._stalls.until(id), partial(self._suspect_again, id, suspicion))
+
     def _suspect_again(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
         """The stall of a suspect is over: it could not refute during it, so it is given the time now.
 
         The suspicion may be ours alone, because whoever knew of the stall has dropped it: it is told again.
         """
         if id in self._stalls:  # Another stall took the place of the first.
-            suspicion.timer = self._timers.at(self._stalls.until(id), partial(self._suspect_again, id, suspicion))
+            self._wait_for_declared(id, suspicion)
             return
         self._announcements.spread(id, suspicion)
         self._await(id, suspicion, now + suspicion.bounds.least)
