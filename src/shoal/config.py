@@ -206,6 +206,9 @@ class ClusterConfig:
     neighbour_probes: int = _count(1, 0, 8, "members")
     """Members, 0 to 8. So many fixed neighbours on the ring of members are probed for each member in shuffled order,
     which bounds the wait for the first probe of a dead member. 0 is SWIM's order."""
+    mutual_probes: bool = True
+    """Let neighbours on the ring ping each other in turn, so that one exchange checks both ends: all are checked as often
+    with five eighths of the datagrams. Off: each node pings for itself (SWIM)."""
     challengers: int = _count(6, 0, 32, "members")
     """Members, 0 to 32. So many neighbours of a suspect probe it themselves as soon as they hear of the suspicion: a
     live one refutes a round trip later, and a dead one is confirmed dead within an interval. 0 is Lifeguard's way."""
@@ -328,7 +331,7 @@ class ClusterConfig:
     """Seconds, 0.01 to 60. Least time between two rounds of gossip; there is none while there is no news (ML: 0.2)."""
     gossip_fanout: int = _count(3, 0, 64, "members")
     """Members, 0 to 64. How many members get each round (ML: 3). 0 leaves all news to probes and acks, as SWIM does."""
-    gossip_rounds: int = _count(2, 1, 64, "rounds")
+    gossip_rounds: int = _count(3, 1, 64, "rounds")
     """Rounds, 1 to 64. So many rounds a node gives to an update; afterwards the update rides on probes and acks alone,
     which are sent in any case. With more, the last few members know a second earlier, for `gossip_fanout` datagrams a
     member each (ML: until `retransmit_mult` ends it)."""

@@ -266,6 +266,11 @@ class Net:
     def __getitem__(self, number: int) -> Solo:
         return self.nodes[address_of(number)]
 
+    def after(self, number: int) -> Solo:
+        """The node that stands after another on the ring."""
+        ring = sorted(self.nodes.values(), key=lambda node: node.info.id[8:])
+        return ring[(ring.index(self[number]) + 1) % len(ring)]
+
     def form(self, seconds: float = 5.0) -> Net:
         """Start everybody with the first node as the seed, and wait."""
         for node in self.nodes.values():

@@ -57,8 +57,9 @@ def test_a_cluster_at_rest_only_pings() -> None:
     for node, then in zip(net.nodes.values(), before, strict=True):
         stats = node.core.stats.as_dict()
         changed = {key: stats[key] - then.get(key, 0) for key in stats if stats[key] != then.get(key, 0)}
-        assert 98 <= changed["probes"] <= 102
-        assert changed["datagrams_out"] <= 2 * 102 + 100
+        # Two neighbours, each in turn with the node itself once in two intervals, and one of all in eight.
+        assert 60 <= changed["probes"] <= 64
+        assert changed["datagrams_out"] <= 2 * 64 + 20
         assert changed.keys() == {"datagrams_in", "datagrams_out", "bytes_in", "bytes_out", "probes", "probes_acked"}
         assert node.events() == []
 
@@ -138,7 +139,7 @@ def test_two_halves_that_held_each_other_dead_find_together_again() -> None:
 
 def test_a_broken_path_between_two_members_is_bridged_by_relays() -> None:
     net = Net(5, stream_probe=False).form()
-    pair = {address_of(1), address_of(2)}
+    pair = {address_of(1), net.after(1).info.address}
     net.lost = lambda sender, packet: {sender.info.address, packet.address} == pair
     _quiet(net)
     net.sleep(60.0)
@@ -149,10 +150,11 @@ def test_a_broken_path_between_two_members_is_bridged_by_relays() -> None:
 
 def test_a_member_that_loses_all_datagrams_is_found_by_streams() -> None:
     net = Net(4).form()
-    net.lost = lambda _sender, packet: packet.address == address_of(2)
+    deaf = net.after(1)
+    net.lost = lambda _sender, packet: packet.address == deaf.info.address
     _quiet(net)
     net.sleep(60.0)
-    assert all(node.events(MemberSuspected) == [] for node in _others(net, 2))
+    assert all(node.events(MemberSuspected) == [] for node in net.nodes.values() if node is not deaf)
     assert net[1].core.stats.probes_acked_by_stream > 3
 
 

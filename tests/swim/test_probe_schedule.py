@@ -6,7 +6,7 @@ import pytest
 from shoal.state.precedence import pack
 from shoal.state.table import MemberTable
 from shoal.swim.probe_order import ProbeOrder
-from shoal.swim.probe_schedule import ProbeSchedule
+from shoal.swim.probe_schedule import OneByOne
 from shoal.types import MemberState, NodeId
 from tests.swim.harness import RECORDS, info_of, node_id
 
@@ -20,8 +20,17 @@ def _table(members: int) -> MemberTable:
     return table
 
 
-def _schedule(table: MemberTable, neighbours: int) -> ProbeSchedule:
-    return ProbeSchedule(table, ProbeOrder(table, Random(1)), neighbours)
+class _Turns(OneByOne):
+    """One that is asked when it is due."""
+
+    def next(self, own_id: NodeId) -> NodeId | None:
+        return self.take(own_id, self.due, 1.0)
+
+
+def _schedule(table: MemberTable, neighbours: int) -> _Turns:
+    schedule = _Turns(table, ProbeOrder(table, Random(1)), neighbours, Random(2))
+    schedule.start(0.0, 1.0)
+    return schedule
 
 
 def _after(table: MemberTable, places: int) -> NodeId:
@@ -107,3 +116,25 @@ def test_without_neighbours_nothing_is_inherited() -> None:
     first = _after(table, 1)
     _believe(table, first, MemberState.SUSPECT)
     assert _schedule(table, 0).inherited(first, OWN) is None
+
+
+def test_a_turn_comes_in_each_interval_after_a_random_moment_of_the_first() -> None:
+    schedule = _schedule(_table(5), 1)
+    begin = schedule.due
+    assert 0.0 < begin < 1.0
+    for turn in range(1, 5):
+        schedule.take(OWN, schedule.due + 0.3, 1.0)
+        assert schedule.due == pytest.approx(begin + turn)
+
+
+def test_a_node_that_slept_for_turns_does_not_make_up_for_them() -> None:
+    schedule = _schedule(_table(5), 1)
+    schedule.take(OWN, 100.0, 1.0)
+    assert schedule.due == 101.0
+
+
+def test_what_others_send_changes_nothing() -> None:
+    schedule = _schedule(_table(5), 1)
+    due = schedule.due
+    schedule.heard(_after(schedule._table, 1), OWN, 0.0, 1.0)
+    assert schedule.due == due

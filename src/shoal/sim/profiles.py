@@ -10,6 +10,7 @@ __all__ = ["LIFEGUARD", "MEMBERLIST", "SWIM"]
 
 _WITHOUT_OUR_PARTS: Final[dict[str, Any]] = {
     "neighbour_probes": 0,
+    "mutual_probes": False,
     "challengers": 0,
     "corroborate": False,
     "suspicion_ages": False,

@@ -18,12 +18,14 @@ __all__ = ["Contact"]
 class Contact:
     """When this node last heard a member."""
 
-    __slots__ = ("_config", "_last_heard", "_table")
+    __slots__ = ("_config", "_last_heard", "_table", "usual_silence")
 
     def __init__(self, config: ClusterConfig, table: MemberTable) -> None:
         self._config = config
         self._table = table
         self._last_heard = -inf
+        self.usual_silence = config.probe_interval * (2 if config.mutual_probes else 1)
+        """Seconds in which a node of a quiet cluster hears somebody, nearly always."""
 
     def note(self, now: float) -> None:
         """A message of another member arrived, or the machine of one answered."""

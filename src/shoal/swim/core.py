@@ -48,11 +48,12 @@ from shoal.swim.indexed_view import IndexedView
 from shoal.swim.joining import Joining
 from shoal.swim.mass_join import MassJoin
 from shoal.swim.membership import Membership
+from shoal.swim.mutual_schedule import MutualSchedule
 from shoal.swim.outbox import Outbox
 from shoal.swim.outputs import Output
 from shoal.swim.partition.watch import PartitionWatch
 from shoal.swim.probe_order import ProbeOrder
-from shoal.swim.probe_schedule import ProbeSchedule
+from shoal.swim.probe_schedule import OneByOne, ProbeSchedule
 from shoal.swim.prober import Prober
 from shoal.swim.reconciliation import Reconciliation
 from shoal.swim.stats import Drop, Stats
@@ -105,7 +106,7 @@ class Swim:
         self._table = context.table
         self._timers = context.timers
         order = ProbeOrder(context.table, random)
-        schedule = ProbeSchedule(context.table, order, config.neighbour_probes)
+        schedule = _schedule(context, order)
         self._outbox = Outbox(context)
         self._exchanges = Exchanges(context, self._outbox)
         self._membership = Membership(context, info, order, now)
@@ -549,3 +550,9 @@ class Swim:
     def _refuse_when_leaving(self, what: str) -> None:
         if self._membership.own.is_leaving:
             raise ClosedError(f"cannot {what}: this node has said goodbye")
+
+
+def _schedule(context: Context, order: ProbeOrder) -> ProbeSchedule:
+    config = context.config
+    kind = MutualSchedule if config.mutual_probes and config.neighbour_probes else OneByOne
+    return kind(context.table, order, config.neighbour_probes, context.random)

@@ -155,6 +155,6 @@ class Expiry:
         """Why a suspicion that was due may have expired through our own fault."""
         if self._config.forgive_stalls and now - due > self._config.probe_timeout:
             return HealthReason.STALLED
-        if self._contact.is_lost(now - self._config.probe_interval, now):
+        if self._contact.is_lost(now - self._contact.usual_silence, now):
             return HealthReason.OUT_OF_CONTACT
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from typing import Final
 
 from shoal.events import HealthReason, ProbeReport, StreamEnd
@@ -96,14 +97,15 @@ class Prober:
         #: The scheduled probe and the challenges that wait for an answer, by their sequence numbers.
         self._probes: dict[int, _Probe] = {}
         self._relayed: dict[int, _Relayed] = {}
-        self._due = 0.0
+        self._turn: Timer | None = None
+        self._turn_at = inf
         self.last_success: float | None = None
         """When a probe was last answered, in monotonic seconds."""
 
     def start(self, now: float) -> None:
-        """Begin at a random moment of the interval, so that members started together do not probe in step."""
-        self._due = now + self._random.random() * self._config.probe_interval
-        self._timers.at(self._due, self._begin)
+        """Begin to probe."""
+        self._schedule.start(now, self._config.probe_interval)
+        self._await_turn()
 
     def stop(self) -> None:
         """Probe no more; still answer others."""
@@ -117,14 +119,23 @@ class Prober:
         """Probe the next member of the schedule."""
         if self._membership.own.is_leaving:
             return
+        self._turn_at = inf
         self._conclude_due(now)
-        interval = self._config.probe_interval * self._health.multiplier
-        # From when this one was due, not from now: nodes on one event loop would else fall into step.
-        self._due = self._due + interval if self._due + interval > now else now + interval
-        self._timers.at(self._due, self._begin)
-        target = self._schedule.next(self._membership.id)
+        target = self._schedule.take(self._membership.id, now, self._interval)
+        self._await_turn()
         if target is not None:
             self._start(target, now)
+
+    def _await_turn(self) -> None:
+        if self._turn_at != self._schedule.due:
+            if self._turn is not None:
+                self._turn.cancel()
+            self._turn_at = self._schedule.due
+            self._turn = self._timers.at(self._turn_at, self._begin)
+
+    @property
+    def _interval(self) -> float:
+        return self._config.probe_interval * self._health.multiplier
 
     def look_at_suspects(self, now: float) -> None:
         """Act on suspicions that are new here.
@@ -371,6 +382,9 @@ class Prober:
         else:
             # Bare, and so shorter than the ping: nobody makes us send much to a forged address.
             self._outbox.post(ack, source)
+        if not self._membership.own.is_leaving:
+            self._schedule.heard(ping.sender, ping.target, now, self._interval)
+            self._await_turn()
 
     def on_stream_ping(self, ping: Ping) -> bytes | None:
         """The reply to a ping over a stream; None if another run is meant."""

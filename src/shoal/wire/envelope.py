@@ -18,7 +18,7 @@ from shoal.keys import ClusterKey, KeyId
 from shoal.wire.generations import Generations
 from shoal.wire.keyring import Keyring
 from shoal.wire.replay import ReplayWindow
-from shoal.wire.seals import SALT_SIZE, TAG_SIZE, Seal, Suite, make_seal
+from shoal.wire.seals import SALT_SIZE, TAG_SIZE, Seal, Suite, forget_seals, make_seal
 
 __all__ = [
     "LINE_SIZE",
@@ -50,7 +50,7 @@ OVERHEAD = _HEADER + TAG_SIZE
 MAX_COUNT = 1 << 31
 """Messages under one salt; the field would hold twice as many."""
 _ACTIVE = 2048
-"""Senders per generation whose derived keys are kept: 2.4 kB each, and 2 µs to derive again."""
+"""Senders per generation whose derived keys are kept: 2.4 kB each, unless they are shared, and 2 µs to derive again."""
 
 
 class Channel(IntEnum):
@@ -225,7 +225,7 @@ class Opener:
         #: None of a key that is not in the ring any more.
         self._active: Generations[tuple[Seal, Opened]] = Generations(_ACTIVE, self._retire)
         self._retired: Generations[Opened] = Generations(max_senders)
-        keyring.subscribe(lambda _keys: self._active.clear())
+        keyring.subscribe(self._keys_changed)
 
     def open(self, data: bytes, channel: Channel, now: float, *, bound: bytes = b"") -> tuple[bytes, Opened]:
         """The message in `data`, and who sealed it; `now` is the time in seconds since 1970.
@@ -289,6 +289,10 @@ class Opener:
     def senders(self) -> int:
         """How many senders are remembered; some may count twice."""
         return len(self._active) + len(self._retired)
+
+    def _keys_changed(self, _keys: object) -> None:
+        self._active.clear()
+        forget_seals()
 
     def _open_otherwise(self, seal: Seal, data: bytes, *, must_prove: bool) -> bytes:
         """What does not open as it should: perhaps its sender has not met the challenge, or met it needlessly."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from enum import IntEnum
+from functools import lru_cache
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from shoal.config import Encryption
 from shoal.keys import ClusterKey
 
-__all__ = ["SALT_SIZE", "TAG_SIZE", "Seal", "Suite", "make_seal"]
+__all__ = ["SALT_SIZE", "TAG_SIZE", "Seal", "Suite", "forget_seals", "make_seal"]
 
 SALT_SIZE = 16
 TAG_SIZE = 16
@@ -67,8 +68,13 @@ class _Authenticator:
         return hmac.digest(self._key, text, "sha256")[:TAG_SIZE]
 
 
+@lru_cache(maxsize=2048)
 def make_seal(suite: Suite, key: ClusterKey, salt: bytes, context: bytes) -> Seal:
-    """The algorithm with the sub-key for one salt of 16 bytes and one context."""
+    """The algorithm with the sub-key for one salt of 16 bytes and one context.
+
+    All nodes of a process share what was made lately, and so find in the caches what the sender has just used; see
+    `forget_seals`.
+    """
     sub_key = hashlib.blake2b(
         context, digest_size=ClusterKey.SIZE, key=key.secret, salt=salt, person=b"shoal sub-key"
     ).digest()
@@ -77,3 +83,8 @@ def make_seal(suite: Suite, key: ClusterKey, salt: bytes, context: bytes) -> Sea
     if suite is Suite.CHACHA20_POLY1305:
         return ChaCha20Poly1305(sub_key)
     return _Authenticator(sub_key)
+
+
+def forget_seals() -> None:
+    """Keep no sub-keys of a key that was taken away."""
+    make_seal.cache_clear()

@@ -1,0 +1,52 @@
+"""Who stands next to whom on the ring of members."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shoal.state.table import MemberTable
+from shoal.types import NodeId
+
+__all__ = ["Neighbours"]
+
+_LONGEST_WALK: Final = 16
+"""Places. If so many neighbours in a row are suspect, whole racks are gone, and the shuffled order does as well."""
+
+
+class Neighbours:
+    """Finds the members next to a node that are alive and steady.
+
+    Suspects and the damped are passed over: they are looked at anyhow, and whom they would have watched needs another
+    watcher.
+    """
+
+    __slots__ = ("_table",)
+
+    def __init__(self, table: MemberTable) -> None:
+        self._table = table
+
+    def find(self, own_slot: int | None, number: int) -> int | None:
+        """The `number`-th after a node on the ring, or before it where `number` is negative."""
+        table = self._table
+        if own_slot is None or not table.is_present_at(own_slot):
+            return None
+        step = 1 if number > 0 else -1
+        for places in range(step, step * min(_LONGEST_WALK, table.present_count), step):
+            slot = table.ring.successor(own_slot, places)
+            number -= step * table.is_steady_at(slot)
+            if number == 0:
+                return slot
+        return None
+
+    def inherited(self, suspect: NodeId, own_id: NodeId) -> NodeId | None:
+        """Whom we watch from now on, because `suspect`, which stands between, is alive no more; None if nobody."""
+        table = self._table
+        if not table.is_present(suspect):
+            return None
+        own_slot = table.slot_of(own_id)
+        heir = self.find(own_slot, 1)
+        if own_slot is None or heir is None:
+            return None
+        if table.places_between(own_id, suspect) > table.ring.places_between(own_slot, heir):
+            return None
+        return table.id(heir)
