@@ -207,8 +207,8 @@ class ClusterConfig:
     """Members, 0 to 8. So many fixed neighbours on the ring of members are probed for each member in shuffled order,
     which bounds the wait for the first probe of a dead member. 0 is SWIM's order."""
     mutual_probes: bool = True
-    """Let neighbours on the ring ping each other in turn, so that one exchange checks both ends: all are checked as often
-    with five eighths of the datagrams. Off: each node pings for itself (SWIM)."""
+    """Let neighbours on the ring ping each other in turn, so that one exchange checks both ends: all are checked as
+    often with five eighths of the datagrams. Off: each node pings for itself (SWIM)."""
     challengers: int = _count(6, 0, 32, "members")
     """Members, 0 to 32. So many neighbours of a suspect probe it themselves as soon as they hear of the suspicion: a
     live one refutes a round trip later, and a dead one is confirmed dead within an interval. 0 is Lifeguard's way."""

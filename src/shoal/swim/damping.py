@@ -81,6 +81,10 @@ class Damping:
         record = self._records.get(id)
         return 0.0 if record is None else self._decayed(record, now)
 
+    def is_spotless(self, id: NodeId, now: float) -> bool:
+        """Whether a run has not returned lately: half of what one refuted suspicion cost it is gone."""
+        return self.penalty(id, now) <= _FROM_SUSPECT / 2
+
     def note_accused(self, id: NodeId, accusers: Iterable[NodeId], now: float) -> None:
         """Remember who accused a run whose suspicion is over."""
         if not self._config.damping:
