@@ -40,7 +40,7 @@ class _Solo:
 
     def turn(self) -> NodeId | None:
         self.now = self.schedule.due
-        return self.schedule.take(self.own, self.now, 1.0)
+        return next(iter(self.schedule.take(self.own, self.now, 1.0)), None)
 
     def turn_with(self, id: NodeId) -> float:
         """Go on until it is that member's turn to be probed; when that is."""

@@ -24,7 +24,7 @@ class _Turns(OneByOne):
     """One that is asked when it is due."""
 
     def next(self, own_id: NodeId) -> NodeId | None:
-        return self.take(own_id, self.due, 1.0)
+        return next(iter(self.take(own_id, self.due, 1.0)), None)
 
 
 def _schedule(table: MemberTable, neighbours: int) -> _Turns:

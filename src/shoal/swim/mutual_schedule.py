@@ -4,7 +4,8 @@ A ping shows its receiver that the sender lives as well as its ack shows the sen
 neighbours on the ring take turns: each pings the other once in two periods, and in between waits to be pinged. Half as
 many datagrams check everybody as often as if each had pinged for itself.
 
-A member that waits in vain pings, a *grace* later. And nobody is excused from two turns running, whatever it hears: a
+A member that waits in vain pings, a *grace* later. Who is damped is pinged at every turn, besides whoever stands behind
+it. And nobody is excused from two turns running, whatever it hears: a
 ping shows only that its sender can send, and an ack that it can receive, too.
 """
 
@@ -69,15 +70,16 @@ class MutualSchedule:
         self._stray_due = begin + self._random.random() * _STRAY * interval
         self._find_due()
 
-    def take(self, own_id: NodeId, now: float, interval: float) -> NodeId | None:
+    def take(self, own_id: NodeId, now: float, interval: float) -> list[NodeId]:
         """As `ProbeSchedule.take`."""
         own_slot = self._table.slot_of(own_id)
         watch = min(self._watches, key=_due)
+        damped: list[int] = []
+        slot = None
         if self._stray_due < watch.due:
-            slot = None
             self._stray_due = next_due(self._stray_due, _STRAY * interval, now)
         else:
-            slot = self._neighbours.find(own_slot, watch.number)
+            slot, damped = self._neighbours.find_with_damped(own_slot, watch.number)
             watch.peer = None if slot is None else self._table.id(slot)
             watch.waits, watch.pinged = _GRACE * interval, now
             watch.due = next_due(watch.due, len(self._watches) * interval + watch.waits, now)
@@ -86,7 +88,7 @@ class MutualSchedule:
         if slot is None:
             watch.due = now + interval  # Alone as yet.
         self._find_due()
-        return None if slot is None else self._table.id(slot)
+        return [self._table.id(each) for each in (slot, *damped) if each is not None]
 
     def heard(self, sender: NodeId, own_id: NodeId, now: float, interval: float) -> None:
         """As `ProbeSchedule.heard`: if it was the sender's turn, the next is ours."""

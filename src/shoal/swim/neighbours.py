@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shoal.state.table import MemberTable
-from shoal.types import NodeId
+from shoal.types import MemberState, NodeId
 
 __all__ = ["Neighbours"]
 
@@ -27,16 +27,25 @@ class Neighbours:
 
     def find(self, own_slot: int | None, number: int) -> int | None:
         """The `number`-th after a node on the ring, or before it where `number` is negative."""
+        return self.find_with_damped(own_slot, number)[0]
+
+    def find_with_damped(self, own_slot: int | None, number: int) -> tuple[int | None, list[int]]:
+        """As `find`, and the damped that were passed over since the neighbour before that."""
         table = self._table
+        damped: list[int] = []
         if own_slot is None or not table.is_present_at(own_slot):
-            return None
+            return None, damped
         step = 1 if number > 0 else -1
         for places in range(step, step * min(_LONGEST_WALK, table.present_count), step):
             slot = table.ring.successor(own_slot, places)
-            number -= step * table.is_steady_at(slot)
-            if number == 0:
-                return slot
-        return None
+            if table.is_steady_at(slot):
+                number -= step
+                if number == 0:
+                    return slot, damped
+                damped.clear()
+            elif table.state(slot) is MemberState.ALIVE:
+                damped.append(slot)
+        return None, damped
 
     def inherited(self, suspect: NodeId, own_id: NodeId) -> NodeId | None:
         """Whom we watch from now on, because `suspect`, which stands between, is alive no more; None if nobody."""

@@ -30,8 +30,8 @@ class ProbeSchedule(Protocol):
     def start(self, now: float, interval: float) -> None:
         """Begin at a random moment of the interval, so that members started together do not probe in step."""
 
-    def take(self, own_id: NodeId, now: float, interval: float) -> NodeId | None:
-        """Who is to be probed now that `due` has come; None if nobody is there. Sets the next `due`."""
+    def take(self, own_id: NodeId, now: float, interval: float) -> list[NodeId]:
+        """Who is to be probed now that `due` has come. Sets the next `due`."""
 
     def heard(self, sender: NodeId, own_id: NodeId, now: float, interval: float) -> None:
         """A member pinged us, which may change `due`."""
@@ -58,7 +58,7 @@ class OneByOne:
         """As `ProbeSchedule.start`."""
         self.due = now + self._random.random() * interval
 
-    def take(self, own_id: NodeId, now: float, interval: float) -> NodeId | None:
+    def take(self, own_id: NodeId, now: float, interval: float) -> list[NodeId]:
         """As `ProbeSchedule.take`."""
         self.due = next_due(self.due, interval, now)
         own_slot = self._table.slot_of(own_id)
@@ -66,7 +66,7 @@ class OneByOne:
         slot = self._neighbours.find(own_slot, self._turn) if self._turn else None
         if slot is None:
             slot = self._order.next(own_slot)
-        return None if slot is None else self._table.id(slot)
+        return [] if slot is None else [self._table.id(slot)]
 
     def heard(self, sender: NodeId, own_id: NodeId, now: float, interval: float) -> None:
         """As `ProbeSchedule.heard`: it changes nothing."""

@@ -121,9 +121,9 @@ class Prober:
             return
         self._turn_at = inf
         self._conclude_due(now)
-        target = self._schedule.take(self._membership.id, now, self._interval)
+        targets = self._schedule.take(self._membership.id, now, self._interval)
         self._await_turn()
-        if target is not None:
+        for target in targets:
             self._start(target, now)
 
     def _await_turn(self) -> None:
