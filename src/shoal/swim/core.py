@@ -106,13 +106,13 @@ class Swim:
         self._table = context.table
         self._timers = context.timers
         order = ProbeOrder(context.table, random)
-        schedule = _schedule(context, order)
         self._outbox = Outbox(context)
         self._exchanges = Exchanges(context, self._outbox)
         self._membership = Membership(context, info, order, now)
         self._to_probe = self._membership.suspicions.to_probe
         self._unchecked = self._membership.announcements.unchecked
         self._disputed = self._membership.disputes.waiting
+        schedule = _schedule(context, order, self._membership)
         self._prober = Prober(context, self._membership, schedule, self._outbox, self._exchanges)
         self._heartbeats = Heartbeats(context, self._membership, self._outbox, self._prober.next_seq)
         self._gossiper = Gossiper(context, self._membership, self._outbox)
@@ -552,7 +552,8 @@ class Swim:
             raise ClosedError(f"cannot {what}: this node has said goodbye")
 
 
-def _schedule(context: Context, order: ProbeOrder) -> ProbeSchedule:
-    config = context.config
-    kind = MutualSchedule if config.mutual_probes and config.neighbour_probes else OneByOne
-    return kind(context.table, order, config.neighbour_probes, context.random)
+def _schedule(context: Context, order: ProbeOrder, membership: Membership) -> ProbeSchedule:
+    table, neighbours, random = context.table, context.config.neighbour_probes, context.random
+    if context.config.mutual_probes and neighbours:
+        return MutualSchedule(table, order, neighbours, random, membership.deaths.damping.is_spotless)
+    return OneByOne(table, order, neighbours, random)

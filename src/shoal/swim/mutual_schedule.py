@@ -6,11 +6,13 @@ many datagrams check everybody as often as if each had pinged for itself.
 
 A member that waits in vain pings, a *grace* later. Who is damped is pinged at every turn, besides whoever stands behind
 it. And nobody is excused from two turns running, whatever it hears: a
-ping shows only that its sender can send, and an ack that it can receive, too.
+ping shows only that its sender can send, and an ack that it can receive, too. Members that were suspect or dead lately
+are excused from nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from random import Random
@@ -51,10 +53,19 @@ class MutualSchedule:
     Each of the `2 * neighbours` has an exchange once in as many intervals.
     """
 
-    __slots__ = ("_neighbours", "_order", "_random", "_stray_due", "_table", "_watches", "due")
+    __slots__ = ("_is_spotless", "_neighbours", "_order", "_random", "_stray_due", "_table", "_watches", "due")
 
-    def __init__(self, table: MemberTable, order: ProbeOrder, neighbours: int, random: Random) -> None:
+    def __init__(
+        self,
+        table: MemberTable,
+        order: ProbeOrder,
+        neighbours: int,
+        random: Random,
+        is_spotless: Callable[[NodeId, float], bool] = lambda _id, _now: True,
+    ) -> None:
+        """`is_spotless` says whether a member is to be excused when it pings us, at a time."""
         self.due = inf
+        self._is_spotless = is_spotless
         self._table = table
         self._order = order
         self._random = random
@@ -81,7 +92,8 @@ class MutualSchedule:
         else:
             slot, damped = self._neighbours.find_with_damped(own_slot, watch.number)
             watch.peer = None if slot is None else self._table.id(slot)
-            watch.waits, watch.pinged = _GRACE * interval, now
+            watch.pinged = now
+            watch.waits = _GRACE * interval if watch.peer is not None and self._is_spotless(watch.peer, now) else 0.0
             watch.due = next_due(watch.due, len(self._watches) * interval + watch.waits, now)
         if slot is None:
             slot = self._order.next(own_slot)

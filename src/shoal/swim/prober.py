@@ -382,7 +382,7 @@ class Prober:
         else:
             # Bare, and so shorter than the ping: nobody makes us send much to a forged address.
             self._outbox.post(ack, source)
-        if not self._membership.own.is_leaving and self._membership.deaths.damping.is_spotless(ping.sender, now):
+        if not self._membership.own.is_leaving:
             self._schedule.heard(ping.sender, ping.target, now, self._interval)
             self._await_turn()
 
