@@ -185,7 +185,7 @@ def told(agent: AgentProcess, what: str) -> set[str]:
 
 
 def test_who_stops_again_and_again_is_damped_until_it_is_steady(agents: Agents) -> None:
-    settings = QUICK | {"SHOAL_DAMPING_HALF_LIFE": "3"}
+    settings = QUICK | {"SHOAL_DAMPING_HALF_LIFE": "6"}
     a = agents.start("--name", "a", **settings)
     b, c = (agents.start("--name", name, "--join", a.gossip, **settings) for name in "bc")
     for agent in (a, b, c):

@@ -25,7 +25,7 @@ def _as_it_is(update: bytes, _age: float) -> bytes:
 
 
 def _queue(keys: Iterable[str] = (), priority: Priority = NORMAL, *, limit: int = 100) -> GossipQueue:
-    queue = GossipQueue(limit, EAGER, Stats(), _as_it_is)
+    queue = GossipQueue(limit, lambda: EAGER, Stats(), _as_it_is)
     for key in keys:
         queue.push(key, _data(key), priority)
     return queue
@@ -67,7 +67,7 @@ def test_news_that_is_heard_counts_as_told_but_for_the_last_sends() -> None:
 
 
 def test_an_update_that_began_some_time_ago_is_written_anew_for_each_packet() -> None:
-    queue = GossipQueue(LIMIT, EAGER, Stats(), lambda update, age: update + str(age).encode())
+    queue = GossipQueue(LIMIT, lambda: EAGER, Stats(), lambda update, age: update + str(age).encode())
     queue.push("a", b"for ", HIGH, began=2.0)
     queue.push("b", b"always", NORMAL)
     assert queue.pick(100, 0, 10, 3.5) == [b"for 1.5", b"always"]
@@ -95,7 +95,7 @@ def test_our_own_word_is_worth_packets_until_it_has_spread() -> None:
 
 
 def test_where_updates_get_no_packets_of_their_own_our_own_word_gets_none_either() -> None:
-    queue = GossipQueue(9, 0, Stats(), _as_it_is)
+    queue = GossipQueue(9, lambda: 0, Stats(), _as_it_is)
     queue.push("own", _data("own"), CRITICAL, is_own=True)
     assert queue.eager == 0
 
@@ -183,7 +183,7 @@ def test_overhead_counts_for_every_update() -> None:
 
 def test_a_full_queue_drops_the_least_urgent_then_the_most_often_sent_then_the_oldest() -> None:
     stats = Stats()
-    queue = GossipQueue(4, EAGER, stats, _as_it_is)
+    queue = GossipQueue(4, lambda: EAGER, stats, _as_it_is)
     for key, priority in (("old", NORMAL), ("sent", NORMAL), ("new", NORMAL), ("low", LOW)):
         queue.push(key, _data(key), priority)
         if key == "sent":
@@ -197,7 +197,7 @@ def test_a_full_queue_drops_the_least_urgent_then_the_most_often_sent_then_the_o
 
 def test_a_full_queue_does_not_drop_the_urgent_for_the_less_urgent() -> None:
     stats = Stats()
-    queue = GossipQueue(2, EAGER, stats, _as_it_is)
+    queue = GossipQueue(2, lambda: EAGER, stats, _as_it_is)
     queue.push("a", _data("a"), CRITICAL)
     queue.push("b", _data("b"), HIGH)
     queue.push("c", _data("c"), LOW)
@@ -207,7 +207,7 @@ def test_a_full_queue_does_not_drop_the_urgent_for_the_less_urgent() -> None:
 
 def test_a_replacement_drops_nothing() -> None:
     stats = Stats()
-    queue = GossipQueue(2, EAGER, stats, _as_it_is)
+    queue = GossipQueue(2, lambda: EAGER, stats, _as_it_is)
     for key in ("a", "b", "a", "b"):
         queue.push(key, _data(key), NORMAL)
     assert (len(queue), stats.dropped) == (2, {})
@@ -257,7 +257,7 @@ class QueueModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stats = Stats()
-        self.queue = GossipQueue(LIMIT, EAGER, self.stats, _as_it_is)
+        self.queue = GossipQueue(LIMIT, lambda: EAGER, self.stats, _as_it_is)
         self.items: dict[int, Item] = {}
         self.moment = 0
         self.dropped = 0

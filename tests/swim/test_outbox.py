@@ -6,7 +6,7 @@ import pytest
 from shoal.config import ClusterConfig
 from shoal.errors import MessageTooLargeError
 from shoal.swim.core import Swim
-from shoal.swim.outbox import retransmit_limit
+from shoal.swim.sends import retransmit_limit
 from shoal.wire.messages import Ack, Alive, Gossip, Nack, Ping, PingRequest, Suspect, UserBroadcast
 from shoal.wire.native import NativeDialect
 from tests.swim.harness import DIALECT, OWN, STRANGER, Solo, address_of, info_of, node_id

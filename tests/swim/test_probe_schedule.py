@@ -104,18 +104,18 @@ def test_whom_a_suspect_watched_is_inherited_by_the_member_before_it() -> None:
     first, second, third = (_after(table, places) for places in (1, 2, 3))
     schedule = _schedule(table, 1)
     _believe(table, first, MemberState.SUSPECT)
-    assert schedule.inherited(first, OWN) == second
+    assert schedule.inherited(first, OWN) == [second]
     _believe(table, third, MemberState.SUSPECT)
-    assert schedule.inherited(third, OWN) is None
+    assert schedule.inherited(third, OWN) == []
     _believe(table, second, MemberState.SUSPECT)
-    assert schedule.inherited(second, OWN) == _after(table, 4)
+    assert schedule.inherited(second, OWN) == [_after(table, 4)]
 
 
 def test_without_neighbours_nothing_is_inherited() -> None:
     table = _table(5)
     first = _after(table, 1)
     _believe(table, first, MemberState.SUSPECT)
-    assert _schedule(table, 0).inherited(first, OWN) is None
+    assert _schedule(table, 0).inherited(first, OWN) == []
 
 
 def test_a_turn_comes_in_each_interval_after_a_random_moment_of_the_first() -> None:

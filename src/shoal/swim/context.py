@@ -12,6 +12,7 @@ from shoal.swim.contact import Contact
 from shoal.swim.gossip_queue import GossipQueue
 from shoal.swim.health import LocalHealth
 from shoal.swim.mass_join import MassJoin
+from shoal.swim.sends import eager_sends
 from shoal.swim.standing import Standing
 from shoal.swim.stats import Stats
 from shoal.swim.timers import Timers
@@ -43,8 +44,10 @@ class Context:
 
     def __post_init__(self) -> None:
         self.table = MemberTable(self.config.cluster.encode(), self.dialect.records)
-        eager_sends = self.config.gossip_rounds * self.config.gossip_fanout
-        self.queue = GossipQueue(self.config.gossip_queue_limit, eager_sends, self.stats, self.dialect.aged)
+        self.queue = GossipQueue(self.config.gossip_queue_limit, self._eager_sends, self.stats, self.dialect.aged)
         self.health = LocalHealth(self.config)
         self.contact = Contact(self.config, self.table)
         self.standing = Standing(self.config, self.table)
+
+    def _eager_sends(self) -> int:
+        return eager_sends(self.config, self.table.present_count)

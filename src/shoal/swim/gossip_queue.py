@@ -81,13 +81,13 @@ class GossipQueue:
     def __init__(
         self,
         limit: int,
-        eager_sends: int,
+        eager_sends: Callable[[], int],
         stats: Stats,
         aged: Callable[[bytes, float], bytes],
     ) -> None:
         """Of at most `limit` updates; each is worth packets of its own until it was sent `eager_sends` times.
 
-        `aged` gives an update as it is some seconds after what it tells of began.
+        How often that is, is asked when it comes. `aged` gives an update as it is some seconds after what it tells of began.
         """
         self._limit = limit
         self._aged = aged
@@ -123,7 +123,9 @@ class GossipQueue:
         that tells for how long something has been so is written anew for each packet, from when that `began`.
         """
         self.discard(key)
-        eager_sends = inf if is_own and self._eager_sends else self._eager_sends
+        eager_sends: float = self._eager_sends()
+        if is_own and eager_sends:
+            eager_sends = inf
         item = _Item(key, gist, data, priority, sent, eager_sends, began)
         self.waiting[key] = item
         self._place(item)

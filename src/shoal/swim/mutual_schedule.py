@@ -4,8 +4,8 @@ A ping shows its receiver that the sender lives as well as its ack shows the sen
 neighbours on the ring take turns: each pings the other once in two periods, and in between waits to be pinged. Half as
 many datagrams check everybody as often as if each had pinged for itself.
 
-A member that waits in vain pings, a *grace* later. Who is damped is pinged at every turn, besides whoever stands behind
-it. And nobody is excused from two turns running, whatever it hears: a
+A member that waits in vain pings, a *grace* later. Who is damped is pinged by the one before it, besides whoever stands
+behind it. And nobody is excused from two turns running, whatever it hears: a
 ping shows only that its sender can send, and an ack that it can receive, too. Members that were suspect or dead lately
 are excused from nothing.
 """
@@ -100,6 +100,8 @@ class MutualSchedule:
         if slot is None:
             watch.due = now + interval  # Alone as yet.
         self._find_due()
+        if watch.number < 0:
+            damped = []  # Who stands before them looks at them.
         return [self._table.id(each) for each in (slot, *damped) if each is not None]
 
     def heard(self, sender: NodeId, own_id: NodeId, now: float, interval: float) -> None:
@@ -114,9 +116,10 @@ class MutualSchedule:
         watch.waits = 0.0
         self._find_due()
 
-    def inherited(self, suspect: NodeId, own_id: NodeId) -> NodeId | None:
+    def inherited(self, suspect: NodeId, own_id: NodeId) -> list[NodeId]:
         """As `ProbeSchedule.inherited`."""
-        return self._neighbours.inherited(suspect, own_id)
+        heirs = [self._neighbours.inherited(suspect, own_id, watch.number) for watch in self._watches]
+        return [heir for heir in heirs if heir is not None]
 
     def _find_due(self) -> None:
         self.due = min(self._stray_due, *[watch.due for watch in self._watches])

@@ -47,15 +47,14 @@ class Neighbours:
                 damped.append(slot)
         return None, damped
 
-    def inherited(self, suspect: NodeId, own_id: NodeId) -> NodeId | None:
-        """Whom we watch from now on, because `suspect`, which stands between, is alive no more; None if nobody."""
+    def inherited(self, suspect: NodeId, own_id: NodeId, number: int) -> NodeId | None:
+        """Whom `find` finds now that `suspect`, which stands between, is alive no more; None if it does not."""
         table = self._table
         if not table.is_present(suspect):
             return None
         own_slot = table.slot_of(own_id)
-        heir = self.find(own_slot, 1)
+        heir = self.find(own_slot, number)
         if own_slot is None or heir is None:
             return None
-        if table.places_between(own_id, suspect) > table.ring.places_between(own_slot, heir):
-            return None
-        return table.id(heir)
+        to_suspect, to_heir = table.places_between(own_id, suspect), table.ring.places_between(own_slot, heir)
+        return table.id(heir) if (to_suspect < to_heir) is (number > 0) else None

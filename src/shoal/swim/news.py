@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from shoal.errors import MessageTooLargeError
 from shoal.swim.context import Context
 from shoal.swim.gossip_queue import Priority
-from shoal.swim.outbox import retransmit_limit
+from shoal.swim.sends import retransmit_limit
 from shoal.swim.stats import Drop
 from shoal.types import NodeId
 from shoal.wire.messages import Alive, Dead, Gossip, Stall, Suspect, Update, UserBroadcast

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import ceil, log10
 
-from shoal.config import ClusterConfig
 from shoal.errors import MessageTooLargeError
 from shoal.swim.context import Context
 from shoal.swim.outputs import Datagram, Output
+from shoal.swim.sends import retransmit_limit
 from shoal.types import Address
 from shoal.wire.messages import Message
 
-__all__ = ["Outbox", "retransmit_limit"]
-
-
-def retransmit_limit(config: ClusterConfig, members: int) -> int:
-    """How often one update is sent: lambda * ceil(log10(n + 1)) (SWIM §4.1, in memberlist's form)."""
-    return config.retransmit_mult * ceil(log10(members + 1))
+__all__ = ["Outbox"]
 
 
 class Outbox:

@@ -36,8 +36,8 @@ class ProbeSchedule(Protocol):
     def heard(self, sender: NodeId, own_id: NodeId, now: float, interval: float) -> None:
         """A member pinged us, which may change `due`."""
 
-    def inherited(self, suspect: NodeId, own_id: NodeId) -> NodeId | None:
-        """Whom we watch from now on, because `suspect`, which stands between, is alive no more; None if nobody."""
+    def inherited(self, suspect: NodeId, own_id: NodeId) -> list[NodeId]:
+        """Whom we watch from now on, because `suspect`, which stands between, is alive no more."""
 
 
 class OneByOne:
@@ -71,9 +71,10 @@ class OneByOne:
     def heard(self, sender: NodeId, own_id: NodeId, now: float, interval: float) -> None:
         """As `ProbeSchedule.heard`: it changes nothing."""
 
-    def inherited(self, suspect: NodeId, own_id: NodeId) -> NodeId | None:
+    def inherited(self, suspect: NodeId, own_id: NodeId) -> list[NodeId]:
         """As `ProbeSchedule.inherited`."""
-        return self._neighbours.inherited(suspect, own_id) if self._count else None
+        heir = self._neighbours.inherited(suspect, own_id, 1) if self._count else None
+        return [] if heir is None else [heir]
 
 
 def next_due(due: float, wait: float, now: float) -> float:

@@ -147,9 +147,9 @@ class Prober:
             suspect = suspects.pop()
             if self._is_challenger_of(suspect):
                 self._challenge(suspect, now)
-            heir = self._schedule.inherited(suspect, self._membership.id)
-            if heir is not None and not self._membership.own.is_leaving:
-                self._challenge(heir, now)
+            if not self._membership.own.is_leaving:
+                for heir in self._schedule.inherited(suspect, self._membership.id):
+                    self._challenge(heir, now)
 
     def look_at_disputed(self, now: float) -> None:
         """Tell those whom we hold dead and a peer does not, or the other way round, so that they can refute."""

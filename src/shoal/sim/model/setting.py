@@ -8,7 +8,7 @@ from typing import Final
 from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
 from shoal.swim.corroboration import checking_time
-from shoal.swim.outbox import retransmit_limit
+from shoal.swim.sends import eager_sends, retransmit_limit
 from shoal.swim.suspicion import suspicion_bounds
 
 __all__ = ["LEAST_MEMBERS", "MOST_MEMBERS", "Setting"]
@@ -45,7 +45,7 @@ class Setting:
     @property
     def eager_sends(self) -> int:
         """How often an update is sent before it rides on pings and acks alone."""
-        return self.config.gossip_rounds * self.config.gossip_fanout
+        return eager_sends(self.config, self.members)
 
     @property
     def checking_time(self) -> float:
