@@ -95,7 +95,8 @@ def test_two_halves_that_hold_each_other_dead_do_not_shout() -> None:
 
     assert _sent_in(made, 10.0) < 5 * quiet
     assert made.converged()
-    assert _sent_in(made, 10.0) <= 1.2 * quiet
+    # Both neighbours ping who was held dead lately, and neither waits for the other.
+    assert _sent_in(made, 10.0) <= 1.2 * quiet * 8 / 5
 
 
 def test_a_joiner_has_the_whole_view_at_once_however_much_else_is_told() -> None:

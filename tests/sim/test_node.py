@@ -229,7 +229,7 @@ def test_a_slow_node_recovers_when_it_is_fast_again() -> None:
 
 
 def test_a_fast_clock_probes_more_often() -> None:
-    cluster = formed()
+    cluster = formed(config=ClusterConfig.lan(mutual_probes=False))
     before = {name: node.core.stats.probes for name, node in cluster.nodes.items()}
     cluster.clock_rate("n1", 2.0)
 

@@ -51,11 +51,36 @@ def test_a_rack_that_fails_is_named() -> None:
     fail(solo, 1, 2)
     solo.sleep(0.3)
     fail(solo, 3, 4)
-    solo.sleep(0.6)
+    solo.sleep(2.1)
 
     (change,) = changes(solo)
     assert names(change.failed) == ["n1", "n2", "n3", "n4"]
     assert change.domains == (FailureDomain("rack", "a"),), "rack b has one member left, and so has the zone"
+
+
+def test_where_most_of_a_domain_failed_the_others_get_two_intervals_to_be_found() -> None:
+    solo = formed()
+
+    fail(solo, 1, 2)
+    solo.sleep(1.9)
+    assert changes(solo) == []
+    fail(solo, 3)
+    solo.sleep(0.4)
+    assert changes(solo) == [], "most of the zone is gone, too"
+    solo.sleep(1.7)
+
+    (change,) = changes(solo)
+    assert names(change.failed) == ["n1", "n2", "n3"]
+
+
+def test_half_of_no_domain_is_waited_for_no_longer_than_any_change() -> None:
+    solo = formed()
+
+    fail(solo, 1)
+    solo.sleep(0.6)
+
+    (change,) = changes(solo)
+    assert names(change.failed) == ["n1"]
 
 
 def test_those_of_a_failed_domain_that_are_suspect_are_waited_for() -> None:
@@ -67,7 +92,7 @@ def test_those_of_a_failed_domain_that_are_suspect_are_waited_for() -> None:
     assert changes(solo) == []
     fail(solo, 2)
     solo.hear(Alive(info_of(5, zone="z", rack="b"), 1))
-    solo.sleep(1.1)
+    solo.sleep(2.1)
 
     (change,) = changes(solo)
     assert names(change.failed) == ["n1", "n3", "n2"]

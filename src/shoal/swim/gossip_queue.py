@@ -87,7 +87,8 @@ class GossipQueue:
     ) -> None:
         """Of at most `limit` updates; each is worth packets of its own until it was sent `eager_sends` times.
 
-        How often that is, is asked when it comes. `aged` gives an update as it is some seconds after what it tells of began.
+        How often that is, is asked when it comes. `aged` gives an update as it is some seconds after what it tells of
+        began.
         """
         self._limit = limit
         self._aged = aged

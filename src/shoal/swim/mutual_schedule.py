@@ -24,11 +24,11 @@ from shoal.swim.probe_order import ProbeOrder
 from shoal.swim.probe_schedule import next_due
 from shoal.types import NodeId
 
-__all__ = ["MutualSchedule"]
+__all__ = ["GRACE", "STRAY", "MutualSchedule"]
 
-_GRACE: Final = 1 / 4
+GRACE: Final = 1 / 4
 """Of the probe interval: longer than timers of a healthy node are late."""
-_STRAY: Final = 8
+STRAY: Final = 8
 """Probe intervals from one probe in shuffled order to the next. They find whom no neighbour finds, and let views meet
 that are far apart on the ring."""
 
@@ -78,7 +78,7 @@ class MutualSchedule:
         begin = now + self._random.random() * interval
         for place, watch in enumerate(self._watches):
             watch.due = begin + place * interval
-        self._stray_due = begin + self._random.random() * _STRAY * interval
+        self._stray_due = begin + self._random.random() * STRAY * interval
         self._find_due()
 
     def take(self, own_id: NodeId, now: float, interval: float) -> list[NodeId]:
@@ -88,12 +88,12 @@ class MutualSchedule:
         damped: list[int] = []
         slot = None
         if self._stray_due < watch.due:
-            self._stray_due = next_due(self._stray_due, _STRAY * interval, now)
+            self._stray_due = next_due(self._stray_due, STRAY * interval, now)
         else:
             slot, damped = self._neighbours.find_with_damped(own_slot, watch.number)
             watch.peer = None if slot is None else self._table.id(slot)
             watch.pinged = now
-            watch.waits = _GRACE * interval if watch.peer is not None and self._is_spotless(watch.peer, now) else 0.0
+            watch.waits = GRACE * interval if watch.peer is not None and self._is_spotless(watch.peer, now) else 0.0
             watch.due = next_due(watch.due, len(self._watches) * interval + watch.waits, now)
         if slot is None:
             slot = self._order.next(own_slot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -23,18 +24,20 @@ class ViewChanges:
     """Gathers joins, failures and goodbyes until none has come for `view_change_delay`.
 
     The members of a rack that vanishes are found out one after the other, a probe interval or two apart. So as long as
-    others of a failed member's domain are suspect, their end is awaited too.
+    others of a failed member's domain are suspect, their end is awaited too; and where most of a domain failed, so
+    are two probe intervals in which the others may be found.
     """
 
     __slots__ = (
-        "_before", "_delay", "_first", "_is_waiting", "_last", "_latest", "_suspects", "_table", "_tell", "_timer",
-        "_timers",
+        "_before", "_delay", "_first", "_found_in", "_is_waiting", "_last", "_latest", "_suspects", "_table", "_tell",
+        "_timer", "_timers",
     )  # fmt: skip
 
     def __init__(self, context: Context, suspects: Callable[[], Iterable[NodeId]]) -> None:
         """`suspects` says who is suspect right now."""
         self._suspects = suspects
         self._delay = context.config.view_change_delay
+        self._found_in = 2 * context.config.probe_interval
         self._table = context.table
         self._timers = context.timers
         self._tell = context.events.append
@@ -62,6 +65,8 @@ class ViewChanges:
         was_waiting, self._is_waiting = self._is_waiting, due <= now and self._is_more_to_come()
         if due <= now and (self._is_waiting or was_waiting):
             due = now + self._delay  # once more after the last suspect, whose end of this very moment is not told yet
+        elif due <= now < self._last + self._found_in and self._is_most_of_a_domain_lost():
+            due = self._last + self._found_in
         due = min(due, self._first + _MOST_DELAYS * self._delay)
         self._timer = self._timers.at(due, self._look) if due > now else None
         if self._timer is None:
@@ -76,6 +81,15 @@ class ViewChanges:
         slots = map(self._table.slot_of, self._suspects())
         tags = (self._table.info(slot).tags for slot in slots if slot is not None)
         return any(not domains.isdisjoint(FailureDomain.of(one)) for one in tags)
+
+    def _is_most_of_a_domain_lost(self) -> bool:
+        """Whether as many members of a failure domain failed as are left of it, and more than one."""
+        failed = [event.member for event in self._latest.values() if isinstance(event, MemberFailed)]
+        lost = Counter(domain for member in failed for domain in FailureDomain.of(member.tags))
+        if max(lost.values(), default=0) < _LEAST_IN_DOMAIN:
+            return False
+        left = Counter(domain for tags in self._table.present_tags() for domain in FailureDomain.of(tags))
+        return any(_LEAST_IN_DOMAIN <= count >= left[domain] > 0 for domain, count in lost.items())
 
     def _close(self) -> None:
         changes = [
@@ -100,12 +114,9 @@ def whole_domains(
     lost: Iterable[Member], present: Iterable[Tags], least: int = _LEAST_IN_DOMAIN
 ) -> tuple[FailureDomain, ...]:
     """The failure domains with so many members at least, all of them lost; the widest first."""
-    counts: dict[FailureDomain, int] = {}
-    for member in lost:
-        for domain in FailureDomain.of(member.tags):
-            counts[domain] = counts.get(domain, 0) + 1
-    counts = {domain: count for domain, count in counts.items() if count >= least}
-    if not counts:
+    counts = Counter(domain for member in lost for domain in FailureDomain.of(member.tags))
+    enough = {domain for domain, count in counts.items() if count >= least}
+    if not enough:
         return ()
     alive = {domain for tags in present for domain in FailureDomain.of(tags)}
-    return tuple(sorted(counts.keys() - alive, key=lambda domain: (FAILURE_DOMAINS.index(domain.tag), domain.value)))
+    return tuple(sorted(enough - alive, key=lambda domain: (FAILURE_DOMAINS.index(domain.tag), domain.value)))

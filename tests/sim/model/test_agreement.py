@@ -17,7 +17,7 @@ SETTING = Setting(NODES)
 
 @pytest.fixture(scope="module")
 def simulated() -> ScaleOutcome:
-    return run_scale("shoal", ScaleCell(NODES, changes=6, kills=6, quiet=20.0))
+    return run_scale("shoal", ScaleCell(NODES, changes=6, kills=6, quiet=120.0))
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])

@@ -1,7 +1,7 @@
 """One member's process dies: who suspects it, who confirms, and when each member believes it dead.
 
-The victim is probed by the member before it on the ring once in every `neighbour_probes + 1` intervals or so, and by
-anybody else at random: each probe fails after the direct timeout and the relays'. What members make of that follows
+The victim is probed by its neighbours on the ring once in their turn (`pace`), and by anybody else at random: each
+probe fails after the direct timeout and the relays'. What members make of that follows
 docs/protocol.md §7 and §8: challengers check an accusation before everybody hears of it, the suspicion lasts from when
 the first accuser began it, confirmations shorten it, and a reported death is believed at three quarters of the least.
 Without `corroborate` everybody hears of each accusation at once, and without `suspicion_ages` a suspicion lasts from
@@ -24,6 +24,7 @@ from shoal.errors import ConfigError
 from shoal.sim.model.agenda import TICK, Agenda, Ints
 from shoal.sim.model.arrays import np
 from shoal.sim.model.change import spread_of
+from shoal.sim.model.pace import Pace
 from shoal.sim.model.setting import Setting
 from shoal.sim.model.spread import Spread
 from shoal.swim.announcements import PATIENCE
@@ -123,12 +124,15 @@ class _Kill:
     def _draw_probes(self) -> None:
         """Who probes the victim of his own accord, and when."""
         config, random = self._setting.config, self._random
-        turns = config.neighbour_probes + 1
-        near = np.arange(config.neighbour_probes, dtype=np.int32)
-        # One member in `turns` of the shuffled order, each with the same chance: together a Poisson process.
-        count = int(random.poisson(_PROBED_FOR / turns))
+        pace = Pace.of(config)
+        before = config.neighbour_probes
+        after = self._victim - 1 - np.arange(pace.neighbours - before)
+        near = np.concatenate((np.arange(before), after)).astype(np.int32)
+        waits = pace.grace * random.integers(0, 2, len(near))
+        # One member in `stray` of the shuffled order, each with the same chance: together a Poisson process.
+        count = int(random.poisson(_PROBED_FOR / pace.stray))
         far = random.choice(self._victim, min(count, self._victim), replace=False).astype(np.int32)
-        phases = np.concatenate((random.random(len(near)) * turns, random.random(len(far)) * _PROBED_FOR))
+        phases = np.concatenate((random.random(len(near)) * pace.turn + waits, random.random(len(far)) * _PROBED_FOR))
         self._plan_failures(np.concatenate((near, far)), phases * config.probe_interval, 0.0)
 
     def _plan_failures(self, probers: Ints, begin: np.typing.NDArray[np.float64], now: float) -> None:

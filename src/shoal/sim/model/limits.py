@@ -9,6 +9,7 @@ from typing import Final
 
 from shoal.sim.model.footprint import Footprint
 from shoal.sim.model.load import churn_load
+from shoal.sim.model.pace import Pace
 from shoal.sim.model.setting import LEAST_MEMBERS, MOST_MEMBERS, Setting
 from shoal.swim.suspicion import suspicion_bounds
 
@@ -32,8 +33,7 @@ class Limit:
 
 def probe_pass(setting: Setting) -> float:
     """Seconds until a member has probed every other once in its shuffled order."""
-    turns = setting.config.neighbour_probes + 1
-    return (setting.members - 1) * turns * setting.config.probe_interval
+    return (setting.members - 1) * Pace.of(setting.config).stray * setting.config.probe_interval
 
 
 def limits(setting: Setting, footprint: Footprint) -> tuple[Limit, ...]:
@@ -74,17 +74,17 @@ def _conditions(setting: Setting, footprint: Footprint) -> Iterator[tuple[str, C
 def _median_detection(setting: Setting) -> float:
     """Until the first member believes a killed one dead: the first probe, its verdict, the least suspicion time.
 
-    Of v neighbours each probes at a moment uniform in v + 1 intervals, and one of all others about as often, so the
-    first probe is later than t with the chance (1 - t / (v + 1))^v exp(-t / (v + 1)).
+    Of v neighbours each probes at a moment uniform in their turn of p intervals, half of them a grace later, and all
+    others together once in s intervals, so the first probe is later than t with the chance (1 - t / p)^v exp(-t / s).
     """
-    config = setting.config
-    turns = config.neighbour_probes + 1
-    low, high = 0.0, float(turns)
+    config, pace = setting.config, Pace.of(setting.config)
+    low, high = 0.0, pace.turn
     while high - low > 0.001:
         middle = (low + high) / 2
-        is_later = (1 - middle / turns) ** config.neighbour_probes * exp(-middle / turns)
+        is_later = (1 - middle / pace.turn) ** pace.neighbours * exp(-middle / pace.stray)
         low, high = (middle, high) if is_later > 0.5 else (low, middle)
-    return high * config.probe_interval + 2 * config.probe_timeout + suspicion_bounds(config, setting.members).least
+    first_probe = (high + pace.grace / 2) * config.probe_interval
+    return first_probe + 2 * config.probe_timeout + suspicion_bounds(config, setting.members).least
 
 
 def _first(setting: Setting, breaks: Callable[[Setting], bool]) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, exp
 
+from shoal.sim.model.pace import Pace
 from shoal.sim.model.setting import Setting
 from shoal.types import Address, NodeId, NodeInfo, Tags
 from shoal.wire.messages import Ack, Alive, Dead, Gossip, Ping, PingRequest, Suspect
@@ -66,7 +67,7 @@ class ChurnLoad:
 
 
 def quiet_load(setting: Setting) -> Load:
-    """Nothing happens but loss: a ping an interval, its ack, and relays where one of both was lost.
+    """Nothing happens but loss: pings, their acks, and relays where one of both was lost.
 
     With q = 1 - loss, a probe needs relays with the chance 1 - q²; each of k requests is a ping request, and if that
     arrives a ping, then an ack, then an ack that is passed on; a stream ping and its ack go beside them.
@@ -78,7 +79,8 @@ def quiet_load(setting: Setting) -> Load:
     relayed = sizes.ping_request + q * sizes.ping + q * q * sizes.ack + q**3 * sizes.ack
     stream = sizes.ping + sizes.ack if config.stream_probe else 0
     size = sizes.ping + q * sizes.ack + asked * (k * relayed + stream)
-    return Load(datagrams / config.probe_interval, size / config.probe_interval)
+    probes = Pace.of(config).probes(setting.loss) / config.probe_interval
+    return Load(probes * datagrams, probes * size)
 
 
 def churn_load(setting: Setting, per_minute: float) -> ChurnLoad:

@@ -8,6 +8,7 @@ from typing import Final
 from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
 from shoal.swim.corroboration import checking_time
+from shoal.swim.gossip_queue import LAST_SENDS
 from shoal.swim.sends import eager_sends, retransmit_limit
 from shoal.swim.suspicion import suspicion_bounds
 
@@ -66,12 +67,11 @@ class Setting:
     def verdict_copies(self) -> float:
         """How often each member sends what speaks against a killed one, in each wave.
 
-        With feedback each copy that is heard counts as sent, and as many are heard as are sent. The last round
-        overshoots by half of itself, and the death that goes on from there adds about as much.
+        With feedback each copy that is heard counts as sent, as soon as the rounds are over, but for the last sends.
         """
         if not self.config.gossip_feedback:
             return self.sends
-        return self.sends / 2 + self.config.gossip_fanout
+        return min(self.sends, self.eager_sends + LAST_SENDS)
 
     @property
     def verdict_confirmers(self) -> int:
