@@ -25,6 +25,7 @@ PAPER: Final[dict[str, ClusterConfig]] = {
 
 _PARTS: Final[dict[str, dict[str, Any]]] = {
     "neighbours": {"neighbour_probes": 0},
+    "mutual probes": {"mutual_probes": False},
     "challengers": {"challengers": 0},
     "trust in contact": {"trust_contact": False},
     "withheld verdicts": {"withhold_verdicts": 0.0},

@@ -102,7 +102,7 @@ def test_what_too_few_confirm_is_told_after_one_and_a_quarter_of_the_time_of_a_c
 def test_news_rides_on_pings_and_acks_after_its_rounds() -> None:
     rounds, riding = (play_change(Setting(1_000, ClusterConfig.lan(gossip_rounds=each)), 1, SHARES) for each in (64, 1))
 
-    assert riding.rounds_per_member == 3 * 4
+    assert riding.rounds_per_member == pytest.approx(3 * 4, rel=0.02)
     assert rounds.rounds_per_member > 3 * 4
     assert riding.sends_per_member == pytest.approx(rounds.sends_per_member, abs=2)
 
