@@ -13,9 +13,10 @@ from enum import IntEnum
 from math import inf
 from typing import Final
 
+from shoal.swim.sends import feedback_limit
 from shoal.swim.stats import Drop, Stats
 
-__all__ = ["LAST_SENDS", "GossipQueue", "Priority"]
+__all__ = ["GossipQueue", "Priority"]
 
 _SMALLEST_UPDATE: Final = 16
 """Bytes. Less room than this is not worth a look."""
@@ -27,10 +28,6 @@ _ENOUGH: Final = 6
 """In a long queue a join or new tags go after so many sends, by which nearly everybody has heard of it (whom m messages
 for each member do not reach are e^-m, Demers et al., PODC 1987); comparisons of views bring it to the others at less
 cost."""
-
-
-LAST_SENDS: Final = 3
-"""Sends of an update that it gets however often it is heard: whom all rounds missed hears of it on a ping or an ack."""
 
 
 class Priority(IntEnum):
@@ -147,9 +144,9 @@ class GossipQueue:
             self.eager -= item.is_eager
 
     def heard(self, key: Hashable, gist: Hashable, limit: int) -> None:
-        """Somebody told us what we are telling: that counts as if we had sent it once more, but for its last sends."""
+        """Somebody told us what we are telling: that counts as if we had sent it once more, up to `feedback_limit`."""
         item = self.waiting.get(key)
-        if item is not None and item.gist == gist and item.sent < limit - LAST_SENDS:
+        if item is not None and item.gist == gist and item.sent < feedback_limit(limit):
             self._count_sent(item, 1, limit)
 
     def pick(self, room: int, overhead: int, limit: int, now: float, copies: int = 1) -> list[bytes]:

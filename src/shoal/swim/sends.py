@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from math import ceil, log10
+from typing import Final
 
 from shoal.config import ClusterConfig
 
-__all__ = ["eager_sends", "retransmit_limit"]
+__all__ = ["eager_sends", "feedback_limit", "retransmit_limit"]
+
+_MOST_TENS: Final = 3
 
 
 def retransmit_limit(config: ClusterConfig, members: int) -> int:
@@ -15,8 +18,20 @@ def retransmit_limit(config: ClusterConfig, members: int) -> int:
 
 
 def eager_sends(config: ClusterConfig, members: int) -> int:
-    """How often of these it is worth packets of its own; the other times it rides on probes and acks."""
-    return config.gossip_rounds * config.gossip_fanout * _tens(members)
+    """How often of these it is worth packets of its own; the other times it rides on probes and acks.
+
+    Whom the rounds miss hear of it from their neighbours within about an interval, so in large clusters rounds are not
+    what it takes to reach the last.
+    """
+    return config.gossip_rounds * config.gossip_fanout * min(_tens(members), _MOST_TENS)
+
+
+def feedback_limit(limit: int) -> int:
+    """Up to how many sends hearing an update counts as one: half of `limit`.
+
+    The other half it gets in any case: whom all rounds missed hears of it on a ping or an ack of a neighbour.
+    """
+    return limit // 2
 
 
 def _tens(members: int) -> int:

@@ -8,8 +8,7 @@ from typing import Final
 from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
 from shoal.swim.corroboration import checking_time
-from shoal.swim.gossip_queue import LAST_SENDS
-from shoal.swim.sends import eager_sends, retransmit_limit
+from shoal.swim.sends import eager_sends, feedback_limit, retransmit_limit
 from shoal.swim.suspicion import suspicion_bounds
 
 __all__ = ["LEAST_MEMBERS", "MOST_MEMBERS", "Setting"]
@@ -71,7 +70,7 @@ class Setting:
         """
         if not self.config.gossip_feedback:
             return self.sends
-        return min(self.sends, self.eager_sends + LAST_SENDS)
+        return max(self.eager_sends, self.sends - feedback_limit(self.sends))
 
     @property
     def verdict_confirmers(self) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from shoal.sim.model.agenda import Agenda, Ints
 from shoal.sim.model.arrays import np
 from shoal.sim.model.setting import Setting
-from shoal.swim.gossip_queue import LAST_SENDS
+from shoal.swim.sends import feedback_limit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -190,7 +190,7 @@ class Spread:
     def _take_in(self, members: Ints, updates: Ints, now: float) -> None:
         """To hear all that one is telling counts as having told it once more."""
         if self._has_feedback:
-            telling, counts = self._waiting[members], self._sent[members] < self._setting.sends - LAST_SENDS
+            telling, counts = self._waiting[members], self._sent[members] < feedback_limit(self._setting.sends)
             self._count_sent(members[counts & (telling != NOTHING) & (telling & ~updates == 0)], 1)
         self._hear(members, updates, now)
 
