@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from shoal.swim.gossip_queue import LAST_SENDS, GossipQueue, Priority
+from shoal.swim.gossip_queue import GossipQueue, Priority
 from shoal.swim.stats import Drop, Stats
 
 CRITICAL, HIGH, NORMAL, LOW = Priority
@@ -53,14 +53,14 @@ def test_urgency_comes_before_freshness() -> None:
     assert _pick(queue, 4) == ["CRITICAL", "HIGH", "NORMAL", "LOW"]
 
 
-def test_news_that_is_heard_counts_as_told_but_for_the_last_sends() -> None:
-    limit = LAST_SENDS + 3
+def test_news_that_is_heard_counts_as_told_up_to_half_of_its_sends() -> None:
+    limit = 6
     queue = _queue()
     queue.push("a", _data("a"), NORMAL, gist=1)
     assert _pick(queue, 1, limit=limit) == ["a"]
     for _ in range(limit):
         queue.heard("a", 1, limit=limit)
-    for _ in range(LAST_SENDS):
+    for _ in range(3):
         assert _pick(queue, 1, limit=limit) == ["a"]
     assert "a" not in queue
     queue.heard("a", 1, limit=limit)
@@ -112,7 +112,7 @@ def test_other_news_of_the_same_thing_does_not_count() -> None:
     queue = _queue()
     queue.push("a", _data("a"), NORMAL, gist=2)
     for _ in range(9):
-        queue.heard("a", 1, limit=LAST_SENDS + 9)
+        queue.heard("a", 1, limit=18)
     assert queue.sent("a", NORMAL) == 0
 
 

@@ -6,17 +6,11 @@ import pytest
 from shoal.config import ClusterConfig
 from shoal.errors import MessageTooLargeError
 from shoal.swim.core import Swim
-from shoal.swim.sends import retransmit_limit
 from shoal.wire.messages import Ack, Alive, Gossip, Nack, Ping, PingRequest, Suspect, UserBroadcast
 from shoal.wire.native import NativeDialect
 from tests.swim.harness import DIALECT, OWN, STRANGER, Solo, address_of, info_of, node_id
 
 ME, PEER = node_id(OWN), node_id(1)
-
-
-@pytest.mark.parametrize(("members", "limit"), [(1, 4), (9, 4), (10, 8), (32, 8), (128, 12), (1000, 16), (10000, 20)])
-def test_an_update_is_sent_as_often_as_memberlist_sends_it(members: int, limit: int) -> None:
-    assert retransmit_limit(ClusterConfig(retransmit_mult=4), members) == limit
 
 
 def test_pings_acks_ping_requests_and_nacks_carry_news() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
 from shoal.swim.corroboration import checking_time
-from shoal.swim.sends import eager_sends, feedback_limit, retransmit_limit
+from shoal.swim.sends import eager_sends, retransmit_limit
 from shoal.swim.suspicion import suspicion_bounds
 
 __all__ = ["LEAST_MEMBERS", "MOST_MEMBERS", "Setting"]
@@ -63,14 +63,17 @@ class Setting:
         return 1 + (not self.checking_time) + (not config.gossip_feedback)
 
     @property
+    def verdict_rounds(self) -> float:
+        """How many copies each member sends in rounds, in each wave; with feedback others tell a quarter of them."""
+        return self.eager_sends * (3 / 4 if self.config.gossip_feedback else 1)
+
+    @property
     def verdict_copies(self) -> float:
         """How often each member sends what speaks against a killed one, in each wave.
 
-        With feedback each copy that is heard counts as sent, as soon as the rounds are over, but for the last sends.
+        With feedback what is heard counts as sent up to half of the sends; played, that comes to a fifth of them.
         """
-        if not self.config.gossip_feedback:
-            return self.sends
-        return max(self.eager_sends, self.sends - feedback_limit(self.sends))
+        return self.sends * (4 / 5 if self.config.gossip_feedback else 1)
 
     @property
     def verdict_confirmers(self) -> int:
