@@ -53,8 +53,8 @@ def test_urgency_comes_before_freshness() -> None:
     assert _pick(queue, 4) == ["CRITICAL", "HIGH", "NORMAL", "LOW"]
 
 
-def test_news_that_is_heard_counts_as_told_up_to_half_of_its_sends() -> None:
-    limit = 6
+def test_news_that_is_heard_counts_as_told_but_for_a_third_of_its_sends() -> None:
+    limit = 9
     queue = _queue()
     queue.push("a", _data("a"), NORMAL, gist=1)
     assert _pick(queue, 1, limit=limit) == ["a"]

@@ -16,5 +16,5 @@ def test_an_update_gets_a_round_for_each_factor_of_ten_in_members_up_to_three(me
     assert eager_sends(ClusterConfig(gossip_rounds=1, gossip_fanout=3), members) == sends
 
 
-def test_half_of_the_sends_are_made_however_often_the_news_is_heard() -> None:
-    assert [feedback_limit(limit) for limit in (1, 4, 12, 15)] == [0, 2, 6, 7]
+def test_a_third_of_the_sends_are_made_however_often_the_news_is_heard() -> None:
+    assert [feedback_limit(limit) for limit in (1, 4, 12, 15)] == [0, 2, 8, 10]

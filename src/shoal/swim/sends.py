@@ -27,11 +27,11 @@ def eager_sends(config: ClusterConfig, members: int) -> int:
 
 
 def feedback_limit(limit: int) -> int:
-    """Up to how many sends hearing an update counts as one: half of `limit`.
+    """Up to how many sends hearing an update counts as one: two thirds of `limit`.
 
-    The other half it gets in any case: whom all rounds missed hears of it on a ping or an ack of a neighbour.
+    The others it gets in any case: whom all rounds missed hears of it on a ping or an ack of a neighbour.
     """
-    return limit // 2
+    return 2 * limit // 3
 
 
 def _tens(members: int) -> int:
