@@ -237,7 +237,7 @@ def test_with_ages_off_a_suspicion_counts_from_when_it_is_heard() -> None:
     _assert_counts_from_when_it_is_heard(_solo(suspicion_ages=False))
 
 
-def test_whoever_refuted_lately_is_suspected_in_public_until_it_is_damped() -> None:
+def test_whoever_refuted_lately_is_suspected_in_public() -> None:
     solo = _solo()
     suspect, challengers = _far(solo)
     solo.hear(_accusation(suspect, *challengers[:3]))

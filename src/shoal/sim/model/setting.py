@@ -71,9 +71,9 @@ class Setting:
     def verdict_copies(self) -> float:
         """How often each member sends what speaks against a killed one, in each wave.
 
-        With feedback what is heard counts as sent up to half of the sends; played, that comes to a fifth of them.
+        With feedback what is heard counts as sent up to two thirds of the sends; played, that comes to a quarter of all.
         """
-        return self.sends * (4 / 5 if self.config.gossip_feedback else 1)
+        return self.sends * (3 / 4 if self.config.gossip_feedback else 1)
 
     @property
     def verdict_confirmers(self) -> int:
