@@ -71,7 +71,7 @@ class Setting:
     def verdict_copies(self) -> float:
         """How often each member sends what speaks against a killed one, in each wave.
 
-        With feedback what is heard counts as sent up to two thirds of the sends; played, that comes to a quarter of all.
+        With feedback what is heard counts as sent up to two thirds of the sends; played, it comes to a quarter of all.
         """
         return self.sends * (3 / 4 if self.config.gossip_feedback else 1)
 
