@@ -204,8 +204,9 @@ class ClusterConfig:
     indirect_probes: int = _count(3, 0, 16, "relays")
     """Relays, 0 to 16. How many members are asked to ping in our place (SWIM's k; ML: 3). More tolerates more loss."""
     neighbour_probes: int = _count(1, 0, 8, "members")
-    """Members, 0 to 8. So many fixed neighbours on the ring of members are probed for each member in shuffled order,
-    which bounds the wait for the first probe of a dead member. 0 is SWIM's order."""
+    """Members, 0 to 8. So many neighbours on the ring of members, on either side, are probed again and again, which
+    bounds the wait for the first probe of a dead member. Without `mutual_probes` it is those after it alone, for each
+    member in shuffled order. 0 is SWIM's order."""
     mutual_probes: bool = True
     """Let neighbours on the ring ping each other in turn, so that one exchange checks both ends: all are checked as
     often with five eighths of the datagrams. Off: each node pings for itself (SWIM)."""

@@ -285,6 +285,6 @@ def test_every_datagram_keeps_to_its_limit() -> None:
         return False
 
     net.lost = measure
-    net.sleep(30.0)
+    net.sleep(15.0)
     assert {net[number].state(dead) for number in range(1, 9) for dead in range(9, 13)} == {MemberState.DEAD}
     assert 400 < max(sizes) <= 512
