@@ -332,10 +332,13 @@ class ClusterConfig:
     """Seconds, 0.01 to 60. Least time between two rounds of gossip; there is none while there is no news (ML: 0.2)."""
     gossip_fanout: int = _count(3, 0, 64, "members")
     """Members, 0 to 64. How many members get each round (ML: 3). 0 leaves all news to probes and acks, as SWIM does."""
-    gossip_rounds: int = _count(1, 1, 64, "rounds")
-    """Rounds, 1 to 64, for each factor of ten in members, up to a thousand. So many rounds a node gives to an update;
-    afterwards the update rides on probes and acks alone, which are sent in any case. With more, the last few members
-    know sooner, for `gossip_fanout` datagrams a member each (ML: until `retransmit_mult` ends it)."""
+    gossip_rounds: int = _count(2, 1, 64, "rounds")
+    """Rounds, 1 to 64. So many rounds a node gives to an update; afterwards the update rides on probes and acks alone,
+    which are sent in any case. With more, the last few members know sooner, for `gossip_fanout` datagrams a member each
+    (ML: until `retransmit_mult` ends it)."""
+    gossip_to_neighbours: bool = True
+    """Send one packet of each round to a neighbour on the ring, on either side in turn, so that whom chance misses
+    hears from both (with a `gossip_fanout` of 2 or more; ML: chance alone)."""
     retransmit_mult: int = _count(4, 1, 64, "")
     """Factor, 1 to 64. Each update is sent at most lambda * ceil(log10(n + 1)) times (SWIM: 3 with ln, ML: 4)."""
     gossip_feedback: bool = True

@@ -25,7 +25,7 @@ def _as_it_is(update: bytes, _age: float) -> bytes:
 
 
 def _queue(keys: Iterable[str] = (), priority: Priority = NORMAL, *, limit: int = 100) -> GossipQueue:
-    queue = GossipQueue(limit, lambda: EAGER, Stats(), _as_it_is)
+    queue = GossipQueue(limit, EAGER, Stats(), _as_it_is)
     for key in keys:
         queue.push(key, _data(key), priority)
     return queue
@@ -53,21 +53,31 @@ def test_urgency_comes_before_freshness() -> None:
     assert _pick(queue, 4) == ["CRITICAL", "HIGH", "NORMAL", "LOW"]
 
 
-def test_news_that_is_heard_counts_as_told_but_for_a_third_of_its_sends() -> None:
-    limit = 9
+def test_news_that_is_heard_counts_as_told_but_keeps_its_packets() -> None:
     queue = _queue()
     queue.push("a", _data("a"), NORMAL, gist=1)
-    assert _pick(queue, 1, limit=limit) == ["a"]
-    for _ in range(limit):
-        queue.heard("a", 1, limit=limit)
-    for _ in range(3):
-        assert _pick(queue, 1, limit=limit) == ["a"]
+    assert _pick(queue, 1, limit=LIMIT) == ["a"]
+    for _ in range(LIMIT):
+        queue.heard("a", 1, limit=LIMIT)
+    for _ in range(EAGER - 1):
+        assert queue.eager == 1
+        assert _pick(queue, 1, limit=LIMIT) == ["a"]
+    assert (queue.eager, "a" in queue) == (0, False)
+    queue.heard("a", 1, limit=LIMIT)
+
+
+def test_news_that_is_heard_after_its_packets_goes_sooner() -> None:
+    queue = _queue()
+    queue.push("a", _data("a"), NORMAL, gist=1)
+    _pick(queue, 1, limit=LIMIT, copies=EAGER)
+    for _ in range(LIMIT - EAGER):
+        assert "a" in queue
+        queue.heard("a", 1, limit=LIMIT)
     assert "a" not in queue
-    queue.heard("a", 1, limit=limit)
 
 
 def test_an_update_that_began_some_time_ago_is_written_anew_for_each_packet() -> None:
-    queue = GossipQueue(LIMIT, lambda: EAGER, Stats(), lambda update, age: update + str(age).encode())
+    queue = GossipQueue(LIMIT, EAGER, Stats(), lambda update, age: update + str(age).encode())
     queue.push("a", b"for ", HIGH, began=2.0)
     queue.push("b", b"always", NORMAL)
     assert queue.pick(100, 0, 10, 3.5) == [b"for 1.5", b"always"]
@@ -95,25 +105,40 @@ def test_our_own_word_is_worth_packets_until_it_has_spread() -> None:
 
 
 def test_where_updates_get_no_packets_of_their_own_our_own_word_gets_none_either() -> None:
-    queue = GossipQueue(9, lambda: 0, Stats(), _as_it_is)
+    queue = GossipQueue(9, 0, Stats(), _as_it_is)
     queue.push("own", _data("own"), CRITICAL, is_own=True)
     assert queue.eager == 0
 
 
-def test_how_often_an_update_was_sent_can_be_asked() -> None:
-    queue = _queue("a")
-    _pick(queue, 1, copies=3)
-    assert queue.sent("a", NORMAL) == 3
-    assert queue.sent("a", HIGH) is None
-    assert queue.sent("b", NORMAL) is None
+def _sends_left(queue: GossipQueue) -> int:
+    return sum(bool(_pick(queue, 1, limit=LIMIT)) for _ in range(2 * LIMIT))
+
+
+def test_news_goes_on_from_where_what_it_replaces_stands() -> None:
+    queue = _queue("a", HIGH)
+    _pick(queue, 1, copies=EAGER - 1)
+    queue.push("a", _data("a, still"), HIGH, goes_on=True)
+    assert queue.eager == 1
+    assert _pick(queue, 1) == ["a, still"]
+    assert queue.eager == 0
+    assert _sends_left(queue) == LIMIT - EAGER
+
+
+def test_news_of_another_urgency_starts_again() -> None:
+    queue = _queue("a", NORMAL)
+    _pick(queue, 1, copies=EAGER)
+    queue.push("a", _data("a, now"), HIGH, goes_on=True)
+    assert queue.eager == 1
+    assert _sends_left(queue) == LIMIT
 
 
 def test_other_news_of_the_same_thing_does_not_count() -> None:
     queue = _queue()
     queue.push("a", _data("a"), NORMAL, gist=2)
-    for _ in range(9):
-        queue.heard("a", 1, limit=18)
-    assert queue.sent("a", NORMAL) == 0
+    for _ in range(LIMIT):
+        queue.heard("a", 1, limit=LIMIT)
+    for _ in range(LIMIT):
+        assert _pick(queue, 1, limit=LIMIT) == ["a"]
 
 
 def test_news_may_begin_as_if_it_were_told_before() -> None:
@@ -183,7 +208,7 @@ def test_overhead_counts_for_every_update() -> None:
 
 def test_a_full_queue_drops_the_least_urgent_then_the_most_often_sent_then_the_oldest() -> None:
     stats = Stats()
-    queue = GossipQueue(4, lambda: EAGER, stats, _as_it_is)
+    queue = GossipQueue(4, EAGER, stats, _as_it_is)
     for key, priority in (("old", NORMAL), ("sent", NORMAL), ("new", NORMAL), ("low", LOW)):
         queue.push(key, _data(key), priority)
         if key == "sent":
@@ -197,7 +222,7 @@ def test_a_full_queue_drops_the_least_urgent_then_the_most_often_sent_then_the_o
 
 def test_a_full_queue_does_not_drop_the_urgent_for_the_less_urgent() -> None:
     stats = Stats()
-    queue = GossipQueue(2, lambda: EAGER, stats, _as_it_is)
+    queue = GossipQueue(2, EAGER, stats, _as_it_is)
     queue.push("a", _data("a"), CRITICAL)
     queue.push("b", _data("b"), HIGH)
     queue.push("c", _data("c"), LOW)
@@ -207,7 +232,7 @@ def test_a_full_queue_does_not_drop_the_urgent_for_the_less_urgent() -> None:
 
 def test_a_replacement_drops_nothing() -> None:
     stats = Stats()
-    queue = GossipQueue(2, lambda: EAGER, stats, _as_it_is)
+    queue = GossipQueue(2, EAGER, stats, _as_it_is)
     for key in ("a", "b", "a", "b"):
         queue.push(key, _data(key), NORMAL)
     assert (len(queue), stats.dropped) == (2, {})
@@ -257,7 +282,7 @@ class QueueModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stats = Stats()
-        self.queue = GossipQueue(LIMIT, lambda: EAGER, self.stats, _as_it_is)
+        self.queue = GossipQueue(LIMIT, EAGER, self.stats, _as_it_is)
         self.items: dict[int, Item] = {}
         self.moment = 0
         self.dropped = 0

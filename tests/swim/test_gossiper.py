@@ -34,8 +34,8 @@ def test_each_round_goes_to_as_many_members_as_the_fanout() -> None:
     assert len({packet.to for packet in solo.sent(Gossip)}) == 2
 
 
-def test_each_update_gets_rounds_for_each_ten_members_and_then_rides_on_probes_and_acks() -> None:
-    solo = Solo(gossip_rounds=1)
+def test_each_update_gets_its_rounds_and_then_rides_on_probes_and_acks() -> None:
+    solo = Solo(gossip_rounds=3)
     solo.meet(*range(1, 200))
     solo.sleep(30.0)
     solo.quiet()
@@ -58,6 +58,52 @@ def test_an_unwell_node_gossips_more_slowly() -> None:
         solo.sleep(0.05)
     moments = sorted({packet.at for packet in solo.sent(Gossip)})
     assert moments[2] - moments[1] == pytest.approx(0.4)
+
+
+def _targets(solo: Solo) -> list[set[Address]]:
+    """Whom each round of gossip since the last look went to."""
+    rounds: dict[float, set[Address]] = {}
+    for packet in solo.sent(Gossip):
+        rounds.setdefault(packet.at, set()).add(packet.to)
+    return list(rounds.values())
+
+
+def _sides(solo: Solo, count: int) -> tuple[Address, Address]:
+    """Who stands before our node and after it on the ring, among `count` others."""
+    ring = sorted([*map(info_of, range(1, count + 1)), solo.info], key=lambda info: info.id[8:])
+    place = ring.index(solo.info)
+    return ring[place - 1].address, ring[(place + 1) % len(ring)].address
+
+
+def test_one_packet_of_each_round_goes_to_a_neighbour_on_either_side_in_turn() -> None:
+    solo = Solo(gossip_fanout=2, gossip_rounds=64, gossip_to_neighbours=True)
+    solo.meet(*range(1, 30))
+    solo.sleep(30.0)
+    solo.quiet()
+    solo.hear(Dead(node_id(1), 0, STRANGER))
+    solo.sleep(0.7)
+    before, after = _sides(solo, 29)
+    rounds = _targets(solo)
+    assert len(rounds) >= 4
+    assert all(len(addresses) == 2 for addresses in rounds)
+    turns = [{before, after} & addresses for addresses in rounds]
+    assert all(turns)
+    assert turns[0] | turns[1] == turns[2] | turns[3] == {before, after}
+
+
+def test_a_round_for_one_member_goes_to_a_random_one() -> None:
+    solo = Solo(gossip_fanout=1, gossip_rounds=64, gossip_to_neighbours=True)
+    solo.meet(*range(1, 30))
+    solo.sleep(10.0)
+    reached = set.union(*_targets(solo))
+    assert len(reached) > 2
+
+
+def test_of_two_members_each_hears_the_others_news_once_in_a_round() -> None:
+    solo = Solo(gossip_fanout=3, gossip_rounds=64, gossip_to_neighbours=True)
+    solo.meet(1)
+    solo.sleep(0.0)
+    assert [packet.to for packet in solo.sent(Gossip)] == [address_of(1)]
 
 
 def test_without_news_there_is_no_gossip() -> None:
@@ -113,11 +159,9 @@ def test_the_dead_take_the_place_of_others_in_a_round() -> None:
     solo.meet(*range(1, 9))
     solo.hear(*(Dead(node_id(number), 0, STRANGER) for number in range(1, 5)))
     solo.sleep(10.0)
-    rounds: dict[float, set[Address]] = {}
-    for packet in solo.sent(Gossip):
-        rounds.setdefault(packet.at, set()).add(packet.to)
-    assert {len(addresses) for addresses in rounds.values()} == {2}
-    reached = set.union(*rounds.values())
+    rounds = _targets(solo)
+    assert {len(addresses) for addresses in rounds} == {2}
+    reached = set.union(*rounds)
     assert reached & set(map(address_of, range(1, 5)))
     assert reached & set(map(address_of, range(5, 9)))
 

@@ -15,6 +15,7 @@ _WITHOUT_OUR_PARTS: Final[dict[str, Any]] = {
     "corroborate": False,
     "suspicion_ages": False,
     "gossip_rounds": 64,
+    "gossip_to_neighbours": False,
     "lha_gossip": False,
     "adaptive_timeout": False,
     "trust_contact": False,

@@ -33,6 +33,7 @@ _PARTS: Final[dict[str, dict[str, Any]]] = {
     "corroboration": {"corroborate": False},
     "ages of suspicions": {"suspicion_ages": False},
     "riding news": {"gossip_rounds": 64},
+    "gossip to neighbours": {"gossip_to_neighbours": False},
     "slower gossip when unwell": {"lha_gossip": False},
     "gossip feedback": {"gossip_feedback": False},
     "short suspicion": {"suspicion_alpha": 4.0, "suspicion_floor": 4.0},

@@ -44,10 +44,9 @@ class Context:
 
     def __post_init__(self) -> None:
         self.table = MemberTable(self.config.cluster.encode(), self.dialect.records)
-        self.queue = GossipQueue(self.config.gossip_queue_limit, self._eager_sends, self.stats, self.dialect.aged)
+        self.queue = GossipQueue(
+            self.config.gossip_queue_limit, eager_sends(self.config), self.stats, self.dialect.aged
+        )
         self.health = LocalHealth(self.config)
         self.contact = Contact(self.config, self.table)
         self.standing = Standing(self.config, self.table)
-
-    def _eager_sends(self) -> int:
-        return eager_sends(self.config, self.table.present_count)

@@ -13,7 +13,6 @@ from enum import IntEnum
 from math import inf
 from typing import Final
 
-from shoal.swim.sends import feedback_limit
 from shoal.swim.stats import Drop, Stats
 
 __all__ = ["GossipQueue", "Priority"]
@@ -44,7 +43,7 @@ class Priority(IntEnum):
 
 
 class _Item:
-    __slots__ = ("began", "data", "eager_sends", "gist", "key", "priority", "sent")
+    __slots__ = ("began", "data", "eager_left", "gist", "key", "priority", "sent")
 
     def __init__(
         self,
@@ -53,7 +52,7 @@ class _Item:
         data: bytes,
         priority: Priority,
         sent: int,
-        eager_sends: float,
+        eager_left: float,
         began: float | None,
     ) -> None:
         self.key = key
@@ -61,13 +60,13 @@ class _Item:
         self.data = data
         self.priority = priority
         self.sent = sent
-        self.eager_sends = eager_sends
+        self.eager_left = eager_left
         self.began = began
 
     @property
     def is_eager(self) -> bool:
         """Whether it is worth packets of its own."""
-        return self.sent < self.eager_sends
+        return self.eager_left > 0
 
 
 class GossipQueue:
@@ -78,14 +77,13 @@ class GossipQueue:
     def __init__(
         self,
         limit: int,
-        eager_sends: Callable[[], int],
+        eager_sends: int,
         stats: Stats,
         aged: Callable[[bytes, float], bytes],
     ) -> None:
         """Of at most `limit` updates; each is worth packets of its own until it was sent `eager_sends` times.
 
-        How often that is, is asked when it comes. `aged` gives an update as it is some seconds after what it tells of
-        began.
+        `aged` gives an update as it is some seconds after what it tells of began.
         """
         self._limit = limit
         self._aged = aged
@@ -113,28 +111,26 @@ class GossipQueue:
         sent: int = 0,
         *,
         is_own: bool = False,
+        goes_on: bool = False,
         began: float | None = None,
     ) -> None:
         """Queue an update as if it were sent so often already; it supersedes what is queued under the same key.
 
-        Our own word, `is_own`, is worth packets of its own until it has spread: somebody may be waiting for that. One
-        that tells for how long something has been so is written anew for each packet, from when that `began`.
+        If it `goes_on` with what is queued there at that priority, it takes over how often that was sent. Our own word,
+        `is_own`, is worth packets of its own until it has spread: somebody may be waiting for that. One that tells for
+        how long something has been so is written anew for each packet, from when that `began`.
         """
+        eager_left = inf if is_own and self._eager_sends else self._eager_sends - sent
+        old = self.waiting.get(key)
+        if goes_on and old is not None and old.priority is priority:
+            sent, eager_left = old.sent, old.eager_left
         self.discard(key)
-        eager_sends: float = self._eager_sends()
-        if is_own and eager_sends:
-            eager_sends = inf
-        item = _Item(key, gist, data, priority, sent, eager_sends, began)
+        item = _Item(key, gist, data, priority, sent, eager_left, began)
         self.waiting[key] = item
         self._place(item)
         self.eager += item.is_eager
         if len(self.waiting) > self._limit:
             self._drop_least_urgent()
-
-    def sent(self, key: Hashable, priority: Priority) -> int | None:
-        """How often what is queued under a key was sent; None if nothing of that priority is."""
-        item = self.waiting.get(key)
-        return None if item is None or item.priority is not priority else item.sent
 
     def discard(self, key: Hashable) -> None:
         """Forget what is queued under a key, if anything."""
@@ -144,10 +140,13 @@ class GossipQueue:
             self.eager -= item.is_eager
 
     def heard(self, key: Hashable, gist: Hashable, limit: int) -> None:
-        """Somebody told us what we are telling: that counts as if we had sent it once more, up to `feedback_limit`."""
+        """Somebody told us what we are telling: that counts as if we had sent it once more.
+
+        That spares none of the packets of its own, in which it reaches the neighbours.
+        """
         item = self.waiting.get(key)
-        if item is not None and item.gist == gist and item.sent < feedback_limit(limit):
-            self._count_sent(item, 1, limit)
+        if item is not None and item.gist == gist and item.sent + max(item.eager_left, 0) < limit:
+            self._move(item, 1, limit)
 
     def pick(self, room: int, overhead: int, limit: int, now: float, copies: int = 1) -> list[bytes]:
         """Take updates for one packet that is sent to `copies` members at `now`.
@@ -177,17 +176,21 @@ class GossipQueue:
                         return
 
     def _count_sent(self, item: _Item, copies: int, limit: int) -> None:
-        del self._levels[item.priority][item.sent][item.key]
         was_eager = item.is_eager
-        item.sent += copies
+        item.eager_left -= copies
         if item.priority is Priority.NORMAL and len(self.waiting) > _LONG:
             limit = min(limit, _ENOUGH)
-        is_over = item.sent >= limit
-        if is_over:
+        self._move(item, copies, limit)
+        self.eager -= was_eager and not (item.is_eager and item.key in self.waiting)
+
+    def _move(self, item: _Item, sends: int, limit: int) -> None:
+        """Note sends, made or spared."""
+        del self._levels[item.priority][item.sent][item.key]
+        item.sent += sends
+        if item.sent >= limit:
             del self.waiting[item.key]
         else:
             self._place(item)
-        self.eager -= was_eager and (is_over or not item.is_eager)
 
     def _place(self, item: _Item) -> None:
         levels = self._levels[item.priority]

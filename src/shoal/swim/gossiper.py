@@ -4,8 +4,9 @@ The first news after a quiet time goes out at once, so a change crosses the clus
 takes hops; only a stream of news is paced by the interval. The recently dead get gossip too: a live one hears of its
 death and refutes.
 
-Two rounds by each who hears of it bring news to all but a few, and the probes and acks of the next seconds, which are
-sent in any case, to those.
+Each round goes to one of the two neighbours on the ring, in turn, and to random members otherwise. Random ones alone
+bring news to all but a few, m packets of each member to all but e^-m of them (Demers et al., PODC 1987). With two
+rounds, both neighbours of those few tell them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Gossiper:
 
     def __init__(self, context: Context, membership: Membership, outbox: Outbox) -> None:
         self._config = context.config
+        self._has_neighbours = context.config.gossip_to_neighbours and context.config.gossip_fanout > 1
         self._random = context.random
         self._table = context.table
         self._queue = context.queue
@@ -34,6 +36,8 @@ class Gossiper:
         self._outbox = outbox
         self._is_armed = False
         self._earliest = 0.0
+        self._side = 1
+        """Of the ring, on which the next round goes to the neighbour."""
 
     def wake(self, now: float) -> None:
         """Call after anything that may have brought news; arms the next round."""
@@ -60,14 +64,25 @@ class Gossiper:
         return self._table.present_count - self._table.is_present(self._membership.id)
 
     def _choose(self, now: float) -> list[Address]:
-        """Random members, present or recently dead, each with the same chance."""
+        """A neighbour, and random members, present or recently dead, each with the same chance."""
         dead = self._recently_dead(now)
-        others = self._others()
-        fanout = min(self._config.gossip_fanout, others + len(dead))
+        neighbours = self._next_neighbour()
+        others = self._others() - len(neighbours)
+        fanout = min(self._config.gossip_fanout - len(neighbours), others + len(dead))
         lots = self._random.sample(range(others + len(dead)), fanout)
         chosen_dead = [dead[lot - others] for lot in lots if lot >= others]
-        slots = self._table.sample(self._random, fanout - len(chosen_dead), {self._membership.id})
-        return [self._table.address(slot) for slot in (*slots, *chosen_dead)]
+        excluded = {self._membership.id, *map(self._table.id, neighbours)}
+        slots = self._table.sample(self._random, fanout - len(chosen_dead), excluded)
+        return [self._table.address(slot) for slot in (*neighbours, *slots, *chosen_dead)]
+
+    def _next_neighbour(self) -> list[int]:
+        """The neighbour whose turn it is, if there is one; where a round has one member only, chance chooses it."""
+        own_slot = self._table.slot_of(self._membership.id)
+        if not self._has_neighbours or own_slot is None or not self._table.is_present_at(own_slot):
+            return []
+        slot = self._table.ring.successor(own_slot, self._side)
+        self._side = -self._side
+        return [slot] if slot != own_slot else []
 
     def _recently_dead(self, now: float) -> list[int]:
         recent = self._membership.deaths.recent

@@ -33,7 +33,7 @@ class News:
 
     def tell(self, update: Update, priority: Priority, *, is_own: bool = False) -> None:
         """Pass an update on, our own word if `is_own`; it supersedes what is queued about the same thing."""
-        self._push(_key(update), self._dialect.encode_update(update), priority, _gist(update), 0, is_own=is_own)
+        self._push(_key(update), self._dialect.encode_update(update), priority, _gist(update), is_own=is_own)
 
     def tell_verdict(
         self, verdicts: Sequence[Suspect | Dead], *, began: float | None = None, is_common: bool = False
@@ -44,37 +44,31 @@ class News:
         `is_common`, found out by many members at the same time, is told half as often: in large clusters only by the
         way. A suspicion tells for how long it has stood, from when it `began`.
         """
-        id, told = verdicts[0].id, 0
-        if self._config.gossip_feedback:
-            told = self._told(id, is_common=is_common)
+        has_feedback = self._config.gossip_feedback
+        sent = self._limit() // 2 if has_feedback and is_common else 0
         data = b"".join(map(self._dialect.encode_update, verdicts))
         gist = _gist(verdicts[0] if isinstance(verdicts[-1], Suspect) else verdicts[-1])
-        self._push(id, data, Priority.HIGH, gist, told, began=began)
-
-    def _told(self, id: NodeId, *, is_common: bool) -> int:
-        told = self._queue.sent(id, Priority.HIGH)
-        if told is not None:
-            return told
-        return self._limit() // 2 if is_common else 0
+        self._push(verdicts[0].id, data, Priority.HIGH, gist, sent, goes_on=has_feedback, began=began)
 
     def tell_alive(self, record: bytes, incarnation: int, priority: Priority) -> None:
         """Pass on an `Alive`, from the record of its info."""
         id, data = NodeId(record[: NodeId.SIZE]), self._dialect.encode_alive(record, incarnation)
-        self._push(id, data, priority, None, 0)
+        self._push(id, data, priority)
 
     def _push(
         self,
         key: Hashable,
         data: bytes,
         priority: Priority,
-        gist: Hashable,
-        told: int,
+        gist: Hashable = None,
+        sent: int = 0,
         *,
         is_own: bool = False,
+        goes_on: bool = False,
         began: float | None = None,
     ) -> None:
         if len(data) <= self.room:
-            self._queue.push(key, data, priority, gist, told, is_own=is_own, began=began)
+            self._queue.push(key, data, priority, gist, sent, is_own=is_own, goes_on=goes_on, began=began)
         else:  # A peer with larger datagrams sent it; waiting here, it would only be in the way of other news.
             self._queue.discard(key)
             self._stats.drop(Drop.OVERSIZED)

@@ -93,7 +93,7 @@ def churn_load(setting: Setting, per_minute: float) -> ChurnLoad:
     config, sizes, quiet = setting.config, Sizes.of(setting.config.cluster), quiet_load(setting)
     changes = setting.members * per_minute / 60
     rate = changes * (setting.waves_per_kill + 1)
-    busy_for = ceil(min(setting.sends, setting.eager_sends) / config.gossip_fanout) * config.gossip_interval
+    busy_for = ceil(setting.eager_sends / config.gossip_fanout) * config.gossip_interval
     most = config.gossip_fanout / config.gossip_interval
     rounds = most * (1 - exp(-rate * busy_for))
     copies = setting.waves_per_kill * setting.verdict_copies

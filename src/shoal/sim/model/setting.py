@@ -44,8 +44,8 @@ class Setting:
 
     @property
     def eager_sends(self) -> int:
-        """How often an update is sent before it rides on pings and acks alone."""
-        return eager_sends(self.config, self.members)
+        """How often an update is sent before it rides on pings and acks alone: what its rounds of gossip have."""
+        return min(eager_sends(self.config), self.sends)
 
     @property
     def checking_time(self) -> float:
@@ -63,17 +63,13 @@ class Setting:
         return 1 + (not self.checking_time) + (not config.gossip_feedback)
 
     @property
-    def verdict_rounds(self) -> float:
-        """How many copies each member sends in rounds, in each wave; with feedback others tell a quarter of them."""
-        return self.eager_sends * (3 / 4 if self.config.gossip_feedback else 1)
-
-    @property
     def verdict_copies(self) -> float:
         """How often each member sends what speaks against a killed one, in each wave.
 
-        With feedback what is heard counts as sent up to two thirds of the sends; played, it comes to a quarter of all.
+        With feedback what is heard counts as sent after the rounds; played, it comes to half of what is left then.
         """
-        return self.sends * (3 / 4 if self.config.gossip_feedback else 1)
+        riding = self.sends - self.eager_sends
+        return self.eager_sends + riding * (1 / 2 if self.config.gossip_feedback else 1)
 
     @property
     def verdict_confirmers(self) -> int:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 from shoal.sim.model.agenda import Agenda, Ints
 from shoal.sim.model.arrays import np
 from shoal.sim.model.setting import Setting
-from shoal.swim.sends import feedback_limit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,8 +35,9 @@ Hear = Callable[[Ints, Ints, float], None]
 class Spread:
     """Carries updates from member to member; `say` puts one into queues, `hear` is told of each arrival.
 
-    Members are numbers from 0; those for which `silent` holds neither send nor hear. Of verdicts, other than of other
-    news, each copy that is heard counts as sent, and what is added goes on from there (`gossip_feedback`).
+    Members are numbers from 0, by their places on the ring; those for which `silent` holds neither send nor hear. Of
+    verdicts, other than of other news, each copy that is heard counts as sent, and what is added goes on from there
+    (`gossip_feedback`).
     """
 
     def __init__(
@@ -57,6 +57,10 @@ class Spread:
         self._silent = -1 if silent is None else silent
         self._waiting: Ints = np.zeros(members, np.int32)
         self._sent: NDArray[np.int16] = np.zeros(members, np.int16)
+        #: How many sends more are worth packets of their own.
+        self._eager_left: NDArray[np.int16] = np.zeros(members, np.int16)
+        #: Of the ring, on which the next round goes to the neighbour.
+        self._sides: NDArray[np.int8] = np.ones(members, np.int8)
         self._is_armed: NDArray[np.bool_] = np.zeros(members, np.bool_)
         self._earliest: NDArray[np.float64] = np.full(members, -inf)
         self._packets, self._rounds = Agenda(), Agenda()
@@ -88,11 +92,10 @@ class Spread:
             return
         if not self._waiting.any():
             self._pinged_until = max(self._pinged_until, now)  # Pings until now carried nothing.
-        if self._has_feedback:
-            begins = self._setting.sends // 2 if is_common else 0
-            self._sent[members] = np.where(self._waiting[members] != NOTHING, self._sent[members], begins)
-        else:
-            self._sent[members] = 0
+        begins = self._setting.sends // 2 if is_common and self._has_feedback else 0
+        begin = members[self._waiting[members] == NOTHING] if self._has_feedback else members
+        self._sent[begin] = begins
+        self._eager_left[begin] = self._setting.eager_sends - begins
         self._waiting[members] = update
         self._arm(members[self._is_fresh(members) & ~self._is_armed[members]], now)
 
@@ -126,12 +129,17 @@ class Spread:
             self._gossip(members[may], now)
 
     def _gossip(self, members: Ints, now: float) -> None:
-        """A round: one packet of news to some random members each."""
-        fanout = self._setting.config.gossip_fanout
-        self._earliest[members] = now + self._setting.config.gossip_interval
+        """A round: one packet of news to some members each, the first of whom is a neighbour."""
+        config = self._setting.config
+        fanout = config.gossip_fanout
+        self._earliest[members] = now + config.gossip_interval
         self.rounds += fanout * len(members)
         senders = np.repeat(members, fanout)
-        self._send(senders, self._others(senders), self._take(members, fanout).repeat(fanout), now)
+        receivers = self._others(senders)
+        if config.gossip_to_neighbours and fanout > 1:
+            receivers[::fanout] = (members + self._sides[members]) % self._setting.members
+            self._sides[members] *= -1
+        self._send(senders, receivers, self._take(members, fanout).repeat(fanout), now)
         is_fresh = self._is_fresh(members)
         self._is_armed[members[~is_fresh]] = False
         self._arm(members[is_fresh], now)
@@ -153,13 +161,14 @@ class Spread:
     def _take(self, members: Ints, copies: int) -> Ints:
         """What members put into a packet of which so many copies go out."""
         taken = self._waiting[members]
+        self._eager_left[members] -= copies
         self._count_sent(members, copies)
         return taken
 
     def _is_fresh(self, members: Ints) -> NDArray[np.bool_]:
         """Whether what waits was sent too seldom to ride on pings and acks alone."""
         is_waiting: NDArray[np.bool_] = self._waiting[members] != NOTHING
-        return is_waiting & (self._sent[members] < self._setting.eager_sends)
+        return is_waiting & (self._eager_left[members] > 0)
 
     def _count_sent(self, members: Ints, copies: int) -> None:
         self._sent[members] += copies
@@ -188,9 +197,10 @@ class Spread:
             self._take_in(members, updates, now)
 
     def _take_in(self, members: Ints, updates: Ints, now: float) -> None:
-        """To hear all that one is telling counts as having told it once more."""
+        """To hear all that one is telling counts as having told it once more, but spares no rounds."""
         if self._has_feedback:
-            telling, counts = self._waiting[members], self._sent[members] < feedback_limit(self._setting.sends)
+            telling = self._waiting[members]
+            counts = self._sent[members] + np.maximum(self._eager_left[members], 0) < self._setting.sends
             self._count_sent(members[counts & (telling != NOTHING) & (telling & ~updates == 0)], 1)
         self._hear(members, updates, now)
 
