@@ -89,7 +89,7 @@ def test_lan_is_the_default() -> None:
         ("indirect_probes", 3, 3, 1),
         ("suspicion_beta", 6, 6, 6),
         ("gossip_interval", 0.2, 0.5, 0.1),
-        ("gossip_fanout", 3, 4, 3),
+        ("gossip_fanout", 2, 3, 2),
         ("gossip_to_dead", 30, 60, 15),
         ("stream_timeout", 10, 30, 10),
         ("local_health_max", 8, 8, 8),
@@ -399,11 +399,11 @@ def test_variables_are_read_and_others_are_not_ours() -> None:
 
 def test_variables_lie_over_the_file_and_the_file_over_the_preset(file: Path) -> None:
     config = ClusterConfig.load(file, {"SHOAL_NAME": "gpu-8"})
-    assert (config.name, config.probe_interval, config.gossip_fanout) == ("gpu-8", 4.0, 4)
+    assert (config.name, config.probe_interval, config.gossip_fanout) == ("gpu-8", 4.0, 3)
 
 
 @pytest.mark.parametrize(
-    ("argument", "variable", "fanout"), [(None, None, 4), (None, "lan", 3), ("lan", "wan", 3), ("wan", "lan", 4)]
+    ("argument", "variable", "fanout"), [(None, None, 3), (None, "lan", 2), ("lan", "wan", 2), ("wan", "lan", 3)]
 )
 def test_a_profile_is_taken_from_the_argument_the_variables_and_the_file_in_that_order(
     file: Path, argument: str | None, variable: str | None, fanout: int

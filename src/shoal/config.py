@@ -330,7 +330,7 @@ class ClusterConfig:
 
     gossip_interval: float = _seconds(0.2, 0.01, 60.0)
     """Seconds, 0.01 to 60. Least time between two rounds of gossip; there is none while there is no news (ML: 0.2)."""
-    gossip_fanout: int = _count(3, 0, 64, "members")
+    gossip_fanout: int = _count(2, 0, 64, "members")
     """Members, 0 to 64. How many members get each round (ML: 3). 0 leaves all news to probes and acks, as SWIM does."""
     gossip_rounds: int = _count(2, 1, 64, "rounds")
     """Rounds, 1 to 64. So many rounds a node gives to an update; afterwards the update rides on probes and acks alone,
@@ -444,7 +444,7 @@ class ClusterConfig:
             probe_interval=5.0,
             probe_timeout=3.0,
             gossip_interval=0.5,
-            gossip_fanout=4,
+            gossip_fanout=3,
             gossip_to_dead=60.0,
             stream_timeout=30.0,
         )

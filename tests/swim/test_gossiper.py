@@ -2,7 +2,7 @@ import pytest
 
 from shoal.events import HealthReason
 from shoal.types import Address, MemberState
-from shoal.wire.messages import Ack, Alive, Dead, Gossip, Left, Ping
+from shoal.wire.messages import Ack, Alive, Dead, Gossip, Left, Ping, Suspect
 from tests.swim.harness import STRANGER, Solo, address_of, info_of, node_id
 
 
@@ -89,6 +89,20 @@ def test_one_packet_of_each_round_goes_to_a_neighbour_on_either_side_in_turn() -
     turns = [{before, after} & addresses for addresses in rounds]
     assert all(turns)
     assert turns[0] | turns[1] == turns[2] | turns[3] == {before, after}
+
+
+def test_a_suspect_neighbour_is_passed_over_for_whoever_stands_behind_it() -> None:
+    solo = Solo(gossip_fanout=2, gossip_rounds=64, gossip_to_neighbours=True, probe_interval=60.0)
+    solo.meet(*range(1, 30))
+    solo.sleep(30.0)
+    ring = sorted([*map(info_of, range(1, 30)), solo.info], key=lambda info: info.id[8:])
+    place = ring.index(solo.info)
+    solo.hear(Suspect(ring[place - 1].id, 0, STRANGER))
+    solo.quiet()
+    solo.sleep(0.7)
+    behind, after = ring[place - 2].address, ring[(place + 1) % 30].address
+    turns = [{behind, after} & addresses for addresses in _targets(solo)]
+    assert turns[0] | turns[1] == {behind, after}
 
 
 def test_a_round_for_one_member_goes_to_a_random_one() -> None:

@@ -14,6 +14,7 @@ _WITHOUT_OUR_PARTS: Final[dict[str, Any]] = {
     "challengers": 0,
     "corroborate": False,
     "suspicion_ages": False,
+    "gossip_fanout": 3,
     "gossip_rounds": 64,
     "gossip_to_neighbours": False,
     "lha_gossip": False,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from shoal.swim.context import Context
 from shoal.swim.membership import Membership
+from shoal.swim.neighbours import Neighbours
 from shoal.swim.outbox import Outbox
 from shoal.types import Address, MemberState
 from shoal.wire.messages import Gossip
@@ -36,8 +37,9 @@ class Gossiper:
         self._outbox = outbox
         self._is_armed = False
         self._earliest = 0.0
+        self._neighbours = Neighbours(context.table)
         self._side = 1
-        """Of the ring, on which the next round goes to the neighbour."""
+        """Of the ring, on which the last round went to the neighbour."""
 
     def wake(self, now: float) -> None:
         """Call after anything that may have brought news; arms the next round."""
@@ -77,12 +79,11 @@ class Gossiper:
 
     def _next_neighbour(self) -> list[int]:
         """The neighbour whose turn it is, if there is one; where a round has one member only, chance chooses it."""
-        own_slot = self._table.slot_of(self._membership.id)
-        if not self._has_neighbours or own_slot is None or not self._table.is_present_at(own_slot):
+        if not self._has_neighbours:
             return []
-        slot = self._table.ring.successor(own_slot, self._side)
         self._side = -self._side
-        return [slot] if slot != own_slot else []
+        slot = self._neighbours.find_alive(self._table.slot_of(self._membership.id), self._side)
+        return [] if slot is None else [slot]
 
     def _recently_dead(self, now: float) -> list[int]:
         recent = self._membership.deaths.recent

@@ -29,6 +29,17 @@ class Neighbours:
         """The `number`-th after a node on the ring, or before it where `number` is negative."""
         return self.find_with_damped(own_slot, number)[0]
 
+    def find_alive(self, own_slot: int | None, step: int) -> int | None:
+        """The next that is no suspect, damped or not, after a node where `step` is 1, before it where it is -1."""
+        table = self._table
+        if own_slot is None or not table.is_present_at(own_slot):
+            return None
+        for places in self._walk(step):
+            slot = table.ring.successor(own_slot, places)
+            if table.state(slot) is MemberState.ALIVE:
+                return slot
+        return None
+
     def find_with_damped(self, own_slot: int | None, number: int) -> tuple[int | None, list[int]]:
         """As `find`, and the damped that were passed over since the neighbour before that."""
         table = self._table
@@ -36,7 +47,7 @@ class Neighbours:
         if own_slot is None or not table.is_present_at(own_slot):
             return None, damped
         step = 1 if number > 0 else -1
-        for places in range(step, step * min(_LONGEST_WALK, table.present_count), step):
+        for places in self._walk(step):
             slot = table.ring.successor(own_slot, places)
             if table.is_steady_at(slot):
                 number -= step
@@ -46,6 +57,9 @@ class Neighbours:
             elif table.state(slot) is MemberState.ALIVE:
                 damped.append(slot)
         return None, damped
+
+    def _walk(self, step: int) -> range:
+        return range(step, step * min(_LONGEST_WALK, self._table.present_count), step)
 
     def inherited(self, suspect: NodeId, own_id: NodeId, number: int) -> NodeId | None:
         """Whom `find` finds now that `suspect`, which stands between, is alive no more; None if it does not."""
