@@ -506,6 +506,11 @@ class ClusterConfig:
         from_variables.pop("profile", None)
         return cls.of_profile(chosen).replace(**from_file | from_variables)
 
+    @property
+    def has_turns(self) -> bool:
+        """Whether neighbours on the ring ping each other in turn: with `mutual_probes`, and neighbours to do it."""
+        return self.mutual_probes and self.neighbour_probes > 0
+
     def replace(self, **changes: Any) -> Self:
         """A copy with other values. Texts are read as TOML and the command line would: "host:port", "0.5", "true".
 

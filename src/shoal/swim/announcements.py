@@ -138,6 +138,4 @@ class Announcements:
         return told
 
     def _incarnation(self, id: NodeId) -> int:
-        slot = self._table.slot_of(id)
-        assert slot is not None, "a suspicion outlived its row"
-        return incarnation_of(self._table.belief(slot))
+        return incarnation_of(self._table.belief(self._suspicions.slot(id)))

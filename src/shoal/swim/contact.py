@@ -24,7 +24,7 @@ class Contact:
         self._config = config
         self._table = table
         self._last_heard = -inf
-        self.usual_silence = config.probe_interval * (2 if config.mutual_probes and config.neighbour_probes else 1)
+        self.usual_silence = config.probe_interval * (2 if config.has_turns else 1)
         """Seconds in which a node of a quiet cluster hears somebody, nearly always."""
 
     def note(self, now: float) -> None:

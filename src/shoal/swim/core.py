@@ -554,6 +554,6 @@ class Swim:
 
 def _schedule(context: Context, order: ProbeOrder, membership: Membership) -> ProbeSchedule:
     table, neighbours, random = context.table, context.config.neighbour_probes, context.random
-    if context.config.mutual_probes and neighbours:
+    if context.config.has_turns:
         return MutualSchedule(table, order, neighbours, random, membership.deaths.damping.is_spotless)
     return OneByOne(table, order, neighbours, random)

@@ -86,8 +86,7 @@ class Expiry:
         if not self._may_bury(id, suspicion, now):
             self._ask_again(id, suspicion, now)
             return
-        slot = self._table.slot_of(id)
-        assert slot is not None, "a suspicion outlived its row"
+        slot = self._suspicions.slot(id)
         incarnation = incarnation_of(self._table.belief(slot))
         reported_by = suspicion.declared_by
         reason = VerdictReason.SUSPICION_EXPIRED if reported_by is None else VerdictReason.REPORTED
@@ -129,10 +128,8 @@ class Expiry:
         """The suspect's machine is there and its process stands still: it gets time to go on."""
         if not suspicion.is_told_stalled:
             suspicion.is_told_stalled = True
-            slot = self._table.slot_of(id)
-            assert slot is not None, "a suspicion outlived its row"
-            evidence = self._suspicions.evidence(VerdictReason.SUSPICION_EXPIRED, id, now)
-            self._tell(MemberStalled(self._table.member(slot), evidence))
+            member = self._table.member(self._suspicions.slot(id))
+            self._tell(MemberStalled(member, self._suspicions.evidence(VerdictReason.SUSPICION_EXPIRED, id, now)))
             self._announcements.spread(id, suspicion, is_common=True)
         self._await(id, suspicion, suspicion.started + self._config.stall_tolerance)
 

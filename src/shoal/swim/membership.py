@@ -141,7 +141,7 @@ class Membership:
                 self._apply_stall(update, now)
 
     def apply_record(
-        self, record: SyncRecord, sender: NodeId, now: float, *, is_news: bool = True, is_elsewhere: bool = False
+        self, record: SyncRecord, sender: NodeId, now: float, *, is_news: bool = True, is_estranged: bool = False
     ) -> None:
         """Take in one row of a peer's view.
 
@@ -149,7 +149,7 @@ class Membership:
         no accuser, so the suspicion names this node (memberlist's rule). Suspicions are left to gossip: they are over
         within seconds, and copies of one by several peers would look like as many confirmations. A death or goodbye
         of a member unknown here becomes a tombstone without an event. `is_news` says whether a member unknown here
-        may be unknown to others too, and is gossiped; `is_elsewhere` that the peer may come from the other side of a
+        may be unknown to others too, and is gossiped; `is_estranged` that the peer may come from the other side of a
         partition, and knows no better than we who is dead on this one.
 
         Where members sign, the peer's word proves nothing: a death or goodbye counts with its testimony, and deaths of
@@ -173,7 +173,7 @@ class Membership:
         elif record.state is MemberState.DEAD:
             if self._table.is_present(info.id) and sender in self.deaths.damping:
                 self._stats.drop(Drop.DAMPED_ACCUSER)
-            elif self._table.is_present(info.id) and is_elsewhere:
+            elif self._table.is_present(info.id) and is_estranged:
                 self._warn(info.id, incarnation, sender, now)
             elif self._table.is_present(info.id):
                 self.accusations.hear_suspicion(info.id, incarnation, self.id, now)
@@ -196,13 +196,13 @@ class Membership:
             self._stats.drop(Drop.STALE, rows.equal)
         if rows.new:
             self._welcome_all(rows.new, snapshot, now, news_age)
-        is_elsewhere = self._was_apart(sender, now) or self._claims_many(snapshot, rows.other)
+        is_estranged = self._is_not_established(sender, now) or self._claims_many(snapshot, rows.other)
         for number in rows.other:
             belief, age = snapshot.beliefs[number], snapshot.ages[number]
             info = self._records.unpack(snapshot.records[number])
             testimony = snapshot.testimonies.get(number, b"")
             record = SyncRecord(info, state_of(belief), incarnation_of(belief), age, testimony)
-            self.apply_record(record, sender, now, is_news=age <= news_age, is_elsewhere=is_elsewhere)
+            self.apply_record(record, sender, now, is_news=age <= news_age, is_estranged=is_estranged)
         return rows.other
 
     def _welcome_all(self, rows: NewRows, snapshot: Snapshot, now: float, news_age: float) -> None:
@@ -226,7 +226,7 @@ class Membership:
         if slot is not None and self._table.belief(slot) == pack(incarnation, MemberState.DEAD):
             self.disputes.add(id, now)
 
-    def _was_apart(self, peer: NodeId, now: float) -> bool:
+    def _is_not_established(self, peer: NodeId, now: float) -> bool:
         """Whether a peer has not been alive here, without a break, for long enough to know better than we who is."""
         return self._doubts_deaths and not self._standing.is_established(self._table.slot_of(peer), now)
 

@@ -37,6 +37,12 @@ class Suspicions:
         """All suspects."""
         return self._open.keys()
 
+    def slot(self, id: NodeId) -> int:
+        """The row of a suspect."""
+        slot = self._table.slot_of(id)
+        assert slot is not None, "a suspicion outlived its row"
+        return slot
+
     def accusers(self, id: NodeId) -> tuple[NodeId, ...]:
         """Who accuses a run, the first accuser first; nobody, if it is under no suspicion."""
         suspicion = self._open.get(id)

@@ -27,7 +27,7 @@ class Pace:
     def of(cls, config: ClusterConfig) -> Pace:
         """By the settings."""
         count = config.neighbour_probes
-        if config.mutual_probes and count:
+        if config.has_turns:
             return cls(2 * count, 2.0 * count, GRACE, STRAY)
         return cls(count, count + 1.0, 0.0, count + 1.0)
 
