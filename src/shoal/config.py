@@ -342,9 +342,9 @@ class ClusterConfig:
     retransmit_mult: int = _count(4, 1, 64, "")
     """Factor, 1 to 64. Each update is sent at most lambda * ceil(log10(n + 1)) times (SWIM: 3 with ln, ML: 4)."""
     gossip_feedback: bool = True
-    """Say less of suspicions and deaths that others tell of as well: to hear one that one is telling counts as having
-    told it once more (Demers et al. 1987, §1.4: feedback and counter), and what most members find out by themselves is
-    told half as often."""
+    """Say less of what others tell of as well: to hear what one is telling counts as having told it once more (Demers
+    et al. 1987, §1.4: feedback and counter), though no round of gossip is spared; and what most members find out by
+    themselves is told half as often."""
     gossip_to_dead: float = _seconds(30.0, 0.0, 3600.0)
     """Seconds, 0 to 3600. For so long a dead member still gets gossip, so that a live one can refute (ML: 30)."""
     gossip_queue_limit: int = _count(8192, 16, 1_000_000, "updates")

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
 from shoal.types import NodeId
-from shoal.wire.messages import Alive, Dead, Ping, Suspect, Update
+from shoal.wire.messages import Alive, Dead, Left, Ping, Suspect, Update
 from tests.swim.harness import Solo, address_of, info_of, node_id
 
 SUBJECT = node_id(1)
@@ -52,9 +54,14 @@ def test_a_death_is_the_same_news_whoever_declared_it() -> None:
     assert _tellings(*deaths) == _tellings(deaths[0]) - 3
 
 
-def test_what_nobody_finds_out_alone_is_told_in_full() -> None:
-    news = Alive(info_of(1, tag="new"), 1)
-    assert _tellings(news, news, news, news) == _tellings(news)
+@pytest.mark.parametrize("news", [Alive(info_of(1, tag="new"), 1), Alive(info_of(1), 1), Left(SUBJECT, 0)])
+def test_any_word_of_its_own_that_is_heard_again_is_told_less(news: Alive | Left) -> None:
+    assert _tellings(news, news, news, news) == _tellings(news) - 3
+
+
+def test_an_older_word_is_other_news() -> None:
+    newer, older = Alive(info_of(1, tag="new"), 2), Alive(info_of(1), 1)
+    assert _tellings(newer, older, older, older) == _tellings(newer)
 
 
 def test_a_confirmation_is_told_half_as_often_as_a_suspicion() -> None:

@@ -112,6 +112,7 @@ class Membership:
         self._stats.updates_in += 1
         match update:
             case Repeated():
+                self._news.hear_alive(update.id, update.incarnation)
                 self._apply_repeated(update, now)
             case Suspect():
                 self._news.hear(update)
@@ -129,11 +130,13 @@ class Membership:
                 if self._is_stranger(update.record):
                     self._let_in(update.record, update.incarnation, now)
                 else:
+                    self._news.hear_alive(update.info.id, update.incarnation)
                     self._apply_alive(update.info, update.incarnation, now)
             case Dead():
                 self._news.hear(update)
                 self.accusations.hear_death(update.id, update.incarnation, update.accuser, now, update.witnesses)
             case Left():
+                self._news.hear(update)
                 self._apply_left(update.id, update.incarnation, update.signature, now)
             case UserBroadcast():
                 self.broadcasts.hear(update)

@@ -10,7 +10,7 @@ from shoal.swim.gossip_queue import Priority
 from shoal.swim.sends import retransmit_limit
 from shoal.swim.stats import Drop
 from shoal.types import NodeId
-from shoal.wire.messages import Alive, Dead, Gossip, Stall, Suspect, Update, UserBroadcast
+from shoal.wire.messages import Alive, Dead, Gossip, Left, Stall, Suspect, Update, UserBroadcast
 
 __all__ = ["News", "stall_key"]
 
@@ -53,7 +53,7 @@ class News:
     def tell_alive(self, record: bytes, incarnation: int, priority: Priority) -> None:
         """Pass on an `Alive`, from the record of its info."""
         id, data = NodeId(record[: NodeId.SIZE]), self._dialect.encode_alive(record, incarnation)
-        self._push(id, data, priority)
+        self._push(id, data, priority, incarnation)
 
     def _push(
         self,
@@ -73,14 +73,15 @@ class News:
             self._queue.discard(key)
             self._stats.drop(Drop.OVERSIZED)
 
-    def hear(self, verdict: Suspect | Dead) -> None:
-        """Take note of a verdict that is told to us, before it is acted upon.
+    def hear(self, update: Suspect | Dead | Left) -> None:
+        """Take note of an end, or what points to one, that is told to us, before it is acted upon."""
+        if self._config.gossip_feedback and update.id in self._queue:
+            self._queue.heard(update.id, _gist(update), self._limit())
 
-        Whom gossip misses with a verdict soon finds out alone. With other news nobody does, so all of it is told as
-        often as it takes to reach everybody.
-        """
-        if self._config.gossip_feedback and verdict.id in self._queue:
-            self._queue.heard(verdict.id, _gist(verdict), self._limit())
+    def hear_alive(self, id: NodeId, incarnation: int) -> None:
+        """Take note of an `Alive` that is told to us, before it is acted upon."""
+        if self._config.gossip_feedback and id in self._queue:
+            self._queue.heard(id, incarnation, self._limit())
 
     def check_fits(self, what: str, update: Update) -> None:
         """Refuse an update of our own that fits in no datagram with `MessageTooLargeError`, which names it `what`."""
@@ -114,13 +115,17 @@ def _key(update: Update) -> Hashable:
 
 
 def _gist(update: Update) -> Hashable:
-    """What a verdict says: two with one gist are the same news, whoever brings it."""
+    """What an update says: two with one gist are the same news, whoever brings it."""
     match update:
         case Suspect():
             signers = (witness.id for witness in update.witnesses)
             return (Suspect, update.incarnation, update.accuser, update.is_stalled, *signers)
         case Dead():
             return (Dead, update.incarnation)
+        case Left():
+            return (Left, update.incarnation)
+        case Alive():
+            return update.incarnation
         case _:
             return None
 

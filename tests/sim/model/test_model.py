@@ -40,12 +40,20 @@ def test_news_reaches_half_of_ten_times_the_members_a_little_later() -> None:
 
 
 def test_nobody_sends_an_update_more_often_than_the_limit_and_a_round_allow() -> None:
-    setting = Setting(1_000)
+    setting = Setting(1_000, ClusterConfig.lan(gossip_feedback=False))
 
     outcome = play_change(setting, 1, SHARES)
 
     assert setting.sends == 16
     assert setting.sends - 1 <= outcome.sends_per_member <= setting.sends + 2
+    assert outcome.missed == 0
+
+
+@pytest.mark.parametrize("members", [1_000, 10_000])
+def test_with_feedback_a_change_is_sent_half_as_often_after_its_rounds(members: int) -> None:
+    outcome = play_change(Setting(members), 1, SHARES)
+
+    assert outcome.sends_per_member == pytest.approx(Setting(members).copies, rel=0.07)
     assert outcome.missed == 0
 
 
@@ -65,7 +73,7 @@ def test_the_load_of_a_kill_is_what_playing_one_costs(members: int) -> None:
     outcome = play_kill(setting, 1, SHARES)
 
     assert outcome.rounds_per_member == pytest.approx(setting.waves_per_kill * setting.eager_sends, rel=0.05)
-    assert outcome.sends_per_member == pytest.approx(setting.waves_per_kill * setting.verdict_copies, rel=0.06)
+    assert outcome.sends_per_member == pytest.approx(setting.waves_per_kill * setting.copies, rel=0.06)
 
 
 @pytest.mark.parametrize("changes", [{"corroborate": False}, {"gossip_feedback": False}, {"challengers": 0}])
@@ -100,7 +108,8 @@ def test_what_too_few_confirm_is_told_after_one_and_a_quarter_of_the_time_of_a_c
 
 
 def test_news_rides_on_pings_and_acks_after_its_rounds() -> None:
-    rounds, riding = (play_change(Setting(1_000, ClusterConfig.lan(gossip_rounds=each)), 1, SHARES) for each in (64, 1))
+    config = ClusterConfig.lan(gossip_feedback=False)
+    rounds, riding = (play_change(Setting(1_000, config.replace(gossip_rounds=each)), 1, SHARES) for each in (64, 1))
 
     assert riding.rounds_per_member == pytest.approx(2, rel=0.02)
     assert rounds.rounds_per_member > 2 * 2

@@ -91,7 +91,7 @@ class _Kill:
         self._probes, self._patience, self._deadlines = Agenda(), Agenda(), Agenda()
         #: Whose bit is which.
         self._accusing: list[int] = []
-        self._spread = Spread(setting, random, self._hear, silent=self._victim, are_verdicts=True)
+        self._spread = Spread(setting, random, self._hear, silent=self._victim)
 
     def play(self, shares: Sequence[float]) -> KillOutcome:
         self._draw_probes()

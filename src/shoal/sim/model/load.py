@@ -96,13 +96,13 @@ def churn_load(setting: Setting, per_minute: float) -> ChurnLoad:
     busy_for = ceil(setting.eager_sends / config.gossip_fanout) * config.gossip_interval
     most = config.gossip_fanout / config.gossip_interval
     rounds = most * (1 - exp(-rate * busy_for))
-    copies = setting.waves_per_kill * setting.verdict_copies
+    copies = setting.waves_per_kill * setting.copies
     verdict = sizes.suspicion + setting.verdict_confirmers * NodeId.HEAD_SIZE + setting.deaths_told * sizes.death
-    needed = changes * (copies * verdict + setting.sends * sizes.alive)
+    needed = changes * (copies * verdict + setting.copies * sizes.alive)
     room = (most + quiet.datagrams) * (config.max_datagram - sizes.gossip)
     return ChurnLoad(
         datagrams=quiet.datagrams + rounds,
         bytes=quiet.bytes + rounds * sizes.gossip + min(needed, room),
-        updates=changes * (copies * (1 + setting.deaths_told) + setting.sends),
+        updates=changes * (copies * (1 + setting.deaths_told) + setting.copies),
         room_used=needed / room,
     )

@@ -63,8 +63,8 @@ class Setting:
         return 1 + (not self.checking_time) + (not config.gossip_feedback)
 
     @property
-    def verdict_copies(self) -> float:
-        """How often each member sends what speaks against a killed one, in each wave.
+    def copies(self) -> float:
+        """How often each member sends one piece of news.
 
         With feedback what is heard counts as sent after the rounds; played, it comes to half of what is left then.
         """

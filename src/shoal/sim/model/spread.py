@@ -35,9 +35,8 @@ Hear = Callable[[Ints, Ints, float], None]
 class Spread:
     """Carries updates from member to member; `say` puts one into queues, `hear` is told of each arrival.
 
-    Members are numbers from 0, by their places on the ring; those for which `silent` holds neither send nor hear. Of
-    verdicts, other than of other news, each copy that is heard counts as sent, and what is added goes on from there
-    (`gossip_feedback`).
+    Members are numbers from 0, by their places on the ring; those for which `silent` holds neither send nor hear. Each
+    copy that is heard counts as sent, and what is added goes on from there (`gossip_feedback`).
     """
 
     def __init__(
@@ -47,11 +46,10 @@ class Spread:
         hear: Hear,
         *,
         silent: int | None = None,
-        are_verdicts: bool = False,
     ) -> None:
         members = setting.members
         self._setting = setting
-        self._has_feedback = are_verdicts and setting.config.gossip_feedback
+        self._has_feedback = setting.config.gossip_feedback
         self._random = random
         self._hear = hear
         self._silent = -1 if silent is None else silent
