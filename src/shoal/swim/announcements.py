@@ -29,8 +29,6 @@ _MOST_CONFIRMERS: Final = MAX_ACCUSERS - 1
 """Confirmations that are told together, the latest."""
 _REPEATED: Final = 0.25
 """Points of damping: what becomes of another suspicion of whoever refuted one in public lately, everybody shall see."""
-_PLAIN: Final = 1.5
-"""Times the limit from which a member is damped: who has seen so much is not the first, and others judge as he does."""
 
 
 class Announcements:
@@ -45,7 +43,6 @@ class Announcements:
         news: News,
         corroboration: Corroboration,
     ) -> None:
-        self._plain = _PLAIN * context.config.damping_suppress
         self._dialect = context.dialect
         self._table = context.table
         self._timers = context.timers
@@ -99,7 +96,7 @@ class Announcements:
 
     def _is_watched(self, id: NodeId, now: float) -> bool:
         """Whether everybody shall see what a member makes of this suspicion, to judge whether it has to be damped."""
-        return _REPEATED <= self._damping.penalty(id, now) < self._plain
+        return self._damping.penalty(id, now) >= _REPEATED
 
     def _checks(self, id: NodeId, accuser: NodeId) -> bool:
         """Whether this node finds out itself whether an accusation is right, before others hear of it."""
