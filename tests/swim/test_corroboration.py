@@ -237,15 +237,19 @@ def test_with_ages_off_a_suspicion_counts_from_when_it_is_heard() -> None:
     _assert_counts_from_when_it_is_heard(_solo(suspicion_ages=False))
 
 
-def test_whoever_refuted_lately_is_suspected_in_public() -> None:
+@pytest.mark.parametrize(("times", "is_damped"), [(1, False), (12, True)])
+def test_whoever_refuted_lately_is_suspected_in_public_damped_or_not(times: int, is_damped: bool) -> None:
     solo = _solo()
     suspect, challengers = _far(solo)
-    solo.hear(_accusation(suspect, *challengers[:3]))
-    solo.hear(Alive(info_of(suspect), 1))
+    first, *confirmers = challengers[:3]
+    for incarnation in range(times):
+        solo.hear(Suspect(node_id(suspect), incarnation, node_id(first), confirmers=heads_of(*confirmers)))
+        solo.hear(Alive(info_of(suspect), incarnation + 1))
     solo.sleep(10.0)
     solo.quiet()
+    assert (node_id(suspect) in solo.core._membership.deaths.damping) is is_damped
     report = ProbeReport(solo.now - 1.0, 0.5, 1.0, (), (), stream_tried=False)
-    solo.core._membership.accusations.accuse(node_id(suspect), 1, report, solo.now)
+    solo.core._membership.accusations.accuse(node_id(suspect), times, report, solo.now)
     solo.core.advance(solo.now)
     solo.sleep(0.0)
     told = {packet.to for packet in _told(solo, suspect)}
