@@ -36,5 +36,23 @@ def test_who_is_not_alive_is_nobodys_neighbour() -> None:
     assert [Neighbours(table).find(ring[0], number) for number in (1, -1, 2, 3)] == [ring[2], ring[3], ring[3], None]
 
 
+def test_the_next_one_alive_may_be_damped_and_is_no_suspect() -> None:
+    table = _table(5)
+    ring = list(table.ring)
+    table.set_damped(ring[1], True)
+    table.set_belief(ring[4], pack(0, MemberState.SUSPECT), 0.0)
+    assert [Neighbours(table).find_alive(ring[0], step) for step in (1, -1)] == [ring[1], ring[3]]
+
+
+def test_where_all_others_are_suspect_nobody_is_next() -> None:
+    table = _table(3)
+    own, *others = table.ring
+    for slot in others:
+        table.set_belief(slot, pack(0, MemberState.SUSPECT), 0.0)
+    assert Neighbours(table).find_alive(own, 1) is None
+
+
 def test_who_is_in_no_view_has_no_neighbours() -> None:
-    assert Neighbours(_table(5)).find(None, 1) is None
+    neighbours = Neighbours(_table(5))
+    assert neighbours.find(None, 1) is None
+    assert neighbours.find_alive(None, 1) is None

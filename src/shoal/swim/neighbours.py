@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from shoal.state.table import MemberTable
@@ -14,10 +15,10 @@ _LONGEST_WALK: Final = 16
 
 
 class Neighbours:
-    """Finds the members next to a node that are alive and steady.
+    """Finds the members next to a node that are alive.
 
-    Suspects and the damped are passed over: they are looked at anyhow, and whom they would have watched needs another
-    watcher.
+    Suspects are passed over, and among watchers the damped too: they are looked at anyhow, and whom they would have
+    watched needs another watcher.
     """
 
     __slots__ = ("_table",)
@@ -26,29 +27,20 @@ class Neighbours:
         self._table = table
 
     def find(self, own_slot: int | None, number: int) -> int | None:
-        """The `number`-th after a node on the ring, or before it where `number` is negative."""
+        """The `number`-th steady one after a node on the ring, or before it where `number` is negative."""
         return self.find_with_damped(own_slot, number)[0]
 
     def find_alive(self, own_slot: int | None, step: int) -> int | None:
-        """The next that is no suspect, damped or not, after a node where `step` is 1, before it where it is -1."""
-        table = self._table
-        if own_slot is None or not table.is_present_at(own_slot):
-            return None
-        for places in self._walk(step):
-            slot = table.ring.successor(own_slot, places)
-            if table.state(slot) is MemberState.ALIVE:
-                return slot
-        return None
+        """The next one, damped or not, after a node where `step` is 1, before it where it is -1."""
+        state = self._table.state
+        return next((slot for slot in self._along(own_slot, step) if state(slot) is MemberState.ALIVE), None)
 
     def find_with_damped(self, own_slot: int | None, number: int) -> tuple[int | None, list[int]]:
         """As `find`, and the damped that were passed over since the neighbour before that."""
         table = self._table
         damped: list[int] = []
-        if own_slot is None or not table.is_present_at(own_slot):
-            return None, damped
         step = 1 if number > 0 else -1
-        for places in self._walk(step):
-            slot = table.ring.successor(own_slot, places)
+        for slot in self._along(own_slot, step):
             if table.is_steady_at(slot):
                 number -= step
                 if number == 0:
@@ -57,9 +49,6 @@ class Neighbours:
             elif table.state(slot) is MemberState.ALIVE:
                 damped.append(slot)
         return None, damped
-
-    def _walk(self, step: int) -> range:
-        return range(step, step * min(_LONGEST_WALK, self._table.present_count), step)
 
     def inherited(self, suspect: NodeId, own_id: NodeId, number: int) -> NodeId | None:
         """Whom `find` finds now that `suspect`, which stands between, is alive no more; None if it does not."""
@@ -72,3 +61,10 @@ class Neighbours:
             return None
         to_suspect, to_heir = table.places_between(own_id, suspect), table.ring.places_between(own_slot, heir)
         return table.id(heir) if (to_suspect < to_heir) is (number > 0) else None
+
+    def _along(self, own_slot: int | None, step: int) -> Iterator[int]:
+        """Those after a node, or before it, until all were passed or too many; nobody where the node is not present."""
+        table = self._table
+        if own_slot is not None and table.is_present_at(own_slot):
+            for places in range(step, step * min(_LONGEST_WALK, table.present_count), step):
+                yield table.ring.successor(own_slot, places)

@@ -4,7 +4,8 @@ For each member the model keeps what `shoal.swim` keeps about the subject: which
 often it was sent, and when the next round of gossip may go. Rounds while it is fresh, pings and acks carry it as in the
 protocol (docs/protocol.md §9), with its delays, its losses and its limit of sends.
 
-What is left out: other subjects' news in the same packets, state syncs, and that two draws of one member may coincide.
+What is left out: other subjects' news in the same packets, state syncs, that two draws of one member may coincide, and
+that rounds pass over a suspect neighbour.
 """
 
 from __future__ import annotations
