@@ -63,6 +63,7 @@ class TableModel(RuleBasedStateMachine):
         super().__init__()
         self.table = MemberTable(KEY, RECORDS)
         self.rows: dict[int, Row] = {}
+        self.most_rows = 0
         self.made = 0
         self.now = 0.0
         self.generation = 0
@@ -170,6 +171,11 @@ class TableModel(RuleBasedStateMachine):
             )
 
     @invariant()
+    def no_slot_is_new_while_another_is_free(self) -> None:
+        self.most_rows = max(self.most_rows, len(self.rows))
+        assert all(slot < self.most_rows for slot in self.rows)
+
+    @invariant()
     def what_is_gone_is_not_found(self) -> None:
         known = {row.info.id for row in self.rows.values()}
         for number in range(self.made + 2):
@@ -256,6 +262,20 @@ def test_a_slot_is_used_again() -> None:
     table = _filled(3)
     table.remove(1)
     assert table.add(_info(9), pack(0, MemberState.ALIVE), 0.0) == 1
+
+
+def test_slots_are_used_again_by_members_that_come_in_bulk() -> None:
+    table, size = _filled(1), 0
+    for generation in range(1, 5):
+        strangers = [RECORDS.pack(_info(100 * generation + number)) for number in range(50)]
+        beliefs = array("Q", [pack(0, MemberState.ALIVE)] * 50)
+        comparison = table.compare(Snapshot(beliefs, array("d", [0.0] * 50), strangers), room=50)
+        slots = table.add_all(comparison.new, 1.0)
+        size = size or table.size
+        assert len(table) == 51
+        assert table.size == size
+        for slot in slots:
+            table.remove(slot)
 
 
 def test_members_come_in_the_order_of_their_slots() -> None:

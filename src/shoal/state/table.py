@@ -209,7 +209,7 @@ class MemberTable:
     def add_record(self, record: bytes, belief: int, now: float) -> int:
         """The same from a record."""
         [record] = _pool.share([record])
-        slot = self._take_slot()
+        [slot] = self._take_slots(1)
         self._records[slot] = record
         self._by_id.add(_id_of(record), slot)
         self._by_name.add(self._codec.name_key(record), slot)
@@ -223,17 +223,19 @@ class MemberTable:
         self._changed(slot)
         return slot
 
-    def add_all(self, rows: NewRows, now: float) -> range:
+    def add_all(self, rows: NewRows, now: float) -> Sequence[int]:
         """Make rows of members that `compare` found to be new. Returns their slots."""
-        slots = range(len(self._records), len(self._records) + len(rows))
-        self._records += _pool.share(rows.records)
-        self._beliefs.extend(rows.beliefs)
-        self._since.extend(array("d", [now]) * len(rows))
+        slots = self._take_slots(len(rows))
+        terms = self._digest.extend(rows.ids, rows.beliefs)
+        for slot, record, belief, term in zip(slots, _pool.share(rows.records), rows.beliefs, terms, strict=True):
+            self._records[slot] = record
+            self._beliefs[slot] = belief
+            self._since[slot] = now
+            self._terms[slot] = term
         self._by_id.extend(rows.ids, slots)
         self._by_name.extend(rows.names, slots)
         self._by_address.extend(rows.addresses, slots)
         self.ring.extend(slots)
-        self._terms.extend(self._digest.extend(rows.ids, rows.beliefs))
         self.changed_at = now
         if self.touched is not None:
             self.touched.update(rows.ids)
@@ -430,14 +432,16 @@ class MemberTable:
         [record] = _pool.share([self._codec.pack(info)])
         return record
 
-    def _take_slot(self) -> int:
-        if self._free:
-            return self._free.pop()
-        self._records.append(_FREE)
-        self._beliefs.append(0)
-        self._since.append(0.0)
-        self._terms.append(0)
-        return len(self._records) - 1
+    def _take_slots(self, count: int) -> list[int]:
+        """Those of rows that were removed first, so that the table is no longer than it ever had rows."""
+        kept = max(0, len(self._free) - count)
+        taken, self._free = self._free[kept:], self._free[:kept]
+        first, more = len(self._records), count - len(taken)
+        self._records += [_FREE] * more
+        self._beliefs.extend([0] * more)
+        self._since.extend([0.0] * more)
+        self._terms.extend([0] * more)
+        return [*reversed(taken), *range(first, first + more)]
 
     def _count_in(self, slot: int) -> None:
         belief = self._beliefs[slot]
