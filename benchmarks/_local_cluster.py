@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 
 import shoal
+from shoal.bench.arguments import at_least
 from shoal.net.loops import run
 
 __all__ = ["Figures", "Measure", "formed", "main", "node"]
@@ -65,8 +66,8 @@ def summary(seconds: Sequence[float]) -> Figures:
 def main(what: str, measure: Measure) -> None:
     """Parse the command line, measure some rounds, and print a table or JSON."""
     parser = argparse.ArgumentParser(description=what)
-    parser.add_argument("--nodes", type=int, default=50, metavar="N")
-    parser.add_argument("--rounds", type=int, default=5, metavar="R")
+    parser.add_argument("--nodes", type=at_least(2), default=50, metavar="N")
+    parser.add_argument("--rounds", type=at_least(1), default=5, metavar="R")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rounds = [run(_measured(measure, options.nodes)) for _ in range(options.rounds)]

@@ -17,6 +17,7 @@ from itertools import islice
 from random import Random
 from time import perf_counter
 
+from shoal.bench.arguments import at_least
 from shoal.config import ClusterConfig
 from shoal.snapshot import Snapshot
 from shoal.state.precedence import pack
@@ -168,7 +169,7 @@ def report(survival: Survival, core: CoreSurvival | None, measured: Sequence[Tim
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decode", description=__doc__)
-    parser.add_argument("--datagrams", type=int, default=100_000, help="how many to decode (default: 100000)")
+    parser.add_argument("--datagrams", type=at_least(1), default=100_000, help="how many to decode (default: 100000)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same datagrams (default: 1)")
     parser.add_argument("--core", action="store_true", help="feed them to a protocol core as well")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

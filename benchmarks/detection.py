@@ -34,6 +34,7 @@ from benchmarks._peer_process import (
     running,
 )
 from benchmarks.steady import allow_many_sockets, interrupt, note
+from shoal.bench.arguments import at_least, share
 
 FORM_SECONDS = 180.0
 CRASH_SECONDS = 90.0
@@ -123,9 +124,9 @@ def table(records: dict[str, Record]) -> str:
 def main() -> int:
     """Run it; the exit code is 1 if a peer failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__.partition("\n")[0])
-    parser.add_argument("--nodes", type=int, default=100, metavar="N")
-    parser.add_argument("--kills", type=int, default=30, metavar="K")
-    parser.add_argument("--loss", type=float, default=0.01, metavar="SHARE", help="of all packets (0.01)")
+    parser.add_argument("--nodes", type=at_least(3), default=100, metavar="N")
+    parser.add_argument("--kills", type=at_least(1), default=30, metavar="K")
+    parser.add_argument("--loss", type=share, default=0.01, metavar="SHARE", help="of all packets (0.01)")
     parser.add_argument("--peers", default="shoal,kinship", metavar="NAME,…", help=f"of {','.join(_peers.NAMES)}")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
+from shoal.bench.arguments import at_least, seeds
 from shoal.sim.presets import preset
 from shoal.sim.runner import RunResult, Trial, run_seed, run_seeds
 from shoal.sim.scenario import Scenario
@@ -144,11 +145,6 @@ def _problems(drill: Drill, results: Sequence[RunResult]) -> Iterator[str]:
             yield f"{drill.name}, seed {result.seed}: {'; '.join(wrong)}\n  again: {drill.command(result.seed)}"
 
 
-def _seeds(text: str) -> range:
-    first, dots, last = text.partition("..")
-    return range(int(first), int(last) + 1) if dots else range(int(first))
-
-
 def _row(report: Report) -> str:
     times = report.agreement_s
     agreed = "never" if times is None else f"{times.p50:.1f} / {times.p99:.1f} / {times.max:.1f}"
@@ -161,8 +157,8 @@ def _row(report: Report) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play all and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=_seeds, default=range(1000), metavar="N|FIRST..LAST", help="[default: 1000]")
-    parser.add_argument("--jobs", type=int, default=1, help="Processes.  [default: 1]")
+    parser.add_argument("--seeds", type=seeds, default=range(1000), metavar="N|FIRST..LAST", help="[default: 1000]")
+    parser.add_argument("--jobs", type=at_least(1), default=1, help="Processes.  [default: 1]")
     parser.add_argument("--only", metavar="PRESET", help="Play the drills of this preset alone.")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)

@@ -31,6 +31,7 @@ import msgspec
 import shoal
 from benchmarks._attackers import RecordingTransport, flood, hostile_datagrams, hostile_streams
 from shoal.agent import schema
+from shoal.bench.arguments import at_least, seconds
 from shoal.demo.http import fetch
 from shoal.types import Address
 
@@ -281,10 +282,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run and print."""
     plan = Plan()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--datagrams", type=int, default=plan.datagrams)
-    parser.add_argument("--streams", type=int, default=plan.streams)
-    parser.add_argument("--seconds", type=float, default=plan.seconds)
-    parser.add_argument("--nodes", type=int, default=plan.nodes)
+    parser.add_argument("--datagrams", type=at_least(1), default=plan.datagrams)
+    parser.add_argument("--streams", type=at_least(1), default=plan.streams)
+    parser.add_argument("--seconds", type=seconds, default=plan.seconds)
+    parser.add_argument("--nodes", type=at_least(3), default=plan.nodes)
     parser.add_argument("--seed", type=int, default=plan.seed)
     parser.add_argument("--json", action="store_true")
     options = vars(parser.parse_args(arguments))

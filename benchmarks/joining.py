@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 
 import shoal
 from benchmarks._local_cluster import node
+from shoal.bench.arguments import at_least
 from shoal.net.loops import run
 
 _LIMIT = 300.0
@@ -59,7 +60,7 @@ async def measure(count: int) -> Joining:
 def main() -> None:
     """Measure once and print it."""
     parser = argparse.ArgumentParser(description="what it costs that nodes join one after the other")
-    parser.add_argument("--nodes", type=int, default=100, metavar="N")
+    parser.add_argument("--nodes", type=at_least(2), default=100, metavar="N")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     result = run(measure(options.nodes))

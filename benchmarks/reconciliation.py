@@ -6,6 +6,7 @@ of both directions, without IP and UDP headers; the records that had to be sent 
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ def compare(members: int, differing: int, how: str) -> Cost:
 
 def main() -> None:
     """Print the table."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print("n d how comparisons messages overhead-B records-B stream-B ranges-B buckets-B cpu-ms")
     for members in _SIZES:
         for differing in _DIFFERENCES:

@@ -41,7 +41,6 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from math import nan
 from types import FrameType
 from typing import NoReturn
 
@@ -54,6 +53,7 @@ from benchmarks._peer_process import (
     own_network_refusal,
     running,
 )
+from shoal.bench.arguments import at_least, counts, seconds
 
 if sys.platform == "linux":
     import resource
@@ -274,7 +274,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--nodes",
-        type=_sizes,
+        type=counts(2),
         default=[50, 200],
         metavar="N,…",
         help="sizes to measure, each 2 or more (50,200)",
@@ -294,10 +294,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"any of {','.join(MEASURES)} (all)",
     )
     parser.add_argument("--seconds", type=_window, default=20.0, help="length of the window (20)")
-    parser.add_argument("--settle", type=_seconds, default=5.0, help="pause before it (5)")
-    parser.add_argument("--spread", type=_seconds, default=0.0, help="seconds that the joins are spread over (0)")
-    parser.add_argument("--rounds", type=_count, default=3, help="runs of each peer (3)")
-    parser.add_argument("--form-seconds", type=_seconds, default=FORM_SECONDS, help="for views to be complete (300)")
+    parser.add_argument("--settle", type=seconds, default=5.0, help="pause before it (5)")
+    parser.add_argument("--spread", type=seconds, default=0.0, help="seconds that the joins are spread over (0)")
+    parser.add_argument("--rounds", type=at_least(1), default=3, help="runs of each peer (3)")
+    parser.add_argument("--form-seconds", type=seconds, default=FORM_SECONDS, help="for views to be complete (300)")
     parser.add_argument("--json", action="store_true", help="print one JSON document, no tables")
     parser.add_argument(
         "--kinship-python",
@@ -323,31 +323,8 @@ def _some_of(known: Sequence[str], what: str, text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _sizes(text: str) -> list[int]:
-    sizes = [_count(part) for part in text.split(",")]
-    if min(sizes) < 2:
-        raise argparse.ArgumentTypeError(f"a cluster has 2 nodes or more, not {min(sizes)}")
-    return sizes
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = nan
-    if not 0 <= value < 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 3600")
-    return value
-
-
 def _window(text: str) -> float:
-    value = _seconds(text)
+    value = seconds(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"a window has 1 second or more, not {text}")
     return value

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from random import Random
 
+from shoal.bench.arguments import at_least
 from shoal.config import ClusterConfig
 from shoal.snapshot import Snapshot
 from shoal.state.precedence import pack
@@ -174,7 +175,7 @@ def merge_time(records: Sequence[bytes], known: int) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--members", type=int, default=10_000)
+    parser.add_argument("--members", type=at_least(1), default=10_000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     sizes, times = memory(options.members), timings(options.members)

@@ -1,9 +1,9 @@
-"""What one second of a quiet node costs its core, by how many members its view holds.
+"""What one turn of a quiet node costs its core, by how many members its view holds.
 
     python -m benchmarks.table_size --members 200,5000 --nodes 50
 
-fills the views of some cores with so many members and lets each node do, over and over and in turn, what a quiet node
-does in a second: probe a member, take its ack, answer a ping of another. No socket, no event loop, no other process:
+fills the views of some cores with so many members and lets each, over and over and one after the other, have its turn:
+probe whoever is due, take the ack, answer a ping of another. No socket, no event loop, no other process:
 what a real node costs beside this does not depend on the size of its view. More nodes than fit in the processor's
 caches show what a view costs whose rows are not at hand.
 """
@@ -15,6 +15,7 @@ import statistics
 import time
 from random import Random
 
+from shoal.bench.arguments import at_least, counts
 from shoal.config import ClusterConfig
 from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram
@@ -50,10 +51,10 @@ class QuietNode:
             self.core.receive(DIALECT.attach(DIALECT.encode(Gossip(0, 0, other.id)), [news]), other.address, 0.0)
         self.core.start(0.0)
         self.core.events()
-        while self.second()[1] < QUIET:
+        while self.turn()[1] < QUIET:
             pass
 
-    def second(self) -> tuple[float, float]:
+    def turn(self) -> tuple[float, float]:
         """Play one probe, its ack, and a ping; returns the CPU seconds and the virtual time."""
         core, random = self.core, self._random
         now = core.next_deadline()
@@ -79,21 +80,23 @@ class QuietNode:
 
 
 def measure(size: int, count: int) -> list[float]:
-    """CPU microseconds of one node's second, one value for each round."""
+    """CPU microseconds of one node's turn, one value for each round."""
     members = [info(number) for number in range(size)]
     nodes = [QuietNode(number, members) for number in range(min(count, size))]
-    return [sum(nodes[probe % len(nodes)].second()[0] for probe in range(PROBES)) / PROBES * 1e6 for _ in range(ROUNDS)]
+    return [sum(nodes[probe % len(nodes)].turn()[0] for probe in range(PROBES)) / PROBES * 1e6 for _ in range(ROUNDS)]
 
 
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--members", default="200,1000,5000,10000", help="sizes of the views (200,1000,5000,10000)")
-    parser.add_argument("--nodes", type=int, default=50, help="cores that take turns (50)")
+    parser.add_argument(
+        "--members", type=counts(3), default=[200, 1000, 5000, 10_000], help="sizes of the views (200,1000,5000,10000)"
+    )
+    parser.add_argument("--nodes", type=at_least(1), default=50, help="cores that take turns (50)")
     options = parser.parse_args()
-    print(f"{options.nodes} cores in turn, µs of a node's second, median of {ROUNDS} rounds (least to most)")
+    print(f"{options.nodes} cores in turn, µs of a node's turn, median of {ROUNDS} rounds (least to most)")
     baseline = None
-    for size in map(int, options.members.split(",")):
+    for size in options.members:
         rounds = measure(size, options.nodes)
         median = statistics.median(rounds)
         baseline = baseline or median

@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from shoal.bench.arguments import at_least
+from shoal.sim.model.setting import LEAST_MEMBERS
 from shoal.study import plans, tables
 from shoal.study.runs import Bar, Results, Run, collect
 
@@ -92,14 +94,20 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("parts", nargs="*", choices=[[], *_PARTS], metavar="PART", help="which tables to make")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
-    parser.add_argument("--cells", type=int, help="only the first so many interval cells")
-    parser.add_argument("--seeds", type=int, default=100, help="kills per configuration at 100 nodes (default: 100)")
-    parser.add_argument("--hours", type=int, default=10, help="quiet runs of 100 node-hours each (default: 10)")
+    parser.add_argument("--jobs", type=at_least(1), default=2, help="processes (default: 2)")
+    parser.add_argument("--cells", type=at_least(1), help="only the first so many interval cells")
     parser.add_argument(
-        "--nodes", type=int, nargs="+", default=(200, 1000), help="sizes to simulate for the model (default: 200 1000)"
+        "--seeds", type=at_least(1), default=100, help="kills per configuration at 100 nodes (default: 100)"
     )
-    parser.add_argument("--kills", type=int, default=20, help="kills at each of these sizes (default: 20)")
+    parser.add_argument("--hours", type=at_least(1), default=10, help="quiet runs of 100 node-hours each (default: 10)")
+    parser.add_argument(
+        "--nodes",
+        type=at_least(LEAST_MEMBERS),
+        nargs="+",
+        default=(200, 1000),
+        help="sizes to simulate for the model (default: 200 1000)",
+    )
+    parser.add_argument("--kills", type=at_least(1), default=20, help="kills at each of these sizes (default: 20)")
     parser.add_argument("--json", action="store_true", help="one JSON object per table")
     parser.add_argument(
         "--cache",
