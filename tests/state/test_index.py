@@ -98,3 +98,13 @@ class _Far(list[bytes]):
 
 TestIndex = IndexModel.TestCase
 TestIndex.settings = settings(max_examples=60, stateful_step_count=30)
+
+
+def test_a_few_entries_are_found_among_very_many_keys() -> None:
+    records = [b"one", b"gone", b"two"]
+    index = SlotIndex(records, bytes, partial(map, bytes))
+    for slot, key in enumerate(records):
+        index.add(key, slot)
+    index.remove(1)
+    strangers = [bytes((number,)) for number in range(200)]
+    assert index.find_all([*strangers, b"two", b"gone", b"one"]) == [-1] * 200 + [2, -1, 0]

@@ -127,9 +127,10 @@ def _unclaimed(rows: NewRows, indexes: Indexes, not_new: Collection[bytes]) -> N
     return rows.only(place for place in range(len(rows)) if place not in claimed) if claimed else rows
 
 
-def _claimed(keys: list[bytes], held: Iterable[int]) -> Iterator[int]:
+def _claimed(keys: list[bytes], held: Sequence[int]) -> Iterator[int]:
     """The places of keys that somebody here has, or that are there more than once."""
-    yield from (place for place, slot in enumerate(held) if slot >= 0)
+    if max(held, default=-1) >= 0:
+        yield from (place for place, slot in enumerate(held) if slot >= 0)
     if len(set(keys)) < len(keys):
         counts = Counter(keys)
         yield from (place for place, key in enumerate(keys) if counts[key] > 1)

@@ -22,6 +22,8 @@ _TAG_SHIFT: Final = 24
 """From the bits 44 to 55 of a hash, which no index is so large as to place its entries by, to the top of an entry."""
 _MOST_TAGGED: Final = 0x000F_FFFE
 _MOST: Final = 0xFFFF_FFFE
+_FEW: Final = 16
+"""Keys that are looked for at once, for each entry: from there on a dict of the entries finds them sooner."""
 
 
 class SlotIndex:
@@ -77,8 +79,9 @@ class SlotIndex:
 
     def find_all(self, keys: Sequence[bytes]) -> list[int]:
         """The row of each key, or -1."""
-        if not self._count:  # a joiner's first view
-            return [-1] * len(keys)
+        if _FEW * self._count < len(keys):  # A joiner's first view: it knows itself, and hardly anybody else.
+            held = {self._key_of(self._records[slot]): slot for slot in self._slots()}
+            return [held.get(key, -1) for key in keys]
         places, mask, most, tag_bits = self._places, self._mask, self._most, self._tag
         records, key_of = self._records, self._key_of
         found: list[int] = []
@@ -142,13 +145,16 @@ class SlotIndex:
     def _hash(self, slot: int) -> int:
         return hash(self._key_of(self._records[slot]))
 
+    def _slots(self) -> list[int]:
+        return [entry & ~self._tag for entry in self._places if entry != _FREE]
+
     def _make_room(self, more: int, highest: int) -> None:
         """Take so many places that there is room for more rows, the highest of which is given."""
         self._count += more
         is_above = highest > self._most
         if 3 * self._count <= 2 * len(self._places) and not is_above:
             return
-        slots = [entry & ~self._tag for entry in self._places if entry != _FREE]
+        slots = self._slots()
         if is_above:
             self._tag, self._most = 0, _MOST
         size = len(self._places)

@@ -76,7 +76,7 @@ class Ring:
             self._weave(slots)
 
     def _sort(self, slots: Sequence[int]) -> None:
-        keys = list(map(self._key, slots))
+        keys = list(map(_random_half, map(self._records.__getitem__, slots)))
         order = sorted(range(len(keys)), key=keys.__getitem__)
         self._slots = array_of([slots[place] for place in order])
         self._heads = array("I", unpack(f">{len(order)}I", b"".join([keys[place][:_HEAD] for place in order])))

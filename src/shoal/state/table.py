@@ -209,12 +209,10 @@ class MemberTable:
     def add_record(self, record: bytes, belief: int, now: float) -> int:
         """The same from a record."""
         [record] = _pool.share([record])
-        [slot] = self._take_slots(1)
-        self._records[slot] = record
+        [slot] = self._store([record], [belief], (0,), now)
         self._by_id.add(_id_of(record), slot)
         self._by_name.add(self._codec.name_key(record), slot)
-        self._beliefs[slot] = belief
-        self._since[slot] = self.changed_at = now
+        self.changed_at = now
         self._count_in(slot)
         if belief & _STATE_MASK <= _LAST_PRESENT:
             self._enter(slot)
@@ -225,13 +223,7 @@ class MemberTable:
 
     def add_all(self, rows: NewRows, now: float) -> Sequence[int]:
         """Make rows of members that `compare` found to be new. Returns their slots."""
-        slots = self._take_slots(len(rows))
-        terms = self._digest.extend(rows.ids, rows.beliefs)
-        for slot, record, belief, term in zip(slots, _pool.share(rows.records), rows.beliefs, terms, strict=True):
-            self._records[slot] = record
-            self._beliefs[slot] = belief
-            self._since[slot] = now
-            self._terms[slot] = term
+        slots = self._store(_pool.share(rows.records), rows.beliefs, self._digest.extend(rows.ids, rows.beliefs), now)
         self._by_id.extend(rows.ids, slots)
         self._by_name.extend(rows.names, slots)
         self._by_address.extend(rows.addresses, slots)
@@ -432,16 +424,19 @@ class MemberTable:
         [record] = _pool.share([self._codec.pack(info)])
         return record
 
-    def _take_slots(self, count: int) -> list[int]:
-        """Those of rows that were removed first, so that the table is no longer than it ever had rows."""
-        kept = max(0, len(self._free) - count)
-        taken, self._free = self._free[kept:], self._free[:kept]
-        first, more = len(self._records), count - len(taken)
-        self._records += [_FREE] * more
-        self._beliefs.extend([0] * more)
-        self._since.extend([0.0] * more)
-        self._terms.extend([0] * more)
-        return [*reversed(taken), *range(first, first + more)]
+    def _store(self, records: list[bytes], beliefs: list[int], terms: Sequence[int], now: float) -> Sequence[int]:
+        """Fill the columns of new rows, first those that were freed: a table is never longer than it once had rows."""
+        kept = max(0, len(self._free) - len(records))
+        reused, self._free = self._free[kept:], self._free[:kept]
+        for slot, record, belief, term in zip(reused, records, beliefs, terms, strict=False):
+            self._records[slot], self._beliefs[slot] = record, belief
+            self._since[slot], self._terms[slot] = now, term
+        done, first = len(reused), len(self._records)
+        self._records += records[done:]
+        self._beliefs.extend(beliefs[done:])
+        self._since.extend(array("d", [now]) * (len(records) - done))
+        self._terms.extend(terms[done:])
+        return [*reused, *range(first, len(self._records))]
 
     def _count_in(self, slot: int) -> None:
         belief = self._beliefs[slot]
