@@ -274,8 +274,8 @@ class ClusterConfig:
     damping_half_life: float = _seconds(60.0, 0.1, _DAY)
     """Seconds, 0.1 to 86400. In so long half of the penalty for coming and going is forgotten."""
     damping_suppress: float = _number(1.5, 1.0, 1000.0, "points")
-    """Points, 1 to 1000. A member with this penalty is damped: a return from the dead costs 1, a refuted suspicion
-    0.25, or 0.75 if `suspicion_confirmations` others confirmed it."""
+    """Points, 1 to 1000. A member with this penalty is damped: a return from the dead costs 1, a restart after
+    a crash 0.75, a refuted suspicion 0.25, or 0.75 if `suspicion_confirmations` others confirmed it."""
     damping_reuse: float = _number(0.5, 0.01, 0.9, "points")
     """Points, 0.01 to 0.9. Where the penalty of a damped member has decayed to, it is relied
     on again."""

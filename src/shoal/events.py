@@ -350,9 +350,9 @@ class MemberDamped:
 
     member: Member
     returns: int
-    """How often it was suspected or held dead and came back."""
+    """How often it was suspected or held dead and came back, or crashed and was started again."""
     accusers: tuple[str, ...]
-    """Names of different members that accused it and are not under such a cloud themselves."""
+    """Names of different members that accused it and are not under such a cloud themselves; none for a crash loop."""
     penalty: float
     """What that costs it; it decays, and ends the damping at `damping_reuse`."""
 

@@ -14,6 +14,7 @@ from shoal.events import (
     ViewChanged,
 )
 from shoal.sim.cluster import SimCluster
+from shoal.sim.node import SimNode
 from shoal.types import FailureDomain, MemberState, Tags
 
 
@@ -96,3 +97,27 @@ def test_who_comes_and_goes_is_left_out_until_it_is_steady_and_no_more_than_the_
     assert made.converged()
     assert made.observed(MemberReinstated)
     assert all(member.is_available for node in made.members() for member in node.core.members())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_process_in_a_crash_loop_is_left_out_by_all_until_it_stays_up(seed: int) -> None:
+    made = racks(12, 4, seed)
+    others = [node for node in made.members() if node.name != "n1"]
+    for _ in range(4):
+        made.crash("n1")
+        made.run(2.5)
+        made.restart("n1")
+        made.run(2.5)
+
+    assert [node.name for node in others if not _held_damped(node, "n1")] == []
+    assert {seen.observer for seen in made.observed(MemberDamped, about="n1")} == {node.name for node in others}
+    made.run(180.0)
+
+    assert [node.name for node in others if _held_damped(node, "n1")] == []
+    assert made.converged()
+
+
+def _held_damped(node: SimNode, name: str) -> bool:
+    member = node.core.member_named(name)
+    assert member is not None
+    return member.damped

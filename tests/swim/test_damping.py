@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from shoal.events import MemberDamped, MemberFailed, MemberJoined, MemberReinstated, MemberSuspected
-from shoal.types import MemberState
-from shoal.wire.messages import Alive, Dead, Ping, PingRequest, Suspect, SyncRecord
+from shoal.types import Member, MemberState
+from shoal.wire.messages import Alive, Dead, Left, Ping, PingRequest, Suspect, SyncRecord
 from tests.swim.harness import OWN, Solo, info_of, node_id
 
 SICK = 1
@@ -173,15 +175,87 @@ def test_no_more_than_the_set_share_is_damped() -> None:
     assert solo.core.stats.dampings_capped > 0
 
 
-def test_a_goodbye_and_a_newer_run_end_the_damping() -> None:
+def named(solo: Solo, name: str) -> Member:
+    member = solo.core.member_named(name)
+    assert member is not None
+    return member
+
+
+def test_a_goodbye_ends_the_damping_for_the_next_run_too() -> None:
+    solo = observer()
+    flap(solo, 6)
+
+    solo.hear(Left(node_id(SICK), solo.member(SICK).incarnation))
+    solo.hear(Alive(info_of(77, name="n1"), 0))
+
+    assert not named(solo, "n1").damped
+    flap(solo, 6, number=2, accusers=(3, 4))
+    assert solo.member(2).damped, "nor does the old run count towards the share"
+
+
+def test_a_crash_does_not_end_the_damping_for_the_next_run() -> None:
     solo = observer()
     flap(solo, 6)
 
     solo.hear(Alive(info_of(77, name="n1"), 0))
 
-    assert not solo.core.member_named("n1").damped  # type: ignore[union-attr]
-    flap(solo, 6, number=2, accusers=(3, 4))
-    assert solo.member(2).damped, "nor does the old run count towards the share"
+    assert named(solo, "n1").damped
+    solo.sleep(160.0)
+    assert not named(solo, "n1").damped
+
+
+def crash_and_start_again(solo: Solo, run: int, *, is_found_out: bool = False) -> None:
+    """Another run takes the place of n1, whose death was noticed or not."""
+    if is_found_out:
+        solo.hear(Dead(named(solo, "n1").id, 0, node_id(2)))
+    solo.hear(Alive(info_of(200 + run, name="n1", at=info_of(SICK).address), 0))
+
+
+@pytest.mark.parametrize("is_found_out", [False, True])
+def test_a_process_that_crashes_in_a_loop_is_damped_until_it_stays_up(is_found_out: bool) -> None:
+    solo = observer()
+
+    for run in range(2):
+        crash_and_start_again(solo, run, is_found_out=is_found_out)
+        solo.sleep(5.0)
+    assert not named(solo, "n1").damped
+    solo.events()
+    crash_and_start_again(solo, 2, is_found_out=is_found_out)
+
+    assert named(solo, "n1").damped
+    (event,) = solo.events(MemberDamped)
+    assert (event.member.id, event.returns, event.accusers) == (node_id(202), 3, ())
+    solo.sleep(130.0)
+    assert not named(solo, "n1").damped
+    assert [event.member.name for event in solo.events(MemberReinstated)] == ["n1"]
+
+
+def test_one_crash_makes_nobody_a_member_with_a_bad_link() -> None:
+    solo = observer()
+
+    crash_and_start_again(solo, 0, is_found_out=True)
+
+    assert solo.core._membership.deaths.damping.is_spotless(node_id(200), solo.now)
+
+
+def test_restarts_in_good_order_cost_nothing() -> None:
+    solo = observer()
+
+    for run in range(10):
+        solo.hear(Left(named(solo, "n1").id, 0))
+        solo.hear(Alive(info_of(200 + run, name="n1"), 0))
+
+    assert not named(solo, "n1").damped
+
+
+def test_crashes_that_lie_far_apart_cost_nothing_for_good() -> None:
+    solo = observer()
+
+    for run in range(10):
+        crash_and_start_again(solo, run, is_found_out=True)
+        solo.sleep(100.0)
+
+    assert not named(solo, "n1").damped
 
 
 def test_without_damping_returns_count_for_nothing() -> None:

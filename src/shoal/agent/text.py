@@ -78,8 +78,8 @@ def describe(event: schema.Event) -> str:
         case schema.MemberReadinessChanged(member=member, previous=before):
             return f"{_who(member)} is {member.readiness}, and was {before}"
         case schema.MemberDamped(member=member, returns=returns, accusers=accusers):
-            by = ", ".join(map(printable, accusers))
-            return f"{_who(member)} is damped: it came back {returns} times, accused by {by}"
+            by = f", accused by {', '.join(map(printable, accusers))}" if accusers else ""
+            return f"{_who(member)} is damped: it came back {returns} times{by}"
         case schema.MemberReinstated(member=member):
             return f"{_who(member)} is no longer damped"
         case schema.RemovalHalted(removed=removed, members=of, domain=domain):

@@ -27,8 +27,6 @@ PATIENCE: Final = 1.25
 
 _MOST_CONFIRMERS: Final = MAX_ACCUSERS - 1
 """Confirmations that are told together, the latest."""
-_REPEATED: Final = 0.25
-"""Points of damping: what becomes of another suspicion of whoever refuted one in public lately, everybody shall see."""
 
 
 class Announcements:
@@ -58,7 +56,7 @@ class Announcements:
     def begin(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
         """A suspicion is new: tell everybody, unless it is us who have to check it, or to have it checked."""
         checks = self._checks(id, suspicion.first_accuser)
-        suspicion.is_held = checks and not suspicion.is_settled and not self._is_watched(id, now)
+        suspicion.is_held = checks and not suspicion.is_settled and not self._damping.is_watched(id, now)
         if not suspicion.is_held:
             self.spread(id, suspicion)
         elif suspicion.first_accuser == self._own.id:
@@ -93,10 +91,6 @@ class Announcements:
         return self._dialect.aged(told, now - suspicion.started)
 
     # Inside
-
-    def _is_watched(self, id: NodeId, now: float) -> bool:
-        """Whether everybody shall see what a member makes of this suspicion, to judge whether it has to be damped."""
-        return self._damping.penalty(id, now) >= _REPEATED
 
     def _checks(self, id: NodeId, accuser: NodeId) -> bool:
         """Whether this node finds out itself whether an accusation is right, before others hear of it."""

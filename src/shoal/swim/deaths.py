@@ -95,7 +95,6 @@ class Deaths:
             incarnation = incarnation_of(self._table.belief(slot))
             evidence = self._suspicions.evidence(VerdictReason.REPLACED, self._table.id(slot), now)
             self.bury(slot, pack(incarnation, MemberState.DEAD), evidence, now)
-        self.damping.forget(self._table.id(slot))
 
     def remember(self, info: NodeInfo, belief: int, since: float, testimony: bytes = b"") -> None:
         """Take over the tombstone of a run that was never in this table."""

@@ -331,6 +331,8 @@ class Membership:
         older = claims.clear_name(info.name, now)
         slot = self._table.add(info, pack(incarnation, MemberState.ALIVE), now)
         self._order.insert(slot)
+        if older is not None:
+            self.deaths.damping.succeed(older, info.id, now)
         if is_news and self._is_news(info.id, incarnation, now):
             self._news.tell(Alive(info, incarnation), Priority.NORMAL)
         member = self._table.member(slot)
@@ -422,7 +424,9 @@ class Membership:
             if self._trust.has_left(info, record.incarnation, record.testimony) or self._trust.has_revoked(
                 info, record.testimony
             ):
-                self._claims.clear_name(info.name, now)
+                older = self._claims.clear_name(info.name, now)
+                if older is not None:
+                    self.deaths.damping.forget(older.id)
                 self.deaths.remember(info, pack(record.incarnation, record.state), since, record.testimony)
             else:
                 self._stats.drop(Drop.UNSIGNED_GOODBYE)
