@@ -36,6 +36,14 @@ _PARTS: Final[dict[str, dict[str, Any]]] = {
     "gossip to neighbours": {"gossip_to_neighbours": False},
     "slower gossip when unwell": {"lha_gossip": False},
     "gossip feedback": {"gossip_feedback": False},
+    "stream pings": {"stream_probe": False},
+    "relays": {"indirect_probes": 0},
+    "slower probes when unwell": {"lha_probe": False},
+    "longer suspicions by few": {"lha_suspicion": False},
+    "buddy": {"buddy": False},
+    "doubt of deaths": {"doubt_deaths": False},
+    "tolerance of stalls": {"stall_tolerance": 0.0},
+    "damping": {"damping": False},
     "short suspicion": {"suspicion_alpha": 4.0, "suspicion_floor": 4.0},
 }
 
