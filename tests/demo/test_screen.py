@@ -56,6 +56,21 @@ def test_a_wide_enough_screen_tells_the_states_in_words() -> None:
     assert any("starting" in line for line in screen_of(stage_of(5), 80, 24))
 
 
+def test_the_screen_says_how_far_the_views_agree() -> None:
+    stage = stage_of(5)
+    assert not any("agreement" in line for line in screen_of(stage, 80, 24))
+    stage.timeline.agreement = {"node-1": 1.0, "node-2": 0.75, "node-3": None}
+    assert any(line.rstrip().endswith("agreement 75%") for line in screen_of(stage, 80, 24))
+
+
+def test_plain_lines_say_after_each_act_how_far_the_views_agree() -> None:
+    stage, out = stage_of(3), io.StringIO()
+    stage.timeline.agreement = {"node-1": 1.0, "node-2": 0.5}
+    performance = stage.timeline.begin(stage.acts[0])
+    PlainReporter(stage, out).act_ended(performance, judge(performance.act, 0.0, []))
+    assert "agreement: 75% of the last probes met an equal view, 50% on the node with the fewest" in out.getvalue()
+
+
 def test_plain_lines_name_what_was_not_observed() -> None:
     stage, out = stage_of(3), io.StringIO()
     reporter = PlainReporter(stage, out)

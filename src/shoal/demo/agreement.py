@@ -1,12 +1,24 @@
-"""Whether the views of all running nodes are complete and the same."""
+"""Whether the views of all running nodes are complete and the same, and how far they say so themselves."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from shoal.agent import schema
 
-__all__ = ["disagreements"]
+__all__ = ["agreement_text", "disagreements"]
+
+
+def agreement_text(agreement: Mapping[str, float | None]) -> str:
+    """What the nodes' probes say, in a few words."""
+    shares = [share for share in agreement.values() if share is not None]
+    if not shares:
+        return "no probe was answered yet"
+    return (
+        f"{statistics.mean(shares):.0%} of the last probes met an equal view, "
+        f"{min(shares):.0%} on the node with the fewest"
+    )
 
 
 def disagreements(views: Mapping[str, Sequence[schema.Member]], names: Iterable[str]) -> list[str]:

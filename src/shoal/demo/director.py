@@ -27,6 +27,7 @@ _T = TypeVar("_T")
 
 _REFRESH_INTERVAL = 0.1
 _POLL_INTERVAL = 0.2
+_AGREEMENT_INTERVAL = 0.5
 _MAX_SEEDS = 3
 
 
@@ -97,7 +98,7 @@ class Director:
 
     async def play(self) -> Outcome:
         """Play the acts in order, until one fails. Raises `DemoError` when an agent does not do what it is told."""
-        refreshing = self._tasks.create_task(self._refresh())
+        watching = [self._tasks.create_task(self._refresh()), self._tasks.create_task(self._follow_agreement())]
         try:
             for number, act in enumerate(self._stage.acts, start=1):
                 verdict = await self._perform(act, number)
@@ -106,7 +107,8 @@ class Director:
                 await asyncio.sleep(self._reporter.pause)
             return await self._conclude()
         finally:
-            refreshing.cancel()
+            for task in watching:
+                task.cancel()
 
     async def linger(self, reporter: Reporter) -> None:
         """Go on reporting until cancelled. The agents are the audience's now: each may end at any time."""
@@ -186,6 +188,15 @@ class Director:
         while True:
             self._reporter.refresh()
             await asyncio.sleep(_REFRESH_INTERVAL)
+
+    async def _follow_agreement(self) -> None:
+        while True:
+            agreement: dict[str, float | None] = {}
+            for agent in self._pool.running():
+                with suppress(OSError):  # The act may be its end.
+                    agreement[agent.name] = await fetch_agreement(agent)
+            self._timeline.agreement = agreement
+            await asyncio.sleep(_AGREEMENT_INTERVAL)
 
     # The end
 

@@ -9,6 +9,7 @@ from typing import Protocol, Self, TextIO
 
 from shoal.config import Profile
 from shoal.demo.acts import Act, Verdict
+from shoal.demo.agreement import agreement_text
 from shoal.demo.processes import AgentPool
 from shoal.demo.sightings import Sighting
 from shoal.demo.timeline import Performance, Spread, Timeline
@@ -91,6 +92,7 @@ class PlainReporter:
         now = self._stage.timeline.now()
         if verdict.is_fulfilled:
             self._line(now, f"  observed: {spread_text(performance.act, verdict)}")
+        self._line(now, f"  agreement: {agreement_text(self._stage.timeline.agreement)}")
         for expectation in verdict.missing:
             self._line(now, f"  NOT OBSERVED within {now - performance.since:.0f} s: {expectation}")
         for sighting in verdict.broken:

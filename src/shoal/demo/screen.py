@@ -118,7 +118,7 @@ def _head(stage: Stage) -> RenderableType:
         return grid
     performance = stage.timeline.performances[-1]
     verdict = stage.timeline.verdict(performance)
-    grid.add_row(_programme(stage, verdict), "")
+    grid.add_row(_programme(stage, verdict), _convergence(stage))
     grid.add_row(Text(performance.act.story, "cyan"), _progress(performance, verdict))
     return grid
 
@@ -136,6 +136,15 @@ def _programme(stage: Stage, verdict: Verdict) -> Text:
             mark, style = "○", "dim"
         line.append(f"{mark} {act.title}   ", style)
     return line
+
+
+def _convergence(stage: Stage) -> Text:
+    """How far the views agree, by the node that meets the fewest equal ones."""
+    shares = [share for share in stage.timeline.agreement.values() if share is not None]
+    if not shares:
+        return Text("")
+    least = min(shares)
+    return Text(f"agreement {least:.0%}", "green" if least == 1.0 else "yellow")
 
 
 def _progress(performance: Performance, verdict: Verdict) -> Text:

@@ -14,6 +14,7 @@ from rich.text import Text
 from shoal.agent import schema
 from shoal.config import Profile
 from shoal.demo.acts import Start, Verdict
+from shoal.demo.agreement import agreement_text
 from shoal.demo.director import Outcome
 from shoal.demo.matrix import STATE_STYLES
 from shoal.demo.reporter import Stage, spread_text
@@ -37,7 +38,7 @@ def print_summary(outcome: Outcome, stage: Stage, console: Console) -> None:
     if outcome.is_success:
         _headline(console, f"Final view, the same on all {len(outcome.views)} running nodes")
         console.print(_members(next(iter(outcome.views.values()))))
-        console.print(Text(_agreement(outcome), "dim"))
+        console.print(Text(f"Agreement: {agreement_text(outcome.agreement)}", "dim"))
     _print_result(outcome, console)
 
 
@@ -58,16 +59,6 @@ def _print_result(outcome: Outcome, console: Console) -> None:
         console.print(Text(f"… and {len(failures) - _MAX_FAILURES} more", "red"))
     if outcome.unplayed:
         console.print(Text(f"Not played any more: {', '.join(act.title for act in outcome.unplayed)}", "red"))
-
-
-def _agreement(outcome: Outcome) -> str:
-    shares = [share for share in outcome.agreement.values() if share is not None]
-    if not shares:
-        return "Agreement: no probe was answered yet"
-    return (
-        f"Agreement: {statistics.mean(shares):.0%} of the last probes met an equal view, "
-        f"{min(shares):.0%} on the node with the fewest"
-    )
 
 
 def _timeline(outcome: Outcome) -> Table:

@@ -49,6 +49,8 @@ class Timeline:
         self._origin = clock()
         self.sightings: list[Sighting] = []
         self.performances: list[Performance] = []
+        self.agreement: dict[str, float | None] = {}
+        """Of each running node, the share of its last probes that met an equal view, when it was asked last."""
         self._views: dict[str, View] = {}
 
     def now(self) -> float:

@@ -24,10 +24,11 @@ class Agreement:
     of its peers for longer has missed something.
     """
 
-    __slots__ = ("_answered", "_equal", "_lead", "_table", "_threshold", "was_unequal")
+    __slots__ = ("_answered", "_equal", "_lead", "_stats", "_table", "_threshold", "was_unequal")
 
     def __init__(self, context: Context) -> None:
         self._table = context.table
+        self._stats = context.stats
         self._threshold = context.config.sync_threshold
         #: By how many packets the differing digests lead over the equal ones, never below 0.
         self._lead = 0.0
@@ -49,7 +50,9 @@ class Agreement:
 
     def note_probe(self, digest: int) -> None:
         """One of our probes was answered by an ack with that digest."""
-        self._equal = (self._equal << 1 | (digest == self._table.digest)) & _ALL
+        is_equal = digest == self._table.digest
+        self._stats.probes_agreed += is_equal
+        self._equal = (self._equal << 1 | is_equal) & _ALL
         self._answered = min(self._answered + 1, WINDOW)
 
     def note(self, digest: int, *, is_expected: bool = False) -> bool:

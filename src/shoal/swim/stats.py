@@ -79,6 +79,8 @@ class Stats:
     """Probes out of turn, of members that others had come to suspect; counted among `probes` too."""
     probes_acked: int = 0
     """By whichever way."""
+    probes_agreed: int = 0
+    """Answered by an ack that carried our digest: of `probes_acked`, the share that found equal views."""
     probes_acked_by_relay: int = 0
     probes_acked_by_stream: int = 0
     probes_failed: int = 0
