@@ -86,6 +86,14 @@ async def test_a_stall_beyond_the_limit_is_refused_before_the_block() -> None:
                 raise AssertionError("entered")
 
 
+@in_memory
+async def test_a_stall_whose_length_is_no_number_is_refused_by_its_name() -> None:
+    async with Lan().node("a") as a:
+        with pytest.raises(ConfigError, match=r"at_most = '9': must be 0 to 600.0 seconds"):
+            async with a.stall("loading weights", at_most="9"):  # type: ignore[arg-type]
+                raise AssertionError("entered")
+
+
 def test_a_stall_is_declared_from_a_thread_too() -> None:
     with (
         blocking.Cluster(FAST, name="a") as a,
