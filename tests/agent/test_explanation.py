@@ -38,6 +38,7 @@ def test_a_death_is_told_in_full() -> None:
     [
         (MemberState.SUSPECT, evidence(events.VerdictReason.PROBE_FAILED, "a"), "suspect, because its own probe"),
         (MemberState.SUSPECT, evidence(events.VerdictReason.REPORTED, "c"), "suspect, because c accused it."),
+        (MemberState.SUSPECT, evidence(events.VerdictReason.STALLED, "a"), "stalled, because it did not refute"),
         (MemberState.DEAD, evidence(events.VerdictReason.REPORTED, declared_by="c"), "dead, because c declared it"),
         (MemberState.DEAD, evidence(events.VerdictReason.REPLACED), "dead, because a newer run took over"),
         (MemberState.LEFT, evidence(events.VerdictReason.REVOKED), "gone, because the authority took back"),
@@ -61,6 +62,50 @@ def test_a_lonely_probe_and_a_fixed_time_are_told_as_such() -> None:
     assert "then there was nobody else to ask, all in vain" in told[3]
     assert told[3].endswith("no relay was asked.")
     assert told[4].endswith("that is the time with 2 members, where confirmations do not count.")
+
+
+def told_of(time: events.SuspicionTime, reason: events.VerdictReason = EVIDENCE.reason) -> list[str]:
+    return explain(events.Verdict(B, 97.5, events.Evidence(reason, suspicion=time)), NOW)[1:-1]
+
+
+def test_a_time_that_a_stall_made_longer_says_so_and_why() -> None:
+    stalled = replace(SUSPICION, lasted=12.0, timeout=2.0, is_stalled=True, stall_tolerance=12.0)
+
+    assert told_of(stalled) == [
+        "The suspicion was 12.00 s old and may last 12.00 s (stall_tolerance), because its machine accepts connections"
+        " and its process says nothing; it counts as stalled after 2.00 s: that is the least time with 5 members."
+    ]
+    [lonely] = told_of(replace(stalled, confirmations_wanted=0))
+    assert lonely.endswith("after 2.00 s: that is the time with 5 members, where confirmations do not count.")
+
+
+def test_a_tolerance_shorter_than_the_usual_time_applies_not() -> None:
+    hasty = replace(SUSPICION, lasted=2.0, timeout=2.0, is_stalled=True, stall_tolerance=1.0)
+
+    assert told_of(hasty) == [
+        "The suspicion was 2.00 s old and may last 2.00 s: that is the least time with 5 members."
+    ]
+
+
+def test_a_tolerance_that_a_refused_connection_ended_is_told() -> None:
+    gone = replace(SUSPICION, lasted=7.0, stall_tolerance=12.0)
+
+    usual, tolerance = told_of(gone)
+
+    assert usual.startswith("The suspicion was 7.00 s old and may last 3.25 s: with 5 members it is 12.00 s ")
+    assert tolerance == (
+        "Until its machine refused a connection, the suspicion could last 12.00 s (stall_tolerance), because the"
+        " machine had accepted one before."
+    )
+
+
+def test_a_time_that_a_reported_death_made_shorter_says_so() -> None:
+    [told] = told_of(replace(SUSPICION, lasted=1.5, timeout=1.5))
+
+    assert told == (
+        "The suspicion was 1.50 s old and may last 1.50 s: its death was reported, and 2.00 s is the least time with"
+        " 5 members."
+    )
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def _sentences(verdict: Verdict, now: Moment) -> Iterator[str]:
         yield _probe(probe, verdict.at)
     if evidence.suspicion is not None:
         yield _suspicion(evidence.suspicion)
+        yield from _tolerance(evidence.suspicion)
     for withheld in evidence.withheld:
         yield (
             f"Before that, this node held the verdict back {_times(withheld.count)},"
@@ -66,6 +67,8 @@ def _conclusion(verdict: Verdict, now: Moment) -> str:
             return f"{who} suspect, because {evidence.accusers[0]} accused it."
         case VerdictReason.REPORTED:
             return f"{who} dead, because {evidence.declared_by} declared it dead."
+        case VerdictReason.STALLED:
+            return f"{who} stalled, because it did not refute the suspicion in time, but its machine is there."
         case VerdictReason.SUSPICION_EXPIRED:
             return f"{who} dead, because it did not refute the suspicion in time."
         case VerdictReason.REPLACED:
@@ -102,13 +105,40 @@ def _nacks(probe: ProbeReport) -> str:
 
 
 def _suspicion(time: SuspicionTime) -> str:
-    said = f"The suspicion was {time.lasted:.2f} s old and may last {time.timeout:.2f} s:"
-    if time.confirmations_wanted == 0:
-        return f"{said} that is the time with {time.members} members, where confirmations do not count."
+    said = f"The suspicion was {time.lasted:.2f} s old and may last"
+    if not _is_tolerated(time):
+        return f"{said} {time.timeout:.2f} s: {_usual_time(time)}."
     return (
-        f"{said} with {time.members} members it is {time.longest:.2f} s without confirmations and {time.least:.2f} s"
-        f" with {time.confirmations_wanted}, and there were {time.confirmations}."
+        f"{said} {time.stall_tolerance:.2f} s (stall_tolerance), because its machine accepts connections and its"
+        f" process says nothing; it counts as stalled after {time.timeout:.2f} s: {_usual_time(time)}."
     )
+
+
+def _is_tolerated(time: SuspicionTime) -> bool:
+    return time.is_stalled and time.stall_tolerance > time.timeout
+
+
+def _usual_time(time: SuspicionTime) -> str:
+    """Why the timeout is what it is, a tolerance aside."""
+    if time.timeout < time.least:
+        return f"its death was reported, and {time.least:.2f} s is the least time with {time.members} members"
+    if time.confirmations_wanted == 0:
+        return f"that is the time with {time.members} members, where confirmations do not count"
+    if time.is_stalled:
+        return f"that is the least time with {time.members} members"
+    return (
+        f"with {time.members} members it is {time.longest:.2f} s without confirmations and {time.least:.2f} s"
+        f" with {time.confirmations_wanted}, and there were {time.confirmations}"
+    )
+
+
+def _tolerance(time: SuspicionTime) -> Iterator[str]:
+    """What became of a tolerance that applies no more."""
+    if time.stall_tolerance and not time.is_stalled:
+        yield (
+            f"Until its machine refused a connection, the suspicion could last {time.stall_tolerance:.2f} s"
+            " (stall_tolerance), because the machine had accepted one before."
+        )
 
 
 def _local_health(points: tuple[HealthReason, ...]) -> str:
