@@ -1,6 +1,7 @@
 """Verdicts in plain words."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ def test_a_death_is_told_in_full() -> None:
         HELD_DEAD + "it did not refute the suspicion in time.",
         "a accused it first, 3.25 s before; confirmed by c 2.50 s before.",
         "a and c signed that they had no answer.",
-        "This node pinged it 4.25 s before, without an answer within 0.50 s; then it asked c and d to ping it, and"
-        " tried a stream, all in vain when it gave up after 1.00 s; c had no answer either.",
+        "This node pinged it 4.25 s before, without an answer within 0.50 s, then asked c and d to ping it and"
+        " tried a stream, which had brought nothing yet, and gave up after 1.00 s; c had no answer either.",
         "The suspicion was 3.25 s old and may last 3.25 s: with 5 members it is 12.00 s without confirmations and"
         " 2.00 s with 2, and there were 1.",
         "Before that, this node held the verdict back 2 times, because this process had not been running.",
@@ -59,9 +60,51 @@ def test_a_lonely_probe_and_a_fixed_time_are_told_as_such() -> None:
     told = explain(events.Verdict(B, 97.5, why), NOW)
 
     assert told[1] == "a accused it first, 3.25 s before; nobody confirmed that."
-    assert "then there was nobody else to ask, all in vain" in told[3]
-    assert told[3].endswith("no relay was asked.")
+    assert told[3].endswith("without an answer within 0.50 s, then asked nobody else and gave up after 1.00 s.")
     assert told[4].endswith("that is the time with 2 members, where confirmations do not count.")
+
+
+def told_of_probe(probe: events.ProbeReport) -> str:
+    [told] = explain(events.Verdict(B, 97.5, replace(evidence(EVIDENCE.reason), probes=(probe,))), NOW)[1:-1]
+    return told.partition("0.50 s, ")[2]
+
+
+@pytest.mark.parametrize(
+    ("tried", "words"),
+    [
+        (
+            {"relays": ("c", "d"), "nacks": ("c", "d"), "stream_tried": False},
+            "then asked c and d to ping it and gave up after 1.00 s; c and d had no answer either.",
+        ),
+        (
+            {"relays": ("c",), "nacks": (), "stream_tried": False},
+            "then asked c to ping it and gave up after 1.00 s; no relay said that it had no answer either.",
+        ),
+        (
+            {"relays": (), "nacks": (), "stream_tried": True, "stream_end": events.StreamEnd.REFUSED},
+            "then asked nobody else, but tried a stream, which was refused, and gave up after 1.00 s.",
+        ),
+        (
+            {"relays": (), "nacks": (), "stream_tried": False},
+            "then asked nobody else and gave up after 1.00 s.",
+        ),
+    ],
+)
+def test_what_was_tried_reads_well_in_every_combination(tried: dict[str, Any], words: str) -> None:
+    assert told_of_probe(replace(PROBE, **tried)) == words
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (events.StreamEnd.FAILED, "a stream, which could not be opened or broke, and gave up"),
+        (events.StreamEnd.REFUSED, "a stream, which was refused, and gave up"),
+        (events.StreamEnd.SILENT, "a stream, which was accepted and stayed silent, and gave up"),
+        (None, "a stream, which had brought nothing yet, and gave up"),
+    ],
+)
+def test_how_a_stream_ended_is_told_in_words(end: events.StreamEnd | None, words: str) -> None:
+    assert words in told_of_probe(replace(PROBE, stream_end=end))
 
 
 def told_of(time: events.SuspicionTime, reason: events.VerdictReason = EVIDENCE.reason) -> list[str]:

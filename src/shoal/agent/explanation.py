@@ -8,7 +8,7 @@ from typing import Final
 
 from shoal.agent.schema import Moment
 from shoal.agent.text import printable
-from shoal.events import Evidence, HealthReason, ProbeReport, SuspicionTime, Verdict, VerdictReason
+from shoal.events import Evidence, HealthReason, ProbeReport, StreamEnd, SuspicionTime, Verdict, VerdictReason
 from shoal.types import MemberState
 
 __all__ = ["explain"]
@@ -27,6 +27,13 @@ _HEALTH_WORDS: Final = {
     HealthReason.STALLED: "its process had not been running",
     HealthReason.EVENT_LOOP_LAG: "its event loop had been late",
     HealthReason.GC_PAUSE: "a garbage collection had stopped it",
+}
+
+_STREAM_WORDS: Final = {
+    None: "had brought nothing yet",
+    StreamEnd.FAILED: "could not be opened or broke",
+    StreamEnd.REFUSED: "was refused",
+    StreamEnd.SILENT: "was accepted and stayed silent",
 }
 
 
@@ -88,20 +95,23 @@ def _accusations(evidence: Evidence, at: float) -> str:
 
 def _probe(probe: ProbeReport, at: float) -> str:
     return (
-        f"This node pinged it {_before(at - probe.started)}, without an answer within {probe.timeout:.2f} s;"
-        f" {_last_tries(probe)}, all in vain when it gave up after {probe.deadline:.2f} s; {_nacks(probe)}."
+        f"This node pinged it {_before(at - probe.started)}, without an answer within {probe.timeout:.2f} s,"
+        f" then {_last_tries(probe)} and gave up after {probe.deadline:.2f} s{_nacks(probe)}."
     )
 
 
 def _last_tries(probe: ProbeReport) -> str:
-    tries = f"then it asked {_list(probe.relays)} to ping it" if probe.relays else "then there was nobody else to ask"
-    return f"{tries}{', and tried a stream' if probe.stream_tried else ''}"
+    asked = f"asked {_list(probe.relays)} to ping it" if probe.relays else "asked nobody else"
+    if not probe.stream_tried:
+        return asked
+    joint = " and" if probe.relays else ", but"
+    return f"{asked}{joint} tried a stream, which {_STREAM_WORDS[probe.stream_end]},"
 
 
 def _nacks(probe: ProbeReport) -> str:
-    if not probe.nacks:
-        return "no relay said that it had no answer either" if probe.relays else "no relay was asked"
-    return f"{_list(probe.nacks)} had no answer either"
+    if probe.nacks:
+        return f"; {_list(probe.nacks)} had no answer either"
+    return "; no relay said that it had no answer either" if probe.relays else ""
 
 
 def _suspicion(time: SuspicionTime) -> str:
