@@ -163,7 +163,7 @@ class SuspicionTime:
     started: float
     """When it began, in seconds of the observer's monotonic clock."""
     lasted: float
-    """How old it was at the time of the verdict."""
+    """How old it was at the time of the verdict, or is, if it stands."""
     timeout: float
     """How long it may last with the confirmations so far, or where `is_stalled`, until that is told."""
     least: float

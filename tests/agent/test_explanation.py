@@ -64,6 +64,21 @@ def test_a_lonely_probe_and_a_fixed_time_are_told_as_such() -> None:
     assert told[4].endswith("that is the time with 2 members, where confirmations do not count.")
 
 
+def test_of_a_suspicion_that_stands_what_came_after_it_is_told_as_later() -> None:
+    """It began at 94.25, and the evidence is of 97.5."""
+    later = replace(PROBE, started=95.25)
+    standing = replace(EVIDENCE, reason=events.VerdictReason.REPORTED, signers=(), probes=(PROBE, later))
+
+    told = explain(events.Verdict(replace(B, state=MemberState.SUSPECT), 94.25, standing), NOW)
+
+    assert told[1] == "a accused it first, at that moment; confirmed by c 0.75 s later."
+    assert told[2].startswith("This node pinged it 1.00 s before, ")
+    assert told[3].startswith("This node pinged it 1.00 s later, ")
+    assert told[4].startswith("The suspicion is 3.25 s old and may last 3.25 s: ")
+    assert told[5].startswith("So far, this node held a verdict back 2 times, ")
+    assert told[6].startswith("This node's own local health is 1 (0 is best), ")
+
+
 def told_of_probe(probe: events.ProbeReport) -> str:
     [told] = explain(events.Verdict(B, 97.5, replace(evidence(EVIDENCE.reason), probes=(probe,))), NOW)[1:-1]
     return told.partition("0.50 s, ")[2]
@@ -107,8 +122,9 @@ def test_how_a_stream_ended_is_told_in_words(end: events.StreamEnd | None, words
     assert words in told_of_probe(replace(PROBE, stream_end=end))
 
 
-def told_of(time: events.SuspicionTime, reason: events.VerdictReason = EVIDENCE.reason) -> list[str]:
-    return explain(events.Verdict(B, 97.5, events.Evidence(reason, suspicion=time)), NOW)[1:-1]
+def told_of(time: events.SuspicionTime) -> list[str]:
+    time = replace(time, started=97.5 - time.lasted)
+    return explain(events.Verdict(B, 97.5, events.Evidence(EVIDENCE.reason, suspicion=time)), NOW)[1:-1]
 
 
 def test_a_time_that_a_stall_made_longer_says_so_and_why() -> None:

@@ -28,13 +28,14 @@ _HEALTH_WORDS: Final = {
     HealthReason.EVENT_LOOP_LAG: "its event loop had been late",
     HealthReason.GC_PAUSE: "a garbage collection had stopped it",
 }
-
 _STREAM_WORDS: Final = {
     None: "had brought nothing yet",
     StreamEnd.FAILED: "could not be opened or broke",
     StreamEnd.REFUSED: "was refused",
     StreamEnd.SILENT: "was accepted and stayed silent",
 }
+_AT_ONCE: Final = 0.005
+"""Seconds; less would be told as 0.00."""
 
 
 def explain(verdict: Verdict, now: Moment) -> list[str]:
@@ -43,7 +44,8 @@ def explain(verdict: Verdict, now: Moment) -> list[str]:
 
 
 def _sentences(verdict: Verdict, now: Moment) -> Iterator[str]:
-    evidence = verdict.evidence
+    evidence, stands = verdict.evidence, _is_of_later(verdict)
+    be = "is" if stands else "was"
     yield _conclusion(verdict, now)
     if evidence.accusations:
         yield _accusations(evidence, verdict.at)
@@ -52,16 +54,20 @@ def _sentences(verdict: Verdict, now: Moment) -> Iterator[str]:
     for probe in evidence.probes:
         yield _probe(probe, verdict.at)
     if evidence.suspicion is not None:
-        yield _suspicion(evidence.suspicion)
+        yield _suspicion(evidence.suspicion, be)
         yield from _tolerance(evidence.suspicion)
     for withheld in evidence.withheld:
-        yield (
-            f"Before that, this node held the verdict back {_times(withheld.count)},"
-            f" because {_WHY_WITHHELD[withheld.reason]}."
-        )
-    yield _local_health(evidence.local_health)
+        held_back = "So far, this node held a verdict" if stands else "Before that, this node held the verdict"
+        yield f"{held_back} back {_times(withheld.count)}, because {_WHY_WITHHELD[withheld.reason]}."
+    yield _local_health(evidence.local_health, be)
     if verdict.refuted_at is not None:
         yield f"{verdict.member.name} refuted it {verdict.refuted_at - verdict.at:.2f} s later."
+
+
+def _is_of_later(verdict: Verdict) -> bool:
+    """Whether the evidence is of a later moment than the verdict, as it is of a suspicion that stands."""
+    time = verdict.evidence.suspicion
+    return time is not None and time.started + time.lasted >= verdict.at + _AT_ONCE
 
 
 def _conclusion(verdict: Verdict, now: Moment) -> str:
@@ -86,16 +92,16 @@ def _conclusion(verdict: Verdict, now: Moment) -> str:
 
 def _accusations(evidence: Evidence, at: float) -> str:
     first, *others = evidence.accusations
-    said = f"{first.accuser} accused it first, {_before(at - first.at)}"
+    said = f"{first.accuser} accused it first, {_when(first.at, at)}"
     if not others:
         return f"{said}; nobody confirmed that."
-    confirmed = _list(f"{other.accuser} {_before(at - other.at)}" for other in others)
+    confirmed = _list(f"{other.accuser} {_when(other.at, at)}" for other in others)
     return f"{said}; confirmed by {confirmed}."
 
 
 def _probe(probe: ProbeReport, at: float) -> str:
     return (
-        f"This node pinged it {_before(at - probe.started)}, without an answer within {probe.timeout:.2f} s,"
+        f"This node pinged it {_when(probe.started, at)}, without an answer within {probe.timeout:.2f} s,"
         f" then {_last_tries(probe)} and gave up after {probe.deadline:.2f} s{_nacks(probe)}."
     )
 
@@ -114,8 +120,8 @@ def _nacks(probe: ProbeReport) -> str:
     return "; no relay said that it had no answer either" if probe.relays else ""
 
 
-def _suspicion(time: SuspicionTime) -> str:
-    said = f"The suspicion was {time.lasted:.2f} s old and may last"
+def _suspicion(time: SuspicionTime, be: str) -> str:
+    said = f"The suspicion {be} {time.lasted:.2f} s old and may last"
     if not _is_tolerated(time):
         return f"{said} {time.timeout:.2f} s: {_usual_time(time)}."
     return (
@@ -151,19 +157,23 @@ def _tolerance(time: SuspicionTime) -> Iterator[str]:
         )
 
 
-def _local_health(points: tuple[HealthReason, ...]) -> str:
+def _local_health(points: tuple[HealthReason, ...], be: str) -> str:
     if not points:
-        return "This node was in good health itself (local health 0)."
+        return f"This node {be} in good health itself (local health 0)."
     reasons = _list(_HEALTH_WORDS[reason] for reason in dict.fromkeys(points))
-    return f"This node's own local health was {len(points)} (0 is best), because {reasons}."
+    return f"This node's own local health {be} {len(points)} (0 is best), because {reasons}."
 
 
 def _clock(time: datetime) -> str:
     return time.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _before(seconds: float) -> str:
-    return f"{seconds:.2f} s before" if seconds >= 0.005 else "at that moment"
+def _when(moment: float, at: float) -> str:
+    """How long before or after the verdict."""
+    seconds = moment - at
+    if abs(seconds) < _AT_ONCE:
+        return "at that moment"
+    return f"{abs(seconds):.2f} s {'before' if seconds < 0 else 'later'}"
 
 
 def _times(count: int) -> str:

@@ -237,7 +237,7 @@ class SuspicionTime(Struct, frozen=True, kw_only=True):
 
     since: datetime
     lasted: float
-    """How old it was at the time of the verdict."""
+    """How old it was at the time of the verdict, or is, if it stands."""
     timeout: float
     """How long it may last with the confirmations so far, or where `stalled`, until that is told."""
     least: float
