@@ -182,6 +182,17 @@ def test_every_reason_to_withhold_a_verdict_is_told_in_words(reason: events.Heal
     assert reason.value not in told
 
 
+FREE = (events.HealthReason.MASS_FAILURE, events.HealthReason.UNCONFIRMED)
+"""They cost no point of local health."""
+
+
+@pytest.mark.parametrize("reason", [reason for reason in events.HealthReason if reason not in FREE])
+def test_every_reason_that_costs_a_point_of_local_health_is_told_in_words(reason: events.HealthReason) -> None:
+    *_, told = explain(events.Verdict(B, 97.5, replace(EVIDENCE, local_health=(reason,))), NOW)
+
+    assert told.startswith("This node's own local health was 1 (0 is best), because ")
+
+
 def test_what_a_peer_chose_cannot_forge_a_line() -> None:
     why = evidence(events.VerdictReason.REPORTED, "x\x85y", declared_by="x\x85y")
 

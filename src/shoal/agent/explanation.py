@@ -23,6 +23,7 @@ _HEALTH_WORDS: Final = {
     HealthReason.PROBE_FAILED: "a probe of its own had failed",
     HealthReason.NACK_MISSED: "a relay that it had asked was silent",
     HealthReason.SUSPECTED: "others had suspected it",
+    HealthReason.ACCUSATION_REFUTED: "a member that it alone had accused was well",
     HealthReason.OUT_OF_CONTACT: "it had heard nobody",
     HealthReason.STALLED: "its process had not been running",
     HealthReason.EVENT_LOOP_LAG: "its event loop had been late",
