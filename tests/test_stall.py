@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from shoal import Cluster, MemberState, Readiness, blocking
-from shoal.errors import ClosedError, ConfigError
+from shoal.errors import ClosedError, ConfigError, LifecycleError
 from shoal.events import MemberFailed, MemberReadinessChanged, MemberSuspected, ViewChanged
 from tests.clusters import FAST, Lan, in_memory, until, waited_for
 
@@ -84,6 +84,25 @@ async def test_a_stall_beyond_the_limit_is_refused_before_the_block() -> None:
         with pytest.raises(ConfigError, match=r"at_most = 11.0: must be 0 to 10.0 seconds \(max_stall\)"):
             async with a.stall("loading weights", at_most=11.0):
                 raise AssertionError("entered")
+
+
+@in_memory
+async def test_a_stall_whose_length_is_no_number_is_refused_by_its_name() -> None:
+    async with Lan().node("a") as a:
+        with pytest.raises(ConfigError, match=r"at_most = '9': must be 0 to 600.0 seconds"):
+            async with a.stall("loading weights", at_most="9"):  # type: ignore[arg-type]
+                raise AssertionError("entered")
+
+
+@in_memory
+async def test_a_plain_with_is_told_what_to_write_instead() -> None:
+    async with Lan().node("a") as a:
+        with (
+            pytest.raises(LifecycleError, match=r"use 'async with', or shoal\.blocking"),
+            a.stall("loading weights", at_most=9.0),  # type: ignore[attr-defined]
+        ):
+            raise AssertionError("entered")
+        assert not _sees_stalled(a, "a")
 
 
 def test_a_stall_is_declared_from_a_thread_too() -> None:

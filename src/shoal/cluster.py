@@ -10,8 +10,8 @@ import secrets
 import time
 import warnings
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -48,7 +48,7 @@ from shoal.net.exposure import check_exposure
 from shoal.net.gc_pauses import GcPauses
 from shoal.net.identity_files import configured_identity
 from shoal.net.key_file import configured_keys
-from shoal.net.loops import OwnLoop
+from shoal.net.loops import AsyncOnly, OwnLoop
 from shoal.net.revocation_file import RevocationFile
 from shoal.net.sealed import SealedTransport
 from shoal.net.sockets import SocketTransport
@@ -361,7 +361,7 @@ class _Pulse:
         )
 
 
-class Cluster:
+class Cluster(AsyncOnly):
     """One member of a cluster. One object is one run: start it once, and only on one event loop.
 
     Commands are coroutines and belong to that event loop; elsewhere they raise `LifecycleError`. Reads are plain calls
@@ -574,18 +574,12 @@ class Cluster:
         """
         await self.set_readiness(Readiness.DRAINING)
 
-    @asynccontextmanager
-    async def stall(self, reason: str, *, at_most: float) -> AsyncIterator[None]:
+    def stall(self, reason: str, *, at_most: float) -> AbstractAsyncContextManager[None]:
         """Around code that blocks this process, so that its peers do not take it for dead: `declare_stall` and back.
 
         The declaration has spread before the block is entered, and is taken back at its end, whatever happens in it.
         """
-        await self.declare_stall(reason, at_most=at_most)
-        try:
-            yield
-        finally:
-            with suppress(ClosedError):  # A node that has left or is closed has nothing to take back.
-                await self.declare_stall(reason, at_most=0.0)
+        return _StallBlock(self, reason, at_most)
 
     async def declare_stall(self, reason: str, *, at_most: float) -> None:
         """Say that this process may not answer for up to `at_most` seconds; 0 says that it is back.
@@ -978,6 +972,24 @@ class Cluster:
         if member is None:
             raise UnknownMemberError(f"no member is named {which!r}")
         return member.id
+
+
+class _StallBlock(AsyncOnly, AbstractAsyncContextManager[None]):
+    """A stall, declared for as long as an `async with` block lasts."""
+
+    def __init__(self, cluster: Cluster, reason: str, at_most: float) -> None:
+        self._cluster = cluster
+        self._reason = reason
+        self._at_most = at_most
+
+    async def __aenter__(self) -> None:
+        await self._cluster.declare_stall(self._reason, at_most=self._at_most)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with suppress(ClosedError):  # A node that has left or is closed has nothing to take back.
+            await self._cluster.declare_stall(self._reason, at_most=0.0)
 
 
 async def _saved(keeper: Keeper) -> bool:

@@ -9,11 +9,12 @@ from typing import Self
 
 from shoal.cluster import Cluster
 from shoal.errors import AlreadyStartedError
+from shoal.net.loops import AsyncOnly
 
 __all__ = ["CompanionTask"]
 
 
-class CompanionTask(ABC):
+class CompanionTask(AsyncOnly, ABC):
     """Runs `_run` between the start and the end of the block; a `Companion` of the node. One object is one block."""
 
     def __init__(self, cluster: Cluster, name: str) -> None:
@@ -42,8 +43,8 @@ class CompanionTask(ABC):
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _begin(self) -> None:  # noqa: B027 - most have nothing to do first
-        """What must have succeeded before the block is entered."""
+    async def _begin(self) -> None:
+        """What must have succeeded before the block is entered; most have nothing to do."""
 
     @abstractmethod
     async def _run(self) -> None:

@@ -83,6 +83,8 @@ class VerdictReason(Enum):
     """Another member said so."""
     SUSPICION_EXPIRED = "suspicion expired"
     """The suspicion was not refuted in time."""
+    STALLED = "stalled"
+    """Nor was it, but the machine accepts connections: the member stays suspect for `stall_tolerance` at most."""
     REPLACED = "replaced"
     """A newer run took over its name or its address."""
     REVOKED = "revoked"
@@ -161,9 +163,9 @@ class SuspicionTime:
     started: float
     """When it began, in seconds of the observer's monotonic clock."""
     lasted: float
-    """How old it was at the time of the verdict."""
+    """How old it was at the time of the verdict, or is, if it stands."""
     timeout: float
-    """How long it may last with the confirmations so far."""
+    """How long it may last with the confirmations so far, or where `is_stalled`, until that is told."""
     least: float
     """How long it lasts with all confirmations that are wanted."""
     longest: float
@@ -175,7 +177,11 @@ class SuspicionTime:
     confirmations_wanted: int
     """How many bring it down to `least`."""
     is_stalled: bool = False
-    """Whether the suspect's machine accepts connections, so that it may last for `stall_tolerance`."""
+    """Whether the suspect's machine accepts connections and its process says nothing, so that it may last for
+    `stall_tolerance`."""
+    stall_tolerance: float = 0.0
+    """How long that may be in all; 0 if the machine accepted none. Where it did and is no longer `is_stalled`, it
+    refused one later, and `timeout` applies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +194,10 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why a member is held suspect or dead: what the observer knew at that moment."""
+    """Why a member is held suspect or dead: what the observer knew at that moment.
+
+    Of a suspicion that stands, `Cluster.evidence` tells what it knows now.
+    """
 
     reason: VerdictReason
     accusations: tuple[Accusation, ...] = ()
@@ -216,7 +225,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """That a member is held suspect or dead, and why."""
+    """That a member is held suspect, stalled or dead, and why."""
 
     member: Member
     """As it was held from then on."""

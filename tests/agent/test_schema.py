@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
@@ -102,6 +103,8 @@ def test_evidence_is_told_in_full() -> None:
             "members": 5,
             "confirmations": 1,
             "confirmations_wanted": 2,
+            "stalled": False,
+            "stall_tolerance": 0.0,
         },
         "probes": [
             {
@@ -117,6 +120,14 @@ def test_evidence_is_told_in_full() -> None:
         "withheld": {"stalled": 2},
         "local_health": ["probe_failed"],
     }
+
+
+def test_a_suspicion_that_a_stall_made_longer_says_so() -> None:
+    time = replace(SUSPICION, lasted=12.0, timeout=2.0, is_stalled=True, stall_tolerance=12.0)
+
+    told = msgspec.to_builtins(schema.SuspicionTime.of(time, NOW))
+
+    assert (told["timeout"], told["stalled"], told["stall_tolerance"]) == (2.0, True, 12.0)
 
 
 def test_a_change_of_state_has_the_time_when_it_happened() -> None:

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from shoal import events
 from shoal.agent import schema
 from shoal.agent.text import describe, evidence_text, printable, tags_text
-from tests.agent.test_schema import EVIDENCE, NAMED_EVENTS, NOW
+from tests.agent.test_schema import EVIDENCE, NAMED_EVENTS, NOW, PROBE
 
 
 @pytest.mark.parametrize("event", NAMED_EVENTS.values(), ids=NAMED_EVENTS)
@@ -18,6 +20,19 @@ def test_a_failure_is_told_with_its_evidence() -> None:
         "b at 127.0.0.1:7947 failed: suspicion expired after 3.25 s; accused by a, c; signed by a, c; own probe"
         " without an answer for 1.00 s (2 relays, 1 nacks, a stream ping); local health 1"
     )
+
+
+@pytest.mark.parametrize("end", events.StreamEnd)
+def test_how_a_stream_ended_is_told_in_the_line(end: events.StreamEnd) -> None:
+    why = replace(EVIDENCE, probes=(replace(PROBE, stream_end=end),))
+
+    assert f"1 nacks, a {end} stream ping)" in evidence_text(schema.Evidence.of(why, NOW))
+
+
+def test_a_probe_without_a_stream_says_so() -> None:
+    why = replace(EVIDENCE, probes=(replace(PROBE, stream_tried=False),))
+
+    assert "1 nacks, no stream ping)" in evidence_text(schema.Evidence.of(why, NOW))
 
 
 def test_evidence_without_details_is_its_reason() -> None:

@@ -56,6 +56,13 @@ def test_phi_is_finite_and_never_falls_with_silence(elapsed: float, mean: float,
         assert 0.0 <= sooner <= later * (1 + 1e-8) < float("inf")
 
 
+@pytest.mark.parametrize("formula", [phi_normal, phi_logistic])
+@pytest.mark.parametrize("deviation", [0, -0.1, float("nan"), float("inf")])
+def test_phi_without_a_deviation_is_refused(formula, deviation: float) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ConfigError, match="deviation"):
+        formula(1.0, 1.0, deviation)
+
+
 # The detector
 
 

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from shoal.net.loops import loop_factory, run
+from shoal.errors import LifecycleError
+from shoal.net.loops import AsyncOnly, loop_factory, run
 
 
 async def answer() -> int:
@@ -28,3 +29,8 @@ def test_without_uvloop_the_standard_loop_does(monkeypatch: pytest.MonkeyPatch) 
 
     assert loop_factory() is None
     assert run(answer()) == 42
+
+
+def test_what_only_async_with_can_enter_says_so() -> None:
+    with pytest.raises(LifecycleError, match="use 'async with'"), AsyncOnly():  # type: ignore[attr-defined]
+        raise AssertionError("entered")

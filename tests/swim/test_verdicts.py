@@ -4,7 +4,19 @@ from random import Random
 
 import pytest
 
-from shoal.events import Accusation, Evidence, HealthReason, MemberFailed, Verdict, VerdictReason, Withheld
+from shoal.events import (
+    Accusation,
+    Evidence,
+    HealthReason,
+    MemberFailed,
+    MemberStalled,
+    ProbeReport,
+    StreamEnd,
+    SuspicionTime,
+    Verdict,
+    VerdictReason,
+    Withheld,
+)
 from shoal.swim.verdicts import Verdicts
 from shoal.types import Address, Member, MemberState, NodeId, Tags
 from shoal.wire.messages import Alive, Dead, Left, Nack, Ping, PingRequest, Suspect
@@ -14,6 +26,8 @@ ALIVE, SUSPECT, DEAD, LEFT = MemberState
 PEER = node_id(1)
 A, B = node_id(2), node_id(3)
 LONGEST = 24.0
+LEAST = 4.0
+TOLERANCE = 12.0
 
 
 def _solo(*numbers: int, **config: float) -> Solo:
@@ -25,6 +39,11 @@ def _solo(*numbers: int, **config: float) -> Solo:
 
 def _verdicts(solo: Solo, number: int = 1) -> tuple[Verdict, ...]:
     return solo.core.verdicts(node_id(number), solo.now)
+
+
+def _suspicion(verdict: Verdict) -> SuspicionTime:
+    assert verdict.evidence.suspicion is not None
+    return verdict.evidence.suspicion
 
 
 def _states(solo: Solo) -> list[MemberState]:
@@ -82,6 +101,54 @@ def test_a_death_that_was_refuted_is_told_too() -> None:
     solo.hear(Dead(PEER, 0, A), Alive(info_of(1), 1))
     [verdict] = _verdicts(solo)
     assert (verdict.member.state, verdict.refuted_at) == (DEAD, solo.now)
+
+
+def test_that_a_member_stands_still_is_a_verdict_of_its_own_between_the_suspicion_and_the_death() -> None:
+    solo = _solo(1, 2, 3, stall_tolerance=TOLERANCE)
+    solo.hear(Suspect(PEER, 0, A, is_stalled=True))
+    solo.sleep(TOLERANCE + 0.1)
+    [told] = solo.events(MemberStalled)
+    suspected, stalled, died = _verdicts(solo)
+    assert [suspected.member.state, stalled.member.state, died.member.state] == [SUSPECT, SUSPECT, DEAD]
+    assert stalled == Verdict(told.member, suspected.at + LEAST, told.evidence)
+    assert stalled.evidence.reason is VerdictReason.STALLED
+    assert died.evidence.reason is VerdictReason.SUSPICION_EXPIRED
+
+
+def test_who_stood_still_and_went_on_refutes_that() -> None:
+    solo = _solo(1, 2, 3, stall_tolerance=TOLERANCE)
+    solo.hear(Suspect(PEER, 0, A, is_stalled=True))
+    solo.sleep(LEAST + 1.0)
+    solo.hear(Alive(info_of(1), 1))
+    assert [verdict.refuted_at for verdict in _verdicts(solo)] == [None, solo.now]
+
+
+def test_it_is_told_that_a_suspicion_lasted_longer_because_the_machine_accepted_connections() -> None:
+    solo = _solo(1, 2, 3, stall_tolerance=TOLERANCE)
+    solo.hear(Suspect(PEER, 0, A, is_stalled=True))
+    solo.sleep(TOLERANCE + 0.1)
+    time = _suspicion(_verdicts(solo)[-1])
+    assert (time.lasted, time.timeout) == pytest.approx((TOLERANCE, LEAST))
+    assert (time.is_stalled, time.stall_tolerance) == (True, TOLERANCE)
+
+
+def test_a_tolerance_that_a_refused_connection_ended_is_still_told() -> None:
+    solo = _solo(1, 2, 3, stall_tolerance=TOLERANCE)
+    solo.hear(Suspect(PEER, 0, A, is_stalled=True))
+    solo.sleep(LEAST + 1.0)
+    refused = ProbeReport(solo.now - 1.0, 0.5, 1.0, (), (), stream_tried=True, stream_end=StreamEnd.REFUSED)
+    solo.core._membership.accusations.accuse(PEER, 0, refused, solo.now)
+    solo.sleep(0.1)
+    time = _suspicion(_verdicts(solo)[-1])
+    assert time.lasted < TOLERANCE
+    assert (time.is_stalled, time.stall_tolerance) == (False, TOLERANCE)
+
+
+def test_without_a_stall_there_is_no_tolerance() -> None:
+    solo = _solo(1, 2, 3, stall_tolerance=TOLERANCE)
+    solo.hear(Suspect(PEER, 0, A))
+    time = _suspicion(_verdicts(solo)[-1])
+    assert (time.is_stalled, time.stall_tolerance) == (False, 0.0)
 
 
 def test_only_the_last_verdicts_are_kept() -> None:

@@ -237,9 +237,9 @@ class SuspicionTime(Struct, frozen=True, kw_only=True):
 
     since: datetime
     lasted: float
-    """How old it was at the time of the verdict."""
+    """How old it was at the time of the verdict, or is, if it stands."""
     timeout: float
-    """How long it may last with the confirmations so far."""
+    """How long it may last with the confirmations so far, or where `stalled`, until that is told."""
     least: float
     """How long it lasts with all that are wanted."""
     longest: float
@@ -248,6 +248,10 @@ class SuspicionTime(Struct, frozen=True, kw_only=True):
     """How many members were present when it began."""
     confirmations: int
     confirmations_wanted: int
+    stalled: bool
+    """The machine accepts connections and the process says nothing, so that it may last for `stall_tolerance`."""
+    stall_tolerance: float
+    """How long that may be in all; 0 if the machine accepted none. If not `stalled`, it refused one later."""
 
     @classmethod
     def of(cls, time: events.SuspicionTime, now: Moment) -> SuspicionTime:
@@ -261,6 +265,8 @@ class SuspicionTime(Struct, frozen=True, kw_only=True):
             members=time.members,
             confirmations=time.confirmations,
             confirmations_wanted=time.confirmations_wanted,
+            stalled=time.is_stalled,
+            stall_tolerance=round(time.stall_tolerance, 3),
         )
 
 

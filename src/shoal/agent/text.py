@@ -40,11 +40,17 @@ def evidence_text(evidence: schema.Evidence) -> str:
         probe = evidence.probes[0]
         parts.append(
             f"own probe without an answer for {probe.deadline:.2f} s ({len(probe.relays)} relays,"
-            f" {len(probe.nacks)} nacks, {'a' if probe.stream_tried else 'no'} stream ping)"
+            f" {len(probe.nacks)} nacks, {_stream_text(probe)})"
         )
     if evidence.local_health:
         parts.append(f"local health {len(evidence.local_health)}")
     return printable("; ".join(parts))
+
+
+def _stream_text(probe: schema.ProbeReport) -> str:
+    if not probe.stream_tried:
+        return "no stream ping"
+    return "a stream ping" if probe.stream_end is None else f"a {probe.stream_end} stream ping"
 
 
 def partition_text(partition: schema.Partition) -> str:

@@ -25,7 +25,11 @@ _NANOSECONDS: Final = 1_000_000_000
 
 
 def phi_normal(elapsed: float, mean: float, deviation: float) -> float:
-    """Phi for normally distributed intervals, from `erfc`: `1 - F` would be 0 from about phi 16 on."""
+    """Phi for normally distributed intervals, from `erfc`: `1 - F` would be 0 from about phi 16 on.
+
+    All three are in seconds. Raises `ConfigError` unless `deviation` is finite and above 0.
+    """
+    _check("deviation", deviation, deviation > 0)
     x = (elapsed - mean) / (deviation * sqrt(2))
     if x < _FAR:
         return -log10(erfc(x) / 2)
@@ -35,8 +39,9 @@ def phi_normal(elapsed: float, mean: float, deviation: float) -> float:
 def phi_logistic(elapsed: float, mean: float, deviation: float) -> float:
     """Phi by the logistic approximation of the normal distribution, as Akka has it.
 
-    It needs no `erfc`, and overstates phi from about three standard deviations on.
+    It needs no `erfc`, and overstates phi from about three standard deviations on. Raises as `phi_normal`.
     """
+    _check("deviation", deviation, deviation > 0)
     y = (elapsed - mean) / deviation
     z = y * (1.5976 + 0.070566 * y * y)
     return (max(z, 0.0) + log1p(exp(-abs(z)))) / _LN_10

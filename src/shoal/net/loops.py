@@ -1,14 +1,14 @@
-"""Which event loop to run on."""
+"""Which event loop to run on, and what can be used on one alone."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from shoal.errors import LifecycleError
 
-__all__ = ["OwnLoop", "loop_factory", "run"]
+__all__ = ["AsyncOnly", "OwnLoop", "loop_factory", "run"]
 
 _Result = TypeVar("_Result")
 
@@ -47,3 +47,15 @@ class OwnLoop:
         if self._loop is not running:
             raise LifecycleError("this node belongs to another event loop; call it there, or use shoal.blocking")
         return running
+
+
+class AsyncOnly:
+    """What only `async with` can enter, and says so to a plain `with`: `LifecycleError`."""
+
+    if not TYPE_CHECKING:  # Type checkers see by the lack of these that a plain `with` is wrong.
+
+        def __enter__(self) -> NoReturn:
+            raise LifecycleError("this works on an event loop; use 'async with', or shoal.blocking where there is none")
+
+        def __exit__(self, *_: object) -> None:
+            """`with` looks for it before it enters."""

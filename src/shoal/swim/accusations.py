@@ -233,7 +233,6 @@ class Accusations:
         self._deaths.acquit(slot, now)
         self._claims.clear_address(address, id, now)
         table.set_belief(slot, belief, now)
-        is_stalled = is_stalled and self._config.stall_tolerance > 0
         suspicion = self._open(id, accuser, now, probe, is_stalled=is_stalled)
         if witnesses:
             self._count(suspicion, witnesses, now)
@@ -259,7 +258,8 @@ class Accusations:
     ) -> Suspicion:
         members = self._table.present_count
         suspicion = Suspicion(accuser, suspicion_bounds(self._config, members), now, members=members)
-        suspicion.is_stalled = is_stalled
+        if is_stalled and self._config.stall_tolerance > 0:
+            suspicion.tolerate(self._config.stall_tolerance)
         if probe is not None:
             suspicion.add_probe(probe)
         self._suspicions.open(id, suspicion)
@@ -298,7 +298,8 @@ class Accusations:
         if probe is not None:
             suspicion.add_probe(probe)
         is_news = is_stalled and not suspicion.is_stalled and self._config.stall_tolerance > 0
-        suspicion.is_stalled |= is_news
+        if is_news:
+            suspicion.tolerate(self._config.stall_tolerance)
         is_older = self._backdate(suspicion, age, now)
         if not (counts or is_news or is_older):
             self._stats.drop(Drop.STALE)

@@ -306,11 +306,11 @@ class Swim:
         """Say that this node will not answer for up to `seconds`, so that nobody declares it dead; 0: it is back.
 
         Wait until `stall_is_spread` before blocking. A further declaration takes the place of the last. Raises
-        `ConfigError` above `max_stall` and `ClosedError` after `leave`.
+        `ConfigError` for all but 0 to `max_stall`, and `ClosedError` after `leave`.
         """
         self._refuse_when_leaving("declare a stall")
-        longest = self._context.config.max_stall
-        if not 0 <= seconds <= longest:
+        longest, is_number = self._context.config.max_stall, isinstance(seconds, int | float)
+        if not (is_number and 0 <= seconds <= longest):
             raise ConfigError("at_most", seconds, f"must be 0 to {longest} seconds (max_stall)")
         self._membership.own.declare_stall(seconds, now)
         self._follow_up(now)

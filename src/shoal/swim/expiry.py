@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from shoal.events import HealthReason, MemberStalled, VerdictReason
+from shoal.events import HealthReason, MemberStalled, Verdict, VerdictReason
 from shoal.state.precedence import incarnation_of, pack
 from shoal.swim.announcements import Announcements
 from shoal.swim.context import Context
@@ -80,7 +80,7 @@ class Expiry:
             self._verdicts.withhold(id, doubt)
             self._await(id, suspicion, now + self._config.probe_interval)
             return
-        if suspicion.is_stalled and now < suspicion.started + self._config.stall_tolerance:
+        if suspicion.is_stalled and now < suspicion.started + suspicion.stall_tolerance:
             self._wait_for_stalled(id, suspicion, now)
             return
         if not self._may_bury(id, suspicion, now):
@@ -129,9 +129,11 @@ class Expiry:
         if not suspicion.is_told_stalled:
             suspicion.is_told_stalled = True
             member = self._table.member(self._suspicions.slot(id))
-            self._tell(MemberStalled(member, self._suspicions.evidence(VerdictReason.SUSPICION_EXPIRED, id, now)))
+            evidence = self._suspicions.evidence(VerdictReason.STALLED, id, now)
+            self._verdicts.add(Verdict(member, now, evidence))
+            self._tell(MemberStalled(member, evidence))
             self._announcements.spread(id, suspicion, is_common=True)
-        self._await(id, suspicion, suspicion.started + self._config.stall_tolerance)
+        self._await(id, suspicion, suspicion.started + suspicion.stall_tolerance)
 
     def _wait_for_declared(self, id: NodeId, suspicion: Suspicion) -> None:
         """The suspect has declared a stall, and is not judged before that is over."""

@@ -80,6 +80,7 @@ class Suspicion:
         "members",
         "probes",
         "signatures",
+        "stall_tolerance",
         "started",
         "timer",
         "told",
@@ -107,6 +108,8 @@ class Suspicion:
         #: The suspect's machine accepts connections, says an accuser; and whether the user was told.
         self.is_stalled = False
         self.is_told_stalled = False
+        #: How long it may last for that.
+        self.stall_tolerance = 0.0
         #: Who reported that the suspect is dead, if anybody did; it counts as all confirmations.
         self.declared_by: NodeId | None = None
 
@@ -158,6 +161,11 @@ class Suspicion:
         self.started = began
         return True
 
+    def tolerate(self, seconds: float) -> None:
+        """The suspect's machine accepts connections: its process gets so long, from the beginning, to go on."""
+        self.is_stalled = True
+        self.stall_tolerance = seconds
+
     def add_probe(self, report: ProbeReport) -> None:
         """Keep an own failed probe as evidence."""
         if len(self.probes) < _MAX_PROBES:
@@ -175,6 +183,7 @@ class Suspicion:
             confirmations=self.confirmations,
             confirmations_wanted=self.bounds.confirmations,
             is_stalled=self.is_stalled,
+            stall_tolerance=self.stall_tolerance,
         )
 
     def cancel(self) -> None:

@@ -1,4 +1,4 @@
-"""The last verdicts about each member, for whoever asks later why it was suspected or held dead.
+"""The last verdicts about each member, for whoever asks later why it was suspected or held stalled or dead.
 
 They are kept by name, so that what became of a run can still be read when the next one has taken its place, and for as
 long as the name is in the table.
