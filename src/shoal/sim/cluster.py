@@ -8,6 +8,7 @@ from math import ceil
 from typing import TextIO, TypeVar, cast
 
 from shoal.config import ClusterConfig
+from shoal.errors import ConfigError
 from shoal.events import (
     Event,
     MemberDamped,
@@ -25,6 +26,7 @@ from shoal.sim.formation import pack_members
 from shoal.sim.invariants import AT_REST, DURING, Invariant, InvariantViolated, Moment, View, Violation
 from shoal.sim.network import CALM, Cut, Link, Network, StreamMode, Traffic
 from shoal.sim.node import Observation, SimNode, SimulationError, World
+from shoal.sim.ranges import MOST_NODES, NODES, RATES, SHARES, TIMES, Range, require
 from shoal.sim.scheduler import Scheduler
 from shoal.sim.trace import TraceWriter
 from shoal.types import Address, MemberState, NodeId, Readiness
@@ -47,6 +49,7 @@ _ABOUT_A_MEMBER = (
     MemberReinstated,
 )
 _PORT = 7946
+_CHECK_TIMES = Range(0.001, 1e6)  # seconds between two checks: time must pass
 _MOST_ROWS = 100_000  # that a check looks at: 316 whole views of 316 members, or 10 of 10,000
 _PEACEFUL_LOSS = 0.1  # above it a goodbye may be missed by some
 
@@ -84,8 +87,12 @@ class SimCluster:
         start instead, at a cost that large clusters can pay. With `identities` each has one, so that deaths need the
         signatures of `death_signatures` members. Invariants are checked every `check_every` virtual seconds
         (None: only by `check`); above 316 nodes those that compare tables look at some of the nodes, always the same.
-        `trace` gets every input of every core as a line of JSON.
+        `trace` gets every input of every core as a line of JSON. Raises `ConfigError` for numbers out of range.
         """
+        require("nodes", nodes, NODES)
+        require("seeds", seeds, Range(0, MOST_NODES))
+        if check_every is not None:
+            require("check_every", check_every, _CHECK_TIMES)
         self.seed = seed
         self.config = config or ClusterConfig.lan()
         self.scheduler = Scheduler()
@@ -204,7 +211,7 @@ class SimCluster:
             self._drained.add(node.id)
         node.set_readiness(Readiness.DRAINING)
 
-    # Faults of nodes
+    # Faults of nodes; numbers out of range are a `ConfigError`
 
     def freeze(self, name: str) -> None:
         """Stop a node's process as SIGSTOP does."""
@@ -226,6 +233,7 @@ class SimCluster:
 
     def slow_cpu(self, name: str, delay: float) -> None:
         """Let a node work so many seconds on each packet; 0 ends it."""
+        require("delay", delay, TIMES)
         self._disturb()
         self.node(name).cpu_delay = delay
 
@@ -233,7 +241,7 @@ class SimCluster:
         """Let a node's clock run at another rate than 1."""
         self.node(name).set_clock_rate(rate)
 
-    # Faults of the network
+    # Faults of the network; numbers out of range are a `ConfigError`
 
     def partition(self, *sides: Collection[str]) -> None:
         """Cut all paths between the sides, both ways; nodes on no side stay connected with all."""
@@ -254,24 +262,31 @@ class SimCluster:
 
     def set_loss(self, loss: float) -> None:
         """Lose this share of packets on every path, besides what the paths lose themselves."""
+        require("loss", loss, SHARES)
         self._disturb()
         self.network.loss = loss
 
     def set_node_loss(self, name: str, *, ingress: float = 0.0, egress: float = 0.0) -> None:
         """Lose this share of the packets that reach or leave one node."""
+        require("ingress", ingress, SHARES)
+        require("egress", egress, SHARES)
         self._disturb()
         host = self.node(name).host
         host.ingress_loss, host.egress_loss = ingress, egress
 
     def set_rate(self, name: str, rate: float | None) -> None:
         """Limit what leaves a node, in bytes per second; None lifts the limit."""
+        if rate is not None:
+            require("rate", rate, RATES)
         self._disturb()
         self.node(name).host.rate = rate
 
     def set_streams(self, name: str, mode: StreamMode) -> None:
         """Say what happens to streams that are opened to a node."""
+        if mode not in set(StreamMode):
+            raise ConfigError("mode", mode, f"must be one of {', '.join(StreamMode)}")
         self._disturb()
-        self.node(name).host.streams = mode
+        self.node(name).host.streams = StreamMode(mode)
 
     def repair(self) -> None:
         """End every fault: all paths open, no loss on top of the links', every process that runs runs well."""

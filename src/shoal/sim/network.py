@@ -14,6 +14,7 @@ from random import Random
 from typing import Final, Protocol
 
 from shoal.sim.latency import Latency, Uniform
+from shoal.sim.ranges import SHARES, TIMES, require
 from shoal.sim.scheduler import Scheduler
 from shoal.types import Address
 
@@ -92,7 +93,7 @@ DATA_CENTRE: Final = Uniform(0.000_2, 0.001)
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a path does to packets, each direction for itself."""
+    """What a path does to packets, each direction for itself. Raises `ConfigError` for numbers out of range."""
 
     latency: Latency = DATA_CENTRE
     """One way."""
@@ -104,6 +105,11 @@ class Link:
     """Share of datagrams that are held back by up to `held_back`."""
     held_back: float = 0.05
     """Seconds."""
+
+    def __post_init__(self) -> None:
+        for field in ("loss", "duplication", "reordering"):
+            require(field, getattr(self, field), SHARES)
+        require("held_back", self.held_back, TIMES)
 
 
 CALM: Final = Link()
