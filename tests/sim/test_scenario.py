@@ -57,6 +57,7 @@ def test_every_step_says_what_it_does() -> None:
         steps.Broadcast("n1", b"x"): "n1 broadcasts b'x'",
         steps.Drain("n1"): "n1 drains",
         Repair(): "repair everything",
+        steps.AgreeWithout(("n1", "n2"), 60.0, stay=5.0): "select n1 n2 no more within 60 s, for 5 s",
         Agree(9.0, stay=1.0): "agree within 9 s and stay so for 1 s",
     }
 
@@ -92,6 +93,7 @@ def test_every_step_can_be_played() -> None:
         Wait(10.0),
         Repair(),
         Agree(90.0, stay=5.0),
+        steps.AgreeWithout(("n0",), 1.0, stay=1.0),
     )
 
     cluster = play(Scenario(1, 4, everything, seeds=4))
@@ -129,7 +131,7 @@ def test_one_seed_makes_one_random_scenario() -> None:
 def test_random_scenarios_use_every_kind_of_step() -> None:
     kinds = {type(step).__name__ for seed in range(40) for step in random_scenario(seed).steps}
 
-    assert kinds == set(steps.__all__) - {"Step", "ScenarioFailed", "AgreeWithout"}
+    assert kinds == set(steps.__all__) - {"Step", "ScenarioFailed", "ImpossibleStepError", "AgreeWithout"}
 
 
 def test_random_scenarios_end_with_a_repair_and_agreement() -> None:

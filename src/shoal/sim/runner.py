@@ -14,6 +14,7 @@ from shoal.sim.measures import Load, Mark, Outage, Recorder, Verdicts
 from shoal.sim.presets import preset
 from shoal.sim.scenario import Scenario, play_on
 from shoal.sim.scheduler import Scheduler
+from shoal.sim.steps import ImpossibleStepError
 
 __all__ = ["FixedRecipe", "PresetRecipe", "Recipe", "RunResult", "SeedLost", "Trial", "run_seed", "run_seeds"]
 
@@ -113,7 +114,8 @@ def run_seed(
 ) -> RunResult:
     """Play the scenario for one seed, in this process. What goes wrong in it is part of the result.
 
-    `on_second` is called with the virtual time, every virtual second.
+    `on_second` is called with the virtual time, every virtual second. Raises `ImpossibleStepError` for a step that the
+    settings of the nodes do not admit.
     """
     scenario = trial.scenario(seed)
     cluster = scenario.cluster(trial.config, check_every=trial.check_every, trace=trace)
@@ -127,6 +129,8 @@ def run_seed(
             recorder.after(step)
     except InvariantViolated as error:
         violations, notes = tuple(map(str, error.violations)), _notes(error)
+    except ImpossibleStepError:
+        raise
     except Exception as error:
         violations, notes = (f"{cluster.now:.3f} s: {type(error).__name__}: {error}",), _notes(error)
     return RunResult(
