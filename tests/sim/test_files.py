@@ -7,7 +7,7 @@ from shoal.sim.files import STEPS, ScenarioFileError, read_scenario
 from shoal.sim.latency import Constant, LogNormal, Uniform
 from shoal.sim.network import Link, StreamMode
 from shoal.sim.runner import FixedRecipe, Trial, run_seed
-from shoal.sim.scenario import Scenario
+from shoal.sim.scenario import Scenario, play
 from shoal.sim.steps import ImpossibleStepError
 
 HEAD = "nodes = 5\n"
@@ -178,6 +178,20 @@ def test_a_started_node_can_be_named_from_then_on(file: Path) -> None:
             "step 1 (clock-rate): rate = 1000000000.0: must be 0.001 to",
         ),
         ("nodes = 5\nstep = [3]", "step 1: 3 is no table"),
+        ("nodes = 5\nzones = 3\n" + START, "zones = 3: must be a table of lists of nodes"),
+        (HEAD + START + '[zones]\neast = ["n9"]', "zones: east = 'n9': there is no such node; there are n0 to n4"),
+        (HEAD + START + '[zones]\na = ["n1"]\nb = ["n1"]', "zones: b = 'n1': is in a already; each node has one zone"),
+        (
+            HEAD + step("set-zone-link", 'zones = ["a", "b"]\nlink = {}'),
+            "zones = 'a': there is no such zone; [zones] has",
+        ),
+        (HEAD + step("set-link", 'nodes = ["n0"]\nlink = {}'), "nodes = ['n0']: must be a list of two names"),
+        (HEAD + step("set-link", 'nodes = ["n0", "n9"]\nlink = {}'), "nodes = 'n9': there is no such node yet"),
+        (HEAD + step("set-link", 'nodes = ["n0", "n1"]'), "step 1 (set-link): link is missing; it must be a table, as"),
+        (
+            HEAD + step("set-link", 'nodes = ["n0", "n1"]\nlink = { loss = 2 }'),
+            "step 1 (set-link), link: loss = 2: must be a number, 0 to 1",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_place_value_and_what_is_allowed(file: Path, text: str, said: str) -> None:
@@ -217,3 +231,39 @@ def test_tags_above_the_limit_are_told_and_are_no_violation(file: Path) -> None:
 
     with pytest.raises(ImpossibleStepError, match=r"n1 publishes .*the limit is 512 \(max_tag_bytes\)"):
         run_seed(Trial(FixedRecipe(read_scenario(file))), 1)
+
+
+def test_zones_and_the_paths_between_them_can_be_said(file: Path) -> None:
+    text = """
+        nodes = 3
+
+        [zones]
+        east = ["n0", "n1"]
+        west = ["n2", "late"]
+
+        [[step]]
+        do = "set-zone-link"
+        zones = ["east", "west"]
+        link = { latency = { seconds = 0.04 }, loss = 0.01, duplication = 0.02, reordering = 0.03 }
+
+        [[step]]
+        do = "set-link"
+        nodes = ["n0", "n1"]
+        link = { latency = { median = 0.002, sigma = 0.5 } }
+
+        [[step]]
+        do = "start-all"
+
+        [[step]]
+        do = "start"
+        node = "late"
+    """
+
+    made = read(file, text)
+
+    assert made.zones == {"east": ("n0", "n1"), "west": ("n2", "late")}
+    assert made.steps[:2] == (
+        steps.SetZoneLink(("east", "west"), Link(Constant(0.04), 0.01, 0.02, 0.03)),
+        steps.SetLink(("n0", "n1"), Link(LogNormal(0.002, 0.5))),
+    )
+    assert play(made).node("late").host.zone == "west"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from math import ceil
 from typing import TextIO, TypeVar, cast
 
@@ -74,6 +74,7 @@ class SimCluster:
         config: ClusterConfig | None = None,
         *,
         link: Link = CALM,
+        zones: Mapping[str, Iterable[str]] | None = None,
         seeds: int = 1,
         formed: bool = False,
         identities: bool = False,
@@ -84,7 +85,8 @@ class SimCluster:
         """Make the nodes; `start_all` starts them.
 
         `seeds` is how many of the first nodes all others join through. `formed` lets them know each other from the
-        start instead, at a cost that large clusters can pay. With `identities` each has one, so that deaths need the
+        start instead, at a cost that large clusters can pay. `zones` names the nodes of each zone, also such as are
+        added later: see `set_zone_link`. With `identities` each has one, so that deaths need the
         signatures of `death_signatures` members. Invariants are checked every `check_every` virtual seconds
         (None: only by `check`); above 316 nodes those that compare tables look at some of the nodes, always the same.
         `trace` gets every input of every core as a line of JSON. Raises `ConfigError` for numbers out of range.
@@ -100,6 +102,7 @@ class SimCluster:
         self.observations: list[Observation[Event]] = []
         """Everything that anybody saw, in order of time."""
         self.nodes: dict[str, SimNode] = {}
+        self._zone_of = _zone_of_each(zones or {})
         self._formed = formed
         self._world = World(
             scheduler=self.scheduler,
@@ -137,17 +140,19 @@ class SimCluster:
         self,
         name: str | None = None,
         *,
-        zone: str = "",
+        zone: str | None = None,
         seeds: Iterable[Address] | None = None,
         config: ClusterConfig | None = None,
         known_as: str | None = None,
     ) -> SimNode:
         """Add a node, not started yet; without a name it gets the next number.
 
+        Without a zone it gets that which the cluster's `zones` say, or none.
         `known_as` is the name that it claims in the cluster, if that is another: two claims of one name are a conflict.
         """
         index = len(self.nodes)
         name = name or f"n{index}"
+        zone = self._zone_of.get(name, "") if zone is None else zone
         host = self.network.add_host(name, _address(index), zone)
         node = SimNode(
             self._world, host, config or self.config, self._seeds if seeds is None else tuple(seeds), known_as
@@ -266,6 +271,22 @@ class SimCluster:
         self._disturb()
         self.network.loss = loss
 
+    def set_link(self, one: str, other: str, link: Link) -> None:
+        """Say what the paths between two nodes do, both ways; it goes before what is said of their zones."""
+        self._require((one, other))
+        self._disturb()
+        self.network.set_link(one, other, link)
+        self.network.set_link(other, one, link)
+
+    def set_zone_link(self, one: str, other: str, link: Link) -> None:
+        """Say what the paths between two zones, or within one, do. Raises `ConfigError` for a zone without nodes."""
+        zones = {*self._zone_of.values(), *(node.host.zone for node in self.nodes.values())}
+        for zone in (one, other):
+            if zone not in zones:
+                raise ConfigError("zone", zone, f"has no nodes; there are {', '.join(sorted(zones - {''})) or 'none'}")
+        self._disturb()
+        self.network.set_zone_link(one, other, link)
+
     def set_node_loss(self, name: str, *, ingress: float = 0.0, egress: float = 0.0) -> None:
         """Lose this share of the packets that reach or leave one node."""
         require("ingress", ingress, SHARES)
@@ -289,7 +310,10 @@ class SimCluster:
         self.node(name).host.streams = StreamMode(mode)
 
     def repair(self) -> None:
-        """End every fault: all paths open, no loss on top of the links', every process that runs runs well."""
+        """End every fault: all paths open, no loss on top of the links', every process that runs runs well.
+
+        What was said of single links stays: a slow path is no fault.
+        """
         self.network.heal()
         self.network.loss = 0.0
         for node in self.nodes.values():
@@ -436,7 +460,7 @@ class SimCluster:
         network = self.network
         return (
             not network.cuts
-            and (1 - network.loss) * (1 - network.link.loss) >= 1 - _PEACEFUL_LOSS
+            and (1 - network.loss) * (1 - network.most_loss) >= 1 - _PEACEFUL_LOSS
             and all(node.is_well for node in self.members())
         )
 
@@ -453,6 +477,16 @@ class SimCluster:
 def _holds_alive(observer: SimNode, id: NodeId) -> bool:
     member = observer.core.member(id)
     return member is not None and member.state is MemberState.ALIVE
+
+
+def _zone_of_each(zones: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    zone_of: dict[str, str] = {}
+    for zone, names in zones.items():
+        for name in names:
+            if name in zone_of:
+                raise ConfigError("zones", name, f"is in {zone_of[name]} and in {zone}; each node has one zone")
+            zone_of[name] = zone
+    return zone_of
 
 
 def _address(index: int) -> Address:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from shoal.sim import steps
@@ -30,8 +30,9 @@ _LEAVES: Final = "has left"
 class Course:
     """Keeps book while the steps of a scenario are read."""
 
-    def __init__(self, nodes: int) -> None:
+    def __init__(self, nodes: int, zones: Mapping[str, tuple[str, ...]]) -> None:
         self._first = nodes
+        self._zones = zones
         self._state = dict.fromkeys((f"n{index}" for index in range(nodes)), _NEVER_RAN)
 
     def problems(self, step: Step) -> Iterator[str]:
@@ -41,6 +42,19 @@ class Course:
         else:
             yield from self._problems_of_names(step)
             yield from self._problems_of_process(step)
+        if isinstance(step, steps.SetZoneLink):
+            yield from self._problems_of_zone_names(step)
+
+    def problems_of_zones(self) -> Iterator[str]:
+        """What is wrong with the zones, once all steps were taken: they may have nodes that a step starts."""
+        zone_of: dict[str, str] = {}
+        for zone, names in self._zones.items():
+            for name in names:
+                if name not in self._state:
+                    yield f"{zone} = {name!r}: there is no such node; there are {self._known}"
+                if name in zone_of:
+                    yield f"{zone} = {name!r}: is in {zone_of[name]} already; each node has one zone"
+                zone_of[name] = zone
 
     def take(self, step: Step) -> None:
         """The step happens."""
@@ -75,6 +89,11 @@ class Course:
                 yield f"{field} = {_plain(value)!r}: must name at least one node" + " on each side" * (field == "sides")
         if isinstance(step, steps.Partition):
             yield from _problems_of_sides(step)
+
+    def _problems_of_zone_names(self, step: steps.SetZoneLink) -> Iterator[str]:
+        for zone in step.zones:
+            if zone not in self._zones:
+                yield f"zones = {zone!r}: there is no such zone; [zones] has {', '.join(self._zones) or 'none'}"
 
     def _problems_of_process(self, step: Step) -> Iterator[str]:
         if not isinstance(step, _NEEDS_PROCESS):

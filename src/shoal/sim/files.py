@@ -94,13 +94,16 @@ def _scenario(path: str, table: dict[str, Any], seed: int) -> Scenario:
     entries = given.pop("step", None)
     if not isinstance(entries, list) or not entries:
         raise ScenarioFileError(path, "has no steps; write each as a table [[step]] with do = ...")
-    known = {"formed": bool, "identities": bool, "nodes": int, "seeds": int}
+    known = {"formed": bool, "identities": bool, "nodes": int, "seeds": int, "zones": Mapping[str, tuple[str, ...]]}
     values = {name: _value(path, name, value, known) for name, value in given.items()}
     if "nodes" not in values:
         raise ScenarioFileError(path, f"says no number of nodes: write nodes = {_RANGES['nodes']}")
     if values.get("seeds", 1) > values["nodes"]:
         raise ScenarioFileError(path, f"seeds = {values['seeds']}: must be at most the {values['nodes']} nodes")
-    played = tuple(_steps(path, entries, Course(values["nodes"])))
+    course = Course(values["nodes"], values.get("zones", {}))
+    played = tuple(_steps(path, entries, course))
+    for problem in course.problems_of_zones():
+        raise ScenarioFileError(f"{path}, zones", problem)
     return Scenario(seed=seed, steps=played, link=link, **values)
 
 
@@ -127,7 +130,7 @@ def _read_step(where: str, entry: object) -> Step:
 
 def _read_link(where: str, given: object) -> Link:
     if not isinstance(given, dict):
-        raise ScenarioFileError(where, f"{given!r} is no table; write [link]")
+        raise ScenarioFileError(where, f"{given!r} is no table; write latency, loss and so on in one")
     fields = dict(given)
     latency = fields.pop("latency", None)
     link: Link = _read_into(Link, where, fields)
@@ -165,6 +168,8 @@ def _value(where: str, name: str, value: object, types: Mapping[str, Any]) -> An
     if name not in types:
         raise ScenarioFileError(where, f"{name} = {value!r}: {_unknown('field', name, types)}")
     wanted = types[name]
+    if wanted is Link:
+        return _read_link(f"{where}, {name}", value)
     typed: Any
     try:
         typed = value.encode() if wanted is bytes and isinstance(value, str) else msgspec.convert(value, wanted)
@@ -196,7 +201,10 @@ _KINDS: Final[Mapping[Any, str]] = {
     bytes: "a text",
     tuple[str, ...]: "a list of nodes",
     tuple[tuple[str, ...], ...]: "a list of lists of nodes",
+    tuple[str, str]: "a list of two names",
     Mapping[str, str]: "a table of texts",
+    Mapping[str, tuple[str, ...]]: "a table of lists of nodes",
+    Link: "a table, as [link]",
     StreamMode: f"one of {', '.join(StreamMode)}",
 }
 

@@ -216,6 +216,11 @@ class Network:
         """Say what the paths between two zones, or within one, do; a path between two hosts goes before."""
         self._zone_links[one, other] = self._zone_links[other, one] = link
 
+    @property
+    def most_loss(self) -> float:
+        """The loss of the path that loses most, without what comes on top everywhere."""
+        return max(link.loss for link in (self.link, *self._links.values(), *self._zone_links.values()))
+
     def path(self, sender: Host, receiver: Host) -> Link:
         """What lies between two hosts."""
         if self._links and (link := self._links.get((sender.name, receiver.name))) is not None:

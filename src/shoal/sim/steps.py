@@ -9,7 +9,7 @@ from typing import Protocol
 from shoal.errors import MessageTooLargeError, ShoalError
 from shoal.sim.cluster import SimCluster
 from shoal.sim.invariants import Moment, views_agree
-from shoal.sim.network import StreamMode
+from shoal.sim.network import Link, StreamMode
 from shoal.sim.node import SimNode
 from shoal.sim.ranges import CLOCK_RATES, require
 from shoal.types import MemberState
@@ -31,11 +31,13 @@ __all__ = [
     "Repair",
     "Restart",
     "ScenarioFailed",
+    "SetLink",
     "SetLoss",
     "SetNodeLoss",
     "SetRate",
     "SetStreams",
     "SetTags",
+    "SetZoneLink",
     "SlowCpu",
     "Start",
     "StartAll",
@@ -306,6 +308,36 @@ class SetLoss:
 
     def __str__(self) -> str:
         return f"lose {self.loss:.0%} everywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class SetLink:
+    """The paths between two nodes change, both ways, and stay so."""
+
+    nodes: tuple[str, str]
+    link: Link
+
+    def apply(self, cluster: SimCluster) -> None:
+        """Change them."""
+        cluster.set_link(*self.nodes, self.link)
+
+    def __str__(self) -> str:
+        return f"the paths between {' and '.join(self.nodes)}: {self.link}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetZoneLink:
+    """The paths between two zones, or within one that is named twice, change and stay so."""
+
+    zones: tuple[str, str]
+    link: Link
+
+    def apply(self, cluster: SimCluster) -> None:
+        """Change them."""
+        cluster.set_zone_link(*self.zones, self.link)
+
+    def __str__(self) -> str:
+        return f"the paths between zones {' and '.join(self.zones)}: {self.link}"
 
 
 @dataclass(frozen=True, slots=True)
