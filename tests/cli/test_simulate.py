@@ -249,3 +249,14 @@ def test_the_model_knows_no_identities() -> None:
 
     assert result.exit_code == 2
     assert "--identities is for the simulator" in result.stderr
+
+
+def test_a_trace_that_was_cut_off_does_not_replay(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    run("--nodes", "4", "--trace", str(trace))
+    trace.write_text("".join(trace.read_text("utf-8").splitlines(keepends=True)[:-5]), "utf-8")
+
+    result = run("--replay", str(trace))
+
+    assert result.exit_code == 1
+    assert "the trace has no end: it was cut off after" in result.stderr

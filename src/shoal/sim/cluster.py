@@ -89,7 +89,8 @@ class SimCluster:
         added later: see `set_zone_link`. With `identities` each has one, so that deaths need the
         signatures of `death_signatures` members. Invariants are checked every `check_every` virtual seconds
         (None: only by `check`); above 316 nodes those that compare tables look at some of the nodes, always the same.
-        `trace` gets every input of every core as a line of JSON. Raises `ConfigError` for numbers out of range.
+        `trace` gets every input of every core as a line of JSON; see `end_trace`. Raises `ConfigError` for numbers
+        out of range.
         """
         require("nodes", nodes, NODES)
         require("seeds", seeds, Range(0, MOST_NODES))
@@ -329,6 +330,12 @@ class SimCluster:
                 node.thaw()
 
     # Seeing
+
+    def end_trace(self) -> None:
+        """Say in the trace that this was all; what happens later does not go into it."""
+        if self._world.trace is not None:
+            self._world.trace.ended()
+            self._world.trace = None
 
     def members(self) -> list[SimNode]:
         """The nodes that belong into every view."""

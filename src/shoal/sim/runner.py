@@ -133,6 +133,7 @@ def run_seed(
         raise
     except Exception as error:
         violations, notes = (f"{cluster.now:.3f} s: {type(error).__name__}: {error}",), _notes(error)
+    cluster.end_trace()
     return RunResult(
         seed=seed,
         nodes=len(cluster.nodes),

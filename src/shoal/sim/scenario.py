@@ -102,8 +102,11 @@ def play(
     Whatever a step raises gets the scenario's script as a note.
     """
     cluster = scenario.cluster(config, trace=trace)
-    for _ in play_on(cluster, scenario, log=log):
-        pass
+    try:
+        for _ in play_on(cluster, scenario, log=log):
+            pass
+    finally:
+        cluster.end_trace()
     return cluster
 
 
