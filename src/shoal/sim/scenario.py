@@ -56,7 +56,7 @@ class Scenario:
     def least_seconds(self) -> float:
         """Virtual seconds that it takes if all views agree as soon as they are asked to."""
         waits = sum(step.seconds for step in self.steps if isinstance(step, steps.Wait))
-        return waits + sum(step.stay for step in self.steps if isinstance(step, steps.Agree))
+        return waits + sum(step.stay for step in self.steps if isinstance(step, steps.Agree | steps.AgreeWithout))
 
     def script(self) -> str:
         """The Python that makes this scenario."""
