@@ -86,11 +86,10 @@ class SimCluster:
 
         `seeds` is how many of the first nodes all others join through. `formed` lets them know each other from the
         start instead, at a cost that large clusters can pay. `zones` names the nodes of each zone, also such as are
-        added later: see `set_zone_link`. With `identities` each has one, so that deaths need the
-        signatures of `death_signatures` members. Invariants are checked every `check_every` virtual seconds
-        (None: only by `check`); above 316 nodes those that compare tables look at some of the nodes, always the same.
-        `trace` gets every input of every core as a line of JSON; see `end_trace`. Raises `ConfigError` for numbers
-        out of range.
+        added later: see `set_zone_link`. With `identities` each node has one, so that deaths need the signatures of
+        `death_signatures` members. Invariants are checked every `check_every` virtual seconds (None: only by `check`);
+        above 316 nodes those that compare tables look at some of the nodes, always the same. `trace` gets every input
+        of every core as a line of JSON; see `end_trace`. Raises `ConfigError` for numbers out of range.
         """
         require("nodes", nodes, NODES)
         require("seeds", seeds, Range(0, MOST_NODES))

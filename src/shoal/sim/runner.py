@@ -59,8 +59,8 @@ class Trial:
 
     recipe: Recipe
     config: ClusterConfig = field(default_factory=ClusterConfig.lan)
-    loss: float = 0.0
-    """Share of packets that vanish on every path, in place of the scenario's own if above 0."""
+    loss: float | None = None
+    """Share of packets that vanish on every path, in place of the scenario's own; None: as the scenario says."""
     check_every: float | None = 1.0
     """Virtual seconds between two checks of the invariants; None: only where the scenario says so."""
     timeline_of: int | None = None
@@ -77,7 +77,7 @@ class Trial:
             scenario = replace(scenario, formed=self.formed)
         if self.identities:
             scenario = replace(scenario, identities=True)
-        return replace(scenario, link=replace(scenario.link, loss=self.loss)) if self.loss else scenario
+        return scenario if self.loss is None else replace(scenario, link=replace(scenario.link, loss=self.loss))
 
 
 @dataclass(frozen=True, slots=True)
