@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from shoal.bench.plan import LEAST_NODES, Plan
+from shoal.bench.plan import LEAST_NODES, OWN_SETTINGS, Plan
 from shoal.bench.plot import svg
 from shoal.bench.report import Report
 from shoal.bench.scale import measure
@@ -17,9 +17,19 @@ from shoal.cli.options import Number, json_option, seconds, setting, writable
 from shoal.cli.output import print_json, print_pairs, write_text
 from shoal.cli.progress import progress
 from shoal.config import ClusterConfig, Profile
+from shoal.errors import ConfigError
 from shoal.keys import ClusterKey
 
 _INTERRUPTED: Final = 130  # what shells report of a command that SIGINT ended
+
+
+def _setting(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Callback: FIELD=VALUE, but for what each node is given."""
+    settings = setting(ctx, param, value)
+    for name, text in settings:
+        if name in OWN_SETTINGS:
+            raise ConfigError("--set", f"{name}={text}", f"the benchmark sets {name} itself")
+    return settings
 
 
 @click.group()
@@ -73,10 +83,10 @@ def bench() -> None:
 @click.option(
     "--set",
     "settings",
-    callback=setting,
+    callback=_setting,
     multiple=True,
     metavar="FIELD=VALUE",
-    help="Any setting of the nodes, such as probe_interval=0.5.",
+    help="Any setting of the nodes but their addresses, names and keys, such as probe_interval=0.5.",
 )
 @click.option("--encrypt", is_flag=True, help="Seal all messages with a key made for the run.")
 @click.option(
