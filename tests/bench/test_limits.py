@@ -42,7 +42,9 @@ def test_more_memory_than_there_is_is_refused_with_both_numbers(monkeypatch: pyt
     with pytest.raises(BenchError) as caught:
         limits.check(plan(nodes=5000, processes=1))
 
-    assert "5,000 nodes that know each other need 4.2 GB of memory at the least" in str(caught.value)
+    assert "5,000 nodes that know each other need 1.8 GB of memory at the least (64 bytes a member)" in str(
+        caught.value
+    )
     assert str(caught.value).endswith("1.0 GB are available: use fewer nodes, or free some")
 
 
@@ -67,3 +69,9 @@ def test_a_soft_limit_is_raised_as_far_as_needed(monkeypatch: pytest.MonkeyPatch
 def test_small_runs_need_nothing_special() -> None:
     limits.check(plan(nodes=12, processes=2))
     assert Path("/proc/sys/net/ipv4/ip_local_port_range").exists()
+
+
+def test_ten_thousand_nodes_fit_in_eight_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_memory_available", lambda: 8_000_000_000)
+
+    limits._check_memory(plan(nodes=10_000, processes=4))

@@ -41,3 +41,8 @@ def test_nodes_listen_on_free_ports_of_loopback_whatever_the_settings_say() -> N
     assert str(made.bind) == "127.0.0.1:0"
     assert made.seeds == ()
     assert made.name is None
+
+
+def test_a_table_too_small_for_all_nodes_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"max_members = 3: must be at least the 12 nodes"):
+        plan(config=plan().config.replace(max_members=3))

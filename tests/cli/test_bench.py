@@ -55,6 +55,14 @@ def test_a_run_prints_what_programs_look_for(tmp_path: Path) -> None:
         (["--nodes", "2"], "2 is not in the range"),
         (["--nodes", "10", "--kill", "9"], "--kill = 9: leaves fewer than 2 of 10 nodes"),
         (["--nodes", "4", "--processes", "5"], "--processes = 5: must not exceed the 4 nodes"),
+        (["--plot", "/nowhere/x"], "--plot: cannot write /nowhere/x: No such file or directory"),
+        (["--set", "keys=abc"], "--set = 'keys=abc': the benchmark sets keys itself"),
+        (["--set", "bind=0.0.0.0:1"], "--set = 'bind=0.0.0.0:1': the benchmark sets bind itself"),
+        (["--set", "advertise=1.2.3.4:5"], "the benchmark sets advertise itself"),
+        (["--set", "seeds=1.2.3.4:5"], "the benchmark sets seeds itself"),
+        (["--set", "name=x"], "the benchmark sets name itself"),
+        (["--set", "state_dir=/x"], "the benchmark sets state_dir itself"),
+        (["--nodes", "5", "--set", "max_members=3"], "max_members = 3: must be at least the 5 nodes"),
         (["--set", "probe_interval"], "'probe_interval' is no setting; write FIELD=VALUE"),
         (["--set", "probe_interval=0"], "probe_interval = 0.0: must be 0.01 to 60 seconds"),
     ],
@@ -121,3 +129,14 @@ def is_running(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.parametrize(
+    "option", ["--rate", "--settle", "--settle-timeout", "--hold", "--form-timeout", "--detect-timeout"]
+)
+@pytest.mark.parametrize("number", ["nan", "inf", "1e308", "-1"])
+def test_a_number_that_is_no_time_is_refused(option: str, number: str) -> None:
+    result = run(option, number)
+
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}': " in result.output

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import re
 import signal
 import subprocess
@@ -142,13 +144,17 @@ def test_a_plot_is_drawn(tmp_path: Path) -> None:
     [
         (("--scenario", "earthquake"), 1, "'earthquake': is neither a file nor a preset; the presets are crash, churn"),
         (("--scenario", "none.toml"), 1, "none.toml: cannot be read: No such file"),
-        (("--nodes", "3"), 2, "3 is not in the range x>=4"),
+        (("--nodes", "3"), 2, "3 is not in the range 4<=x<="),
+        (("--nodes", "60001"), 1, "nodes = 60001: crash takes at most 60000"),
         (("--loss", "2"), 2, "0<=x<=1"),
+        (("--loss", "nan"), 2, "'nan' is no number"),
         (("--seeds", "5"), 1, "--seeds: '5' is no range of seeds; write FIRST..LAST"),
         (("--seeds", "5..2"), 1, "'5..2' is no range of seeds"),
         (("--seed", "1", "--seeds", "1..2"), 2, "--seed and --seeds exclude each other"),
         (("--seeds", "1..2", "--trace", "x"), 2, "--trace needs a single seed"),
-        (("--trace", "/nowhere/x"), 1, "cannot write /nowhere/x: No such file or directory"),
+        (("--trace", "/nowhere/x"), 1, "--trace: cannot write /nowhere/x: No such file or directory"),
+        (("--plot", "/nowhere/x"), 1, "--plot: cannot write /nowhere/x: No such file or directory"),
+        (("--plot", f"{__file__}/x"), 1, "Not a directory"),
         (("--profile", "moon"), 2, "'moon' is not one of"),
         (("--set", "probe_interval"), 1, "'probe_interval' is no setting; write FIELD=VALUE"),
         (("--set", "probe_intervall=1"), 1, "did you mean probe_interval?"),
@@ -244,8 +250,74 @@ def test_nodes_can_have_identities() -> None:
     assert signed["bytes_per_node_s"] > plain["bytes_per_node_s"]
 
 
-def test_the_model_knows_no_identities() -> None:
-    result = run("--model", "--identities", "--nodes", "500")
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--identities",),
+        ("--scenario", "crash"),
+        ("--plot", "x.svg"),
+        ("--trace", "x.jsonl"),
+        ("--param", "share=0.5"),
+        ("--jobs", "2"),
+        ("--joining",),
+        ("--formed",),
+    ],
+)
+def test_the_model_refuses_what_it_would_ignore(given: tuple[str, ...]) -> None:
+    result = run("--model", "--nodes", "500", *given)
 
     assert result.exit_code == 2
-    assert "--identities is for the simulator" in result.stderr
+    assert f"{given[0]} is for the simulator" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "given",
+    [("--scenario", "crash"), ("--plot", "x.svg"), ("--seed", "0"), ("--loss", "0"), ("--joining",), ("--model",)],
+)
+def test_a_replay_refuses_what_it_would_ignore(tmp_path: Path, given: tuple[str, ...]) -> None:
+    trace = tmp_path / "trace.jsonl"
+    trace.touch()
+
+    result = run("--replay", str(trace), *given)
+
+    assert result.exit_code == 2
+    assert f"{given[0]} is for runs: --replay takes all from the trace" in result.stderr
+
+
+def test_what_never_happens_in_the_model_is_never() -> None:
+    result = run("--model", "--nodes", "100", "--loss", "0.95")
+
+    assert re.search("^a kill, all know: +never$", result.stdout, re.MULTILINE)
+    assert "inf" not in result.stdout
+
+
+@pytest.mark.parametrize(("given", "played"), [((), 0.3), (("--loss", "0"), 0.0), (("--loss", "0.1"), 0.1)])
+def test_results_say_the_loss_that_was_played(tmp_path: Path, given: tuple[str, ...], played: float) -> None:
+    path = tmp_path / "lossy.toml"
+    path.write_text('nodes = 4\n[link]\nloss = 0.3\n[[step]]\ndo = "start-all"\n', encoding="utf-8")
+
+    assert run_json("--scenario", str(path), *given)["loss"] == played
+
+
+def test_a_report_is_printed_even_if_its_plot_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: Path, _text: str, **_options: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+
+    result = run("--nodes", "4", "--plot", str(tmp_path / "plot.svg"))
+
+    assert result.exit_code == 1
+    assert "violations:" in result.stdout
+    assert "No space left on device" in result.stderr
+
+
+def test_a_trace_that_was_cut_off_does_not_replay(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    run("--nodes", "4", "--trace", str(trace))
+    trace.write_text("".join(trace.read_text("utf-8").splitlines(keepends=True)[:-5]), "utf-8")
+
+    result = run("--replay", str(trace))
+
+    assert result.exit_code == 1
+    assert "the trace has no end: it was cut off after" in result.stderr

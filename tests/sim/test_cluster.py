@@ -1,9 +1,16 @@
+from collections.abc import Callable
+from math import inf, nan
+from random import Random
+from typing import Any
+
 import pytest
 
 from shoal.config import ClusterConfig
+from shoal.errors import ConfigError
 from shoal.events import JoinCompleted, MemberFailed, MemberJoined, MemberSuspected, NameConflict
 from shoal.sim.cluster import SimCluster
 from shoal.sim.invariants import InvariantViolated
+from shoal.sim.latency import Constant
 from shoal.sim.network import Link
 
 
@@ -148,3 +155,66 @@ def test_views_that_differ_are_no_rest() -> None:
 
     with pytest.raises(InvariantViolated, match="n0 does not hold n1 alive"):
         cluster.check_at_rest()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"nodes": -1}, "nodes = -1: must be 1 to 60000"),
+        ({"nodes": 60_001}, "nodes = 60001: must be 1 to 60000"),
+        ({"seeds": -1}, "seeds = -1: must be 0 to 60000"),
+        ({"check_every": -1}, r"check_every = -1: must be 0.001 to 1e\+06"),
+        ({"zones": {"a": ["n1"], "b": ["n1"]}}, "zones = 'n1': is in a and in b; each node has one zone"),
+        ({"check_every": nan}, "check_every = nan: must be"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        SimCluster(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (lambda cluster: cluster.set_loss(3), "loss = 3: must be 0 to 1"),
+        (lambda cluster: cluster.set_zone_link("", "mars", Link()), "zone = 'mars': has no nodes; there are none"),
+        (lambda cluster: cluster.set_loss(nan), "loss = nan: must be 0 to 1"),
+        (lambda cluster: cluster.set_node_loss("n1", ingress=-0.1), "ingress = -0.1: must be 0 to 1"),
+        (lambda cluster: cluster.set_node_loss("n1", egress=2), "egress = 2: must be 0 to 1"),
+        (lambda cluster: cluster.set_rate("n1", -5), "rate = -5: must be 0.001 to"),
+        (lambda cluster: cluster.slow_cpu("n1", -1), "delay = -1: must be 0 to"),
+        (lambda cluster: cluster.clock_rate("n1", inf), "rate = inf: must be 0.001 to 1000"),
+        (lambda cluster: cluster.clock_rate("n1", 0), "rate = 0: must be 0.001 to 1000"),
+        (lambda cluster: cluster.set_streams("n1", "bogus"), "mode = 'bogus': must be one of open, refused, stalled"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused(fault: Callable[[SimCluster], None], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        fault(SimCluster(nodes=3))
+
+
+def test_paths_between_zones_are_as_slow_as_they_are_said_to_be() -> None:
+    cluster = SimCluster(nodes=4, formed=True, zones={"east": ["n0", "n1"], "west": ["n2", "n3", "n4"]})
+    cluster.set_zone_link("east", "west", Link(latency=Constant(0.04)))
+    cluster.set_link("n0", "n2", Link(latency=Constant(0.01)))
+    added = cluster.add_node()
+
+    def seconds(one: str, other: str) -> float:
+        path = cluster.network.path(cluster.node(one).host, cluster.node(other).host)
+        return path.latency.draw(Random(1))
+
+    assert added.host.zone == "west"
+    assert seconds("n0", "n3") == seconds("n4", "n1") == 0.04
+    assert seconds("n0", "n2") == seconds("n2", "n0") == 0.01
+    assert seconds("n0", "n1") < 0.002
+    assert seconds("n2", "n3") < 0.002
+
+
+def test_a_goodbye_over_a_bad_path_need_not_be_heard() -> None:
+    cluster = SimCluster(nodes=4, formed=True)
+    cluster.start_all()
+    cluster.set_link("n1", "n2", Link(loss=0.9))
+
+    cluster.leave("n1")
+
+    assert not cluster.moment().leavers

@@ -59,6 +59,7 @@ def test_a_trace_says_who_the_nodes_are() -> None:
     cluster.run(12.0)
     cluster.crash("n1")
     cluster.run(8.0)
+    cluster.end_trace()
     assert sum(1 for _ in replay(trace.getvalue().splitlines())) > 100
 
 

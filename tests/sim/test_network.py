@@ -1,7 +1,10 @@
+from collections.abc import Callable
+from math import nan
 from random import Random
 
 import pytest
 
+from shoal.errors import ConfigError
 from shoal.sim.latency import Constant, Latency, LogNormal, Uniform
 from shoal.sim.network import Drop, Host, Link, Network, StreamMode, StreamReply
 from shoal.sim.scheduler import Scheduler
@@ -308,3 +311,22 @@ def test_a_stream_outlives_a_partition_that_heals_in_time_and_no_other(wires: Wi
 
     wires.network.cut("b", "a")
     assert wires.exchange(b"abc")[0] == "timed out"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Link(loss=7), "loss = 7: must be 0 to 1"),
+        (lambda: Link(loss=nan), "loss = nan: must be 0 to 1"),
+        (lambda: Link(duplication=-1), "duplication = -1: must be 0 to 1"),
+        (lambda: Link(reordering=2), "reordering = 2: must be 0 to 1"),
+        (lambda: Link(held_back=-1), "held_back = -1: must be 0 to"),
+        (lambda: Constant(-1), "seconds = -1: must be 0 to"),
+        (lambda: Uniform(0.2, 0.1), "low = 0.2: must be at most high, which is 0.1"),
+        (lambda: LogNormal(0.0, 0.5), "median = 0.0: must be 1e-09 to"),
+        (lambda: LogNormal(0.1, 50.0), "sigma = 50.0: must be 0 to 3"),
+    ],
+)
+def test_a_path_that_cannot_be_is_refused(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make()

@@ -258,8 +258,6 @@ def test_what_makes_no_sense_is_refused_with_a_reason() -> None:
         cluster.start("n1")
     with pytest.raises(SimulationError, match=r"there is no node 'n7'; there are n0, n1"):
         cluster.crash("n7")
-    with pytest.raises(SimulationError, match="rate 0"):
-        cluster.clock_rate("n1", 0)
     cluster.freeze("n1")
     with pytest.raises(SimulationError, match="n1 is frozen: thaw it first"):
         cluster.leave("n1")

@@ -1,8 +1,11 @@
+from math import inf, nan
+
 import pytest
 
 from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
 from shoal.events import MemberFailed
+from shoal.sim import steps
 from shoal.sim.presets import LEAST_NODES, PRESETS, preset
 from shoal.sim.runner import PresetRecipe, Trial, run_seed
 from shoal.sim.scenario import play
@@ -65,16 +68,33 @@ def test_a_crash_can_be_any_node() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "parameters", "said"),
+    ("name", "nodes", "parameters", "said"),
     [
-        (3, {}, "nodes = 3: partition needs at least 4"),
-        (4, {"second": 1.0}, "second = 1.0: partition has no such parameter; it has: seconds, share"),
-        (4, {"seconds": 0.0}, "seconds = 0.0: must be above 0 and at most 3600"),
+        ("partition", 3, {}, "nodes = 3: partition needs at least 4"),
+        ("partition", 60_001, {}, "nodes = 60001: partition takes at most 60000"),
+        ("partition", 4, {"second": 1.0}, "second = 1.0: partition has no such parameter; it has: seconds, share"),
+        ("partition", 4, {"seconds": 0.0}, "seconds = 0.0: must be above 0 and at most 3600 seconds"),
+        ("partition", 4, {"seconds": nan}, "seconds = nan: must be above 0 and at most 3600 seconds"),
+        ("rack-loss", 32, {"share": 0.0}, "share = 0.0: must be above 0 and at most 0.937: 30 of 32 nodes"),
+        ("rack-loss", 32, {"share": 2.0}, "share = 2.0: must be above 0 and at most 0.937: 30 of 32 nodes"),
+        ("lifeguard-threshold", 128, {"concurrent": 1000.0}, "must be a whole number from 1 to 126, with 128 nodes"),
+        ("lifeguard-threshold", 128, {"concurrent": 1.5}, "concurrent = 1.5: must be a whole number from 1 to 126"),
+        ("lifeguard-threshold", 128, {"concurrent": inf}, "concurrent = inf: must be a whole number from 1 to 126"),
+        ("hard-loss", 8, {"sick": 7.0}, "sick = 7.0: must be a whole number from 1 to 6, with 8 nodes"),
+        ("hard-loss", 8, {"ingress": 1.1}, "ingress = 1.1: must be above 0 and at most 1"),
+        ("rolling-restart", 8, {"batches": 9.0}, "batches = 9.0: must be a whole number from 1 to 8, with 8 nodes"),
     ],
 )
-def test_what_a_preset_cannot_do_is_refused(nodes: int, parameters: dict[str, float], said: str) -> None:
+def test_what_a_preset_cannot_do_is_refused(name: str, nodes: int, parameters: dict[str, float], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        preset("partition").scenario(1, nodes, **parameters)
+        preset(name).scenario(1, nodes, **parameters)
+
+
+def test_all_but_two_nodes_can_suffer() -> None:
+    for nodes in range(LEAST_NODES, 64):
+        made = preset("rack-loss").scenario(1, nodes, share=(nodes - 2) / nodes)
+
+        assert sum(isinstance(step, steps.Crash) for step in made.steps) == nodes - 2
 
 
 def test_an_unknown_preset_is_refused_with_those_there_are() -> None:

@@ -1,7 +1,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from typing import Any
 
@@ -11,6 +11,7 @@ from shoal.errors import ConfigError
 from shoal.sim import steps
 from shoal.sim.cluster import SimCluster
 from shoal.sim.invariants import Moment
+from shoal.sim.network import Link
 from shoal.sim.runner import FixedRecipe, PresetRecipe, RunResult, SeedLost, Trial, run_seed, run_seeds
 from shoal.sim.scenario import Scenario
 from shoal.sim.summary import Quantiles, Summary, quantile
@@ -114,7 +115,9 @@ def test_each_broken_invariant_is_a_violation(monkeypatch: pytest.MonkeyPatch) -
 
 def test_loss_replaces_that_of_the_scenario() -> None:
     assert CRASH.scenario(1).link.loss == 0.01
-    assert Trial(PresetRecipe("crash")).scenario(1).link.loss == 0.0
+    lossy = FixedRecipe(replace(SPLIT, link=Link(loss=0.3)))
+    assert Trial(lossy).scenario(1).link.loss == 0.3
+    assert Trial(lossy, loss=0.0).scenario(1).link.loss == 0.0
 
 
 def test_the_timeline_is_kept_of_the_chosen_seed_only() -> None:

@@ -4,7 +4,9 @@ from io import StringIO
 import pytest
 
 from shoal.sim.cluster import SimCluster
-from shoal.sim.scenario import play, random_scenario
+from shoal.sim.node import SimulationError
+from shoal.sim.scenario import Scenario, play, random_scenario
+from shoal.sim.steps import Start, StartAll, Wait
 from shoal.sim.trace import ReplayError, replay
 from shoal.types import NodeId
 
@@ -25,6 +27,7 @@ def trace_of(seed: int = 1, seconds: float = 20.0) -> list[str]:
     cluster.restart("n2")
     cluster.crash("n0", silent=True)
     cluster.run(seconds)
+    cluster.end_trace()
     return trace.getvalue().splitlines()
 
 
@@ -41,7 +44,9 @@ def test_a_trace_is_json_lines_with_time_node_door_data_and_seed() -> None:
 
 
 def test_a_trace_holds_every_door() -> None:
-    doors = {json.loads(line)["door"] for line in trace_of()}
+    *inputs, _end = trace_of()
+
+    doors = {json.loads(line)["door"] for line in inputs}
 
     assert doors == {
         "birth", "receive", "receive_stream", "stream_replied", "stream_failed", "stream_refused", "advance", "start",
@@ -55,7 +60,7 @@ def test_fresh_cores_make_the_same_of_a_trace_byte_for_byte() -> None:
     steps = list(replay(lines))
 
     births = sum('"birth"' in line for line in lines)
-    assert len(steps) == len(lines) - births
+    assert len(steps) == len(lines) - births - 1
     assert births == 4
     assert sum(len(step.outputs) for step in steps) > 100
 
@@ -106,7 +111,53 @@ def test_the_trace_of_a_formed_cluster_can_be_replayed() -> None:
     cluster = SimCluster(nodes=4, formed=True, trace=trace)
     cluster.start_all()
     cluster.run(5)
+    cluster.end_trace()
 
     *_, last = replay(trace.getvalue().splitlines())
 
     assert len(last.core.members()) == 4
+
+
+def test_a_trace_says_at_its_end_how_many_inputs_there_were() -> None:
+    *lines, end = trace_of()
+
+    assert json.loads(end) == {"door": "end", "inputs": sum('"birth"' not in line for line in lines)}
+
+
+@pytest.mark.parametrize("kept", [0, 1, -2, -1])
+def test_a_trace_that_was_cut_off_is_told(kept: int) -> None:
+    with pytest.raises(ReplayError, match=r"the trace has no end: it was cut off after \d+ inputs"):
+        list(replay(trace_of()[:kept]))
+
+
+def test_missing_lines_are_told() -> None:
+    birth, *_, end = trace_of()
+
+    with pytest.raises(ReplayError, match=r"the trace has 0 inputs, and says at its end that there were \d+"):
+        list(replay([birth, end]))
+
+
+def test_lines_after_the_end_are_told() -> None:
+    lines = trace_of()
+
+    with pytest.raises(ReplayError, match=f"line {len(lines) + 1} comes after the end"):
+        list(replay([*lines, lines[0]]))
+
+
+def test_what_happens_after_the_end_of_a_trace_is_not_in_it() -> None:
+    trace = StringIO()
+    cluster = SimCluster(nodes=2, trace=trace)
+    cluster.start_all()
+    cluster.end_trace()
+    cluster.run(5)
+
+    assert list(replay(trace.getvalue().splitlines()))
+
+
+def test_a_run_that_failed_has_a_whole_trace() -> None:
+    trace = StringIO()
+
+    with pytest.raises(SimulationError):
+        play(Scenario(1, 2, (StartAll(), Wait(1.0), Start("n1"))), trace=trace)
+
+    assert list(replay(trace.getvalue().splitlines()))

@@ -25,8 +25,8 @@ _FIRST_FREE_PORT: Final = 1024
 _PROCESS_BYTES: Final = 40 << 20
 _NODE_BYTES: Final = 40 << 10
 """Of a node that knows nobody: its sockets, its core, its counters."""
-_MEMBER_BYTES: Final = 160
-"""Of a node for each member that it knows, at the least."""
+_MEMBER_BYTES: Final = 64
+"""Of a node for each member that it knows, at the least: its process has each record once."""
 
 
 def files_needed(plan: Plan) -> int:

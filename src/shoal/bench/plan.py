@@ -8,10 +8,14 @@ from shoal.config import ClusterConfig
 from shoal.errors import ConfigError, ShoalError
 from shoal.types import Address
 
-__all__ = ["LEAST_NODES", "BenchError", "Plan", "name_of"]
+__all__ = ["LEAST_NODES", "OWN_SETTINGS", "BenchError", "Plan", "name_of"]
 
 LEAST_NODES = 3
 """A smaller cluster has nobody to confirm a suspicion."""
+
+
+OWN_SETTINGS = frozenset({"bind", "advertise", "seeds", "name", "keys", "state_dir"})
+"""What the benchmark sets itself for each node."""
 
 
 class BenchError(ShoalError):
@@ -55,6 +59,8 @@ class Plan:
             raise ConfigError("--kill", self.kill, f"leaves fewer than 2 of {self.nodes} nodes; kill fewer")
         if self.processes > self.nodes:
             raise ConfigError("--processes", self.processes, f"must not exceed the {self.nodes} nodes")
+        if self.config.max_members < self.nodes:
+            raise ConfigError("max_members", self.config.max_members, f"must be at least the {self.nodes} nodes")
 
     @property
     def seed_count(self) -> int:

@@ -10,7 +10,7 @@ import click
 
 from shoal.agent.logs import LogFormat, LogLevel, configure
 from shoal.agent.token import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, HttpToken
-from shoal.cli.options import address, http_address, tag, token_at
+from shoal.cli.options import address, http_address, seconds, tag, token_at
 from shoal.config import ClusterConfig, PartitionStrategy, Profile
 from shoal.types import Address
 
@@ -62,7 +62,7 @@ def _values(choices: type[StrEnum]) -> list[str]:
 @click.option("--http-allow-remote", is_flag=True, help="Let --http listen beyond this machine without a token.")
 @click.option(
     "--grace",
-    type=click.FloatRange(0, 3600),
+    type=seconds(0, 3600),
     default=1.0,
     show_default=True,
     metavar="SECONDS",

@@ -5,21 +5,31 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from shoal.bench.plan import LEAST_NODES, Plan
+from shoal.bench.plan import LEAST_NODES, OWN_SETTINGS, Plan
 from shoal.bench.plot import svg
 from shoal.bench.report import Report
 from shoal.bench.scale import measure
-from shoal.cli.options import json_option, setting
+from shoal.cli.options import Number, json_option, seconds, setting, writable
 from shoal.cli.output import print_json, print_pairs, write_text
 from shoal.cli.progress import progress
 from shoal.config import ClusterConfig, Profile
+from shoal.errors import ConfigError
 from shoal.keys import ClusterKey
 
 _INTERRUPTED: Final = 130  # what shells report of a command that SIGINT ended
+
+
+def _setting(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Callback: FIELD=VALUE, but for what each node is given."""
+    settings = setting(ctx, param, value)
+    for name, text in settings:
+        if name in OWN_SETTINGS:
+            raise ConfigError("--set", f"{name}={text}", f"the benchmark sets {name} itself")
+    return settings
 
 
 @click.group()
@@ -34,33 +44,31 @@ def bench() -> None:
 @click.option("--processes", type=click.IntRange(1, 1024), help="That they live in.  [default: one for each CPU]")
 @click.option("--kill", type=click.IntRange(0), help="Nodes to end as in a crash.  [default: 10, of few a tenth]")
 @click.option(
-    "--rate", type=click.FloatRange(0.1), default=200.0, show_default=True, help="Nodes to start in a second."
+    "--rate", type=Number(0.1, 1_000_000), default=200.0, show_default=True, help="Nodes to start in a second."
 )
 @click.option("--formed", is_flag=True, help="Let all nodes know each other from the start, instead of joining.")
 @click.option(
     "--seeds", type=click.IntRange(1, 256), default=8, show_default=True, help="Nodes that others join through."
 )
-@click.option(
-    "--settle", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds of rest when formed."
-)
+@click.option("--settle", type=seconds(0), default=10.0, show_default=True, help="Seconds of rest when formed.")
 @click.option(
     "--settle-timeout",
-    type=click.FloatRange(0),
+    type=seconds(0),
     default=120.0,
     show_default=True,
     help="Most seconds of rest, until all nodes are well.",
 )
-@click.option("--hold", type=click.FloatRange(1), default=30.0, show_default=True, help="Seconds to measure at rest.")
+@click.option("--hold", type=seconds(1), default=30.0, show_default=True, help="Seconds to measure at rest.")
 @click.option(
     "--form-timeout",
-    type=click.FloatRange(1),
+    type=seconds(1),
     default=600.0,
     show_default=True,
     help="Seconds for the cluster to form.",
 )
 @click.option(
     "--detect-timeout",
-    type=click.FloatRange(1),
+    type=seconds(1),
     default=60.0,
     show_default=True,
     help="Seconds for all to know the killed.",
@@ -75,13 +83,19 @@ def bench() -> None:
 @click.option(
     "--set",
     "settings",
-    callback=setting,
+    callback=_setting,
     multiple=True,
     metavar="FIELD=VALUE",
-    help="Any setting of the nodes, such as probe_interval=0.5.",
+    help="Any setting of the nodes but their addresses, names and keys, such as probe_interval=0.5.",
 )
 @click.option("--encrypt", is_flag=True, help="Seal all messages with a key made for the run.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw curves as SVG.")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=writable,
+    metavar="FILE",
+    help="Draw curves as SVG.",
+)
 @json_option
 def scale(
     *,
@@ -128,12 +142,12 @@ def scale(
         click.echo("interrupted: all nodes are ended", err=True)
         raise SystemExit(_INTERRUPTED) from None
     report = Report.of(plan, measured)
-    if plot is not None:
-        write_text(plot, svg(plan, measured))
     if as_json:
         print_json(report)
     else:
         print_pairs(report.pairs())
+    if plot is not None:
+        write_text(plot, svg(plan, measured))
     if report.known_by_all < report.killed:
         unknown = report.killed - report.known_by_all
         raise click.ClickException(

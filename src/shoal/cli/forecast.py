@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 
 import click
@@ -55,4 +56,6 @@ def _pairs(said: Forecast) -> Iterator[tuple[str, str]]:
 
 
 def _times(times: Quantiles | None) -> str:
-    return "never" if times is None else f"{times.p50:.3f} s median, {times.max:.3f} s at most"
+    if times is None or math.isinf(times.p50):
+        return "never"
+    return f"{times.p50:.3f} s median, " + ("some never" if math.isinf(times.max) else f"{times.max:.3f} s at most")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -13,13 +16,42 @@ from shoal.cli.client import AgentClient
 from shoal.errors import ShoalError
 from shoal.types import Address
 
-__all__ = ["address", "agent_option", "http_address", "json_option", "read_setting", "setting", "tag", "token_at"]
+__all__ = [
+    "Number",
+    "address",
+    "agent_option",
+    "http_address",
+    "json_option",
+    "read_setting",
+    "seconds",
+    "setting",
+    "tag",
+    "token_at",
+    "writable",
+]
 
 _DEFAULT_AGENT: Final = "127.0.0.1:7980"
 _TOKEN_FILE: Final = "token_file"
+_DAY: Final = 86_400
 
 _T = TypeVar("_T")
 _Callback = Callable[[click.Context, click.Parameter, Any], Any]
+
+
+class Number(click.FloatRange):
+    """A number of a range; no NaN, which click lets through because it is neither below nor above anything."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, or click's own error."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return number
+
+
+def seconds(least: float, most: float = _DAY) -> Number:
+    """So many seconds, a day at most."""
+    return Number(least, most)
 
 
 def _reader(read: Callable[[str], _T]) -> _Callback:
@@ -63,6 +95,23 @@ setting: Final = _reader(read_setting)
 """Callback: FIELD=VALUE, for a field of `ClusterConfig`."""
 tag: Final = _reader(_read_tag)
 """Callback: KEY=VALUE; the value may be empty."""
+
+
+def writable(_ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    """Callback: a file that can be written; a long run shall not end in finding out that it cannot."""
+    if path is not None and (problem := _write_problem(path)):
+        raise click.ClickException(f"{param.opts[0]}: cannot write {path}: {os.strerror(problem)}")
+    return path
+
+
+def _write_problem(path: Path) -> int:
+    """The number of the error that writing would end in, 0 for none."""
+    folder = path.parent
+    if not folder.exists():
+        return errno.ENOENT
+    if not folder.is_dir():
+        return errno.ENOTDIR
+    return 0 if os.access(path if path.exists() else folder, os.W_OK) else errno.EACCES
 
 
 def _client(ctx: click.Context, param: click.Parameter, value: str) -> AgentClient:

@@ -46,38 +46,45 @@ def progress(what: str, total: int) -> Iterator[Advance]:
 
 @contextmanager
 def virtual_time(what: str, least: float) -> Iterator[Callable[[float], None]]:
-    """Show on standard error which virtual second it is of at least `least`, and how virtual time goes by."""
-    clock = _VirtualClock()
+    """Show on standard error how virtual time goes by, and for how long yet until it is `least`."""
+    clock = _VirtualClock(least)
     console = Console(stderr=True)
     if console.is_terminal:
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}"))
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(what, total=least, speed="")
-            yield lambda now: bar.update(task, completed=now, speed=clock.at(now))
+            yield lambda now: bar.update(task, completed=now, speed=clock.text(now))
     else:
         yield lambda now: clock.say(what, now)
     if clock.elapsed >= _LINE_EVERY:
-        click.echo(f"{what}: {clock.last}", err=True)
+        click.echo(f"{what}: {clock.summary()}", err=True)
 
 
 class _VirtualClock:
     """Compares virtual with real time."""
 
-    def __init__(self) -> None:
+    def __init__(self, least: float) -> None:
+        self._least = least
         self._began = self._said = time.monotonic()
-        self.last = ""
+        self._now = 0.0
 
     @property
     def elapsed(self) -> float:
         return time.monotonic() - self._began
 
-    def at(self, now: float) -> str:
+    def text(self, now: float) -> str:
+        """How far it is at a virtual time; what is left if all goes on at this speed, until that is no longer known."""
+        self._now = now
+        left = self.elapsed / now * (self._least - now) if now > 0 else 0.0
+        return self.summary() + (f", at least {left:.0f} s left" if left > 0 else "")
+
+    def summary(self) -> str:
+        """How far it has come until this moment."""
         real = self.elapsed
-        self.last = f"{now:.0f} virtual s in {real:.0f} s, {now / max(real, 0.001):.2f} of real time"
-        return self.last
+        return f"{self._now:.0f} virtual s in {real:.0f} s, {self._now / max(real, 0.001):.2f} of real time"
 
     def say(self, what: str, now: float) -> None:
-        text = self.at(now)
+        text = self.text(now)
         if time.monotonic() - self._said >= _LINE_EVERY:
             self._said = time.monotonic()
             click.echo(f"{what}: {text}", err=True)

@@ -5,23 +5,26 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
-from shoal.cli.options import json_option, read_setting, setting
+from shoal.cli.options import Number, json_option, read_setting, setting, writable
 from shoal.cli.output import print_json, print_pairs, write_text
 from shoal.cli.progress import progress, virtual_time
 from shoal.config import ClusterConfig, Profile
 from shoal.errors import ConfigError, ShoalError
 from shoal.sim.files import read_scenario
+from shoal.sim.model.setting import MOST_MEMBERS
 from shoal.sim.plot import svg
 from shoal.sim.presets import LEAST_NODES, PRESETS, preset
 from shoal.sim.profiles import LIFEGUARD, MEMBERLIST, SWIM
+from shoal.sim.ranges import MOST_NODES
 from shoal.sim.runner import FixedRecipe, PresetRecipe, Recipe, RunResult, SeedLost, Trial, run_seed, run_seeds
 from shoal.sim.summary import Quantiles, Summary
 from shoal.sim.trace import ReplayError, replay
@@ -30,6 +33,8 @@ from shoal.sim.workers import Workers
 _PUBLISHED: Final[Mapping[str, ClusterConfig]] = {"swim": SWIM, "lifeguard": LIFEGUARD, "memberlist": MEMBERLIST}
 _PROFILES: Final = (*(profile.value for profile in Profile), *_PUBLISHED)
 _INTERRUPTED: Final = 130  # what shells report of a command that SIGINT ended
+_OF_REPLAY: Final = frozenset({"trace_to_replay", "as_json"})
+_NOT_OF_MODEL: Final = frozenset({"scenario", "parameters", "jobs", "plot", "trace", "formed", "identities"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class _Order:
     profile: str
     settings: tuple[tuple[str, str], ...]
     parameters: tuple[tuple[str, float], ...]
-    loss: float
+    loss: float | None
     formed: bool | None
     identities: bool
 
@@ -73,7 +78,7 @@ class _Order:
         words = ["shoal", "simulate", "--scenario", self.scenario, "--seed", str(seed)]
         words += ["--nodes", str(self.nodes)] if self.nodes is not None else []
         words += ["--profile", self.profile] if self.profile != Profile.LAN else []
-        words += ["--loss", str(self.loss)] if self.loss else []
+        words += ["--loss", str(self.loss)] if self.loss is not None else []
         words += [] if self.formed is None else ["--formed" if self.formed else "--joining"]
         words += ["--identities"] if self.identities else []
         for name, value in self.settings:
@@ -118,11 +123,18 @@ def _read_seeds(text: str) -> range:
     show_default=True,
     help=f"A TOML file, or one of {', '.join(PRESETS)}.",
 )
-@click.option("--nodes", type=click.IntRange(min=LEAST_NODES), help="How many.  [default: the scenario's own number]")
+@click.option(
+    "--nodes",
+    type=click.IntRange(LEAST_NODES, MOST_MEMBERS),
+    help=f"How many, up to {MOST_NODES:,} without --model.  [default: the scenario's own number]",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="One seed.  [default: 0]")
 @click.option("--seeds", callback=_reader(_read_seeds), metavar="FIRST..LAST", help="Many seeds, both ends included.")
 @click.option(
-    "--loss", type=click.FloatRange(0, 1), default=0.0, metavar="SHARE", help="Packets that vanish, 0 to 1, everywhere."
+    "--loss",
+    type=Number(0, 1),
+    metavar="SHARE",
+    help="Packets that vanish, 0 to 1, on every path that the scenario says nothing else of.  [default: its own loss]",
 )
 @click.option(
     "--profile",
@@ -148,10 +160,17 @@ def _read_seeds(text: str) -> range:
     help="A parameter of the preset, such as blocked=16.384.",
 )
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Processes.  [default: one for each CPU]")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw curves as SVG.")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=writable,
+    metavar="FILE",
+    help="Draw curves as SVG.",
+)
 @click.option(
     "--trace",
     type=click.Path(dir_okay=False, path_type=Path),
+    callback=writable,
     metavar="FILE",
     help="Write every input of every core; needs a single seed.",
 )
@@ -175,13 +194,15 @@ def _read_seeds(text: str) -> range:
     help="Ask the vectorised model instead, for a change and a kill among up to 10,000,000 nodes.",
 )
 @json_option
+@click.pass_context
 def simulate(
+    ctx: click.Context,
     *,
     scenario: str,
     nodes: int | None,
     seed: int | None,
     seeds: range | None,
-    loss: float,
+    loss: float | None,
     profile: str,
     settings: tuple[tuple[str, str], ...],
     parameters: tuple[tuple[str, float], ...],
@@ -200,6 +221,7 @@ def simulate(
     the seed, the scenario and the command that plays it again.
     """
     if trace_to_replay is not None:
+        _refuse_given(ctx, set(ctx.params) - _OF_REPLAY, "is for runs: --replay takes all from the trace")
         _replay(trace_to_replay, as_json=as_json)
         return
     if seed is not None and seeds is not None:
@@ -209,21 +231,30 @@ def simulate(
         raise click.UsageError("--trace needs a single seed: give --seed N")
     order = _Order(scenario, nodes, profile, settings, parameters, loss, formed, identities)
     if is_model:
-        if identities:
-            raise click.UsageError("--identities is for the simulator: the model signs nothing")
+        _refuse_given(ctx, _NOT_OF_MODEL, "is for the simulator: the model plays a change and a kill, and nothing else")
         _ask_model(order, chosen, as_json=as_json)
         return
     trial = order.trial(chosen[0])
     results = [_run_traced(trial, chosen[0], trace)] if len(chosen) == 1 else _run_all(order, trial, chosen, jobs)
+    _report(order, trial, chosen, results, as_json=as_json)
     if plot is not None:
         write_text(plot, svg(f"{_title(order, trial)}, seeds {_span(chosen)}", results))
-    _report(order, trial, chosen, results, as_json=as_json)
+    if any(result.violations for result in results):
+        raise SystemExit(1)
+
+
+def _refuse_given(ctx: click.Context, names: Collection[str], reason: str) -> None:
+    """Raise click's own error for options that were given, though they would do nothing."""
+    for param in ctx.command.params:
+        if param.name in names and ctx.get_parameter_source(param.name) is not ParameterSource.DEFAULT:
+            is_off = ctx.params[param.name] is False
+            raise click.UsageError(f"{(param.secondary_opts if is_off else param.opts)[0]} {reason}")
 
 
 def _ask_model(order: _Order, seeds: range, *, as_json: bool) -> None:
     from shoal.cli.forecast import report_forecast  # noqa: PLC0415 - needs numpy, which only the model does
 
-    report_forecast(order.nodes, order.config, order.loss, seeds, as_json=as_json)
+    report_forecast(order.nodes, order.config, order.loss or 0.0, seeds, as_json=as_json)
 
 
 def _run_traced(trial: Trial, seed: int, path: Path | None) -> RunResult:
@@ -277,7 +308,7 @@ def _report(order: _Order, trial: Trial, seeds: range, results: Sequence[RunResu
     summary = Summary.of(results)
     violated = [result for result in results if result.violations]
     if as_json:
-        print_json(_form(order, seeds, results, summary, violated))
+        print_json(_form(order, trial, seeds, results, summary, violated))
     else:
         click.echo(f"{_title(order, trial)}")
         print_pairs(_pairs(seeds, summary))
@@ -286,11 +317,15 @@ def _report(order: _Order, trial: Trial, seeds: range, results: Sequence[RunResu
         click.echo(f"  to play it again: {order.command(result.seed)}", err=True)
     if violated:
         click.echo(f"\n{violated[0].notes}", err=True)
-        raise SystemExit(1)
 
 
 def _form(
-    order: _Order, seeds: range, results: Sequence[RunResult], summary: Summary, violated: Sequence[RunResult]
+    order: _Order,
+    trial: Trial,
+    seeds: range,
+    results: Sequence[RunResult],
+    summary: Summary,
+    violated: Sequence[RunResult],
 ) -> dict[str, object]:
     return {
         "scenario": order.scenario,
@@ -298,7 +333,7 @@ def _form(
         "profile": order.profile,
         "settings": dict(order.settings),
         "parameters": dict(order.parameters),
-        "loss": order.loss,
+        "loss": trial.scenario(seeds[0]).link.loss,
         "seeds": {"first": seeds[0], "last": seeds[-1]},
         **dataclasses.asdict(summary),
         "violated": [

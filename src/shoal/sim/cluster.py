@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from math import ceil
 from typing import TextIO, TypeVar, cast
 
 from shoal.config import ClusterConfig
+from shoal.errors import ConfigError
 from shoal.events import (
     Event,
     MemberDamped,
@@ -25,6 +26,7 @@ from shoal.sim.formation import pack_members
 from shoal.sim.invariants import AT_REST, DURING, Invariant, InvariantViolated, Moment, View, Violation
 from shoal.sim.network import CALM, Cut, Link, Network, StreamMode, Traffic
 from shoal.sim.node import Observation, SimNode, SimulationError, World
+from shoal.sim.ranges import MOST_NODES, NODES, RATES, SHARES, TIMES, Range, require
 from shoal.sim.scheduler import Scheduler
 from shoal.sim.trace import TraceWriter
 from shoal.types import Address, MemberState, NodeId, Readiness
@@ -47,6 +49,7 @@ _ABOUT_A_MEMBER = (
     MemberReinstated,
 )
 _PORT = 7946
+_CHECK_TIMES = Range(0.001, 1e6)  # seconds between two checks: time must pass
 _MOST_ROWS = 100_000  # that a check looks at: 316 whole views of 316 members, or 10 of 10,000
 _PEACEFUL_LOSS = 0.1  # above it a goodbye may be missed by some
 
@@ -71,6 +74,7 @@ class SimCluster:
         config: ClusterConfig | None = None,
         *,
         link: Link = CALM,
+        zones: Mapping[str, Iterable[str]] | None = None,
         seeds: int = 1,
         formed: bool = False,
         identities: bool = False,
@@ -81,11 +85,16 @@ class SimCluster:
         """Make the nodes; `start_all` starts them.
 
         `seeds` is how many of the first nodes all others join through. `formed` lets them know each other from the
-        start instead, at a cost that large clusters can pay. With `identities` each has one, so that deaths need the
-        signatures of `death_signatures` members. Invariants are checked every `check_every` virtual seconds
-        (None: only by `check`); above 316 nodes those that compare tables look at some of the nodes, always the same.
-        `trace` gets every input of every core as a line of JSON.
+        start instead, at a cost that large clusters can pay. `zones` names the nodes of each zone, also such as are
+        added later: see `set_zone_link`. With `identities` each node has one, so that deaths need the signatures of
+        `death_signatures` members. Invariants are checked every `check_every` virtual seconds (None: only by `check`);
+        above 316 nodes those that compare tables look at some of the nodes, always the same. `trace` gets every input
+        of every core as a line of JSON; see `end_trace`. Raises `ConfigError` for numbers out of range.
         """
+        require("nodes", nodes, NODES)
+        require("seeds", seeds, Range(0, MOST_NODES))
+        if check_every is not None:
+            require("check_every", check_every, _CHECK_TIMES)
         self.seed = seed
         self.config = config or ClusterConfig.lan()
         self.scheduler = Scheduler()
@@ -93,6 +102,7 @@ class SimCluster:
         self.observations: list[Observation[Event]] = []
         """Everything that anybody saw, in order of time."""
         self.nodes: dict[str, SimNode] = {}
+        self._zone_of = _zone_of_each(zones or {})
         self._formed = formed
         self._world = World(
             scheduler=self.scheduler,
@@ -130,17 +140,19 @@ class SimCluster:
         self,
         name: str | None = None,
         *,
-        zone: str = "",
+        zone: str | None = None,
         seeds: Iterable[Address] | None = None,
         config: ClusterConfig | None = None,
         known_as: str | None = None,
     ) -> SimNode:
         """Add a node, not started yet; without a name it gets the next number.
 
+        Without a zone it gets that which the cluster's `zones` say, or none.
         `known_as` is the name that it claims in the cluster, if that is another: two claims of one name are a conflict.
         """
         index = len(self.nodes)
         name = name or f"n{index}"
+        zone = self._zone_of.get(name, "") if zone is None else zone
         host = self.network.add_host(name, _address(index), zone)
         node = SimNode(
             self._world, host, config or self.config, self._seeds if seeds is None else tuple(seeds), known_as
@@ -204,7 +216,7 @@ class SimCluster:
             self._drained.add(node.id)
         node.set_readiness(Readiness.DRAINING)
 
-    # Faults of nodes
+    # Faults of nodes; numbers out of range are a `ConfigError`
 
     def freeze(self, name: str) -> None:
         """Stop a node's process as SIGSTOP does."""
@@ -226,6 +238,7 @@ class SimCluster:
 
     def slow_cpu(self, name: str, delay: float) -> None:
         """Let a node work so many seconds on each packet; 0 ends it."""
+        require("delay", delay, TIMES)
         self._disturb()
         self.node(name).cpu_delay = delay
 
@@ -233,7 +246,7 @@ class SimCluster:
         """Let a node's clock run at another rate than 1."""
         self.node(name).set_clock_rate(rate)
 
-    # Faults of the network
+    # Faults of the network; numbers out of range are a `ConfigError`
 
     def partition(self, *sides: Collection[str]) -> None:
         """Cut all paths between the sides, both ways; nodes on no side stay connected with all."""
@@ -254,27 +267,53 @@ class SimCluster:
 
     def set_loss(self, loss: float) -> None:
         """Lose this share of packets on every path, besides what the paths lose themselves."""
+        require("loss", loss, SHARES)
         self._disturb()
         self.network.loss = loss
 
+    def set_link(self, one: str, other: str, link: Link) -> None:
+        """Say what the paths between two nodes do, both ways; it goes before what is said of their zones."""
+        self._require((one, other))
+        self._disturb()
+        self.network.set_link(one, other, link)
+        self.network.set_link(other, one, link)
+
+    def set_zone_link(self, one: str, other: str, link: Link) -> None:
+        """Say what the paths between two zones, or within one, do. Raises `ConfigError` for a zone without nodes."""
+        zones = {*self._zone_of.values(), *(node.host.zone for node in self.nodes.values())}
+        for zone in (one, other):
+            if zone not in zones:
+                raise ConfigError("zone", zone, f"has no nodes; there are {', '.join(sorted(zones - {''})) or 'none'}")
+        self._disturb()
+        self.network.set_zone_link(one, other, link)
+
     def set_node_loss(self, name: str, *, ingress: float = 0.0, egress: float = 0.0) -> None:
         """Lose this share of the packets that reach or leave one node."""
+        require("ingress", ingress, SHARES)
+        require("egress", egress, SHARES)
         self._disturb()
         host = self.node(name).host
         host.ingress_loss, host.egress_loss = ingress, egress
 
     def set_rate(self, name: str, rate: float | None) -> None:
         """Limit what leaves a node, in bytes per second; None lifts the limit."""
+        if rate is not None:
+            require("rate", rate, RATES)
         self._disturb()
         self.node(name).host.rate = rate
 
     def set_streams(self, name: str, mode: StreamMode) -> None:
         """Say what happens to streams that are opened to a node."""
+        if mode not in set(StreamMode):
+            raise ConfigError("mode", mode, f"must be one of {', '.join(StreamMode)}")
         self._disturb()
-        self.node(name).host.streams = mode
+        self.node(name).host.streams = StreamMode(mode)
 
     def repair(self) -> None:
-        """End every fault: all paths open, no loss on top of the links', every process that runs runs well."""
+        """End every fault: all paths open, no loss on top of the links', every process that runs runs well.
+
+        What was said of single links stays: a slow path is no fault.
+        """
         self.network.heal()
         self.network.loss = 0.0
         for node in self.nodes.values():
@@ -290,6 +329,12 @@ class SimCluster:
                 node.thaw()
 
     # Seeing
+
+    def end_trace(self) -> None:
+        """Say in the trace that this was all; what happens later does not go into it."""
+        if self._world.trace is not None:
+            self._world.trace.ended()
+            self._world.trace = None
 
     def members(self) -> list[SimNode]:
         """The nodes that belong into every view."""
@@ -421,7 +466,7 @@ class SimCluster:
         network = self.network
         return (
             not network.cuts
-            and (1 - network.loss) * (1 - network.link.loss) >= 1 - _PEACEFUL_LOSS
+            and (1 - network.loss) * (1 - network.most_loss) >= 1 - _PEACEFUL_LOSS
             and all(node.is_well for node in self.members())
         )
 
@@ -438,6 +483,16 @@ class SimCluster:
 def _holds_alive(observer: SimNode, id: NodeId) -> bool:
     member = observer.core.member(id)
     return member is not None and member.state is MemberState.ALIVE
+
+
+def _zone_of_each(zones: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    zone_of: dict[str, str] = {}
+    for zone, names in zones.items():
+        for name in names:
+            if name in zone_of:
+                raise ConfigError("zones", name, f"is in {zone_of[name]} and in {zone}; each node has one zone")
+            zone_of[name] = zone
+    return zone_of
 
 
 def _address(index: int) -> Address:

@@ -26,14 +26,16 @@ import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from shoal.errors import ShoalError
+from shoal.errors import ConfigError, ShoalError
 from shoal.sim import steps
+from shoal.sim.course import Course
 from shoal.sim.latency import Constant, Latency, LogNormal, Uniform
 from shoal.sim.network import Link, StreamMode
+from shoal.sim.ranges import MEDIANS, NODES, RATES, SHARES, SIGMAS, TIMES, Range
 from shoal.sim.scenario import Scenario
 from shoal.sim.steps import Step
 
@@ -53,7 +55,7 @@ def _kebab(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 
 
-_NO_STEPS: Final = frozenset({"Step", "ScenarioFailed"})
+_NO_STEPS: Final = frozenset({"Step", "ScenarioFailed", "ImpossibleStepError"})
 
 STEPS: Final[Mapping[str, type[Any]]] = {
     _kebab(name): getattr(steps, name) for name in steps.__all__ if name not in _NO_STEPS
@@ -61,26 +63,16 @@ STEPS: Final[Mapping[str, type[Any]]] = {
 """The steps by the name that files call them."""
 
 _LATENCIES: Final[tuple[type[Any], ...]] = (Constant, Uniform, LogNormal)
-_NODE_FIELDS: Final = frozenset({"node", "sides", "sources", "targets"})
-
-
-class _Range(NamedTuple):
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.low:g} to {self.high:g}"
-
-
-_SHARE: Final = _Range(0.0, 1.0)
-_TIME: Final = _Range(0.0, 1e6)
-_RANGES: Final[Mapping[str, _Range]] = {
-    "nodes": _Range(1, 60_000),
-    "seeds": _Range(1, 60_000),
-    **dict.fromkeys(("loss", "duplication", "reordering", "ingress", "egress"), _SHARE),
-    **dict.fromkeys(("held_back", "seconds", "at_most", "stay", "delay", "low", "high", "median", "sigma"), _TIME),
-    "clock_step": _Range(-1e9, 1e9),
-    "rate": _Range(0.001, 1e12),
+_NUMBERS: Final = frozenset({int, float, float | None})
+_RANGES: Final[Mapping[str, Range]] = {
+    "nodes": NODES,
+    "seeds": NODES,
+    **dict.fromkeys(("loss", "duplication", "reordering", "ingress", "egress"), SHARES),
+    **dict.fromkeys(("held_back", "seconds", "at_most", "stay", "delay", "low", "high"), TIMES),
+    "median": MEDIANS,
+    "sigma": SIGMAS,
+    "clock_step": Range(-1e9, 1e9),
+    "rate": RATES,
 }
 
 
@@ -102,21 +94,26 @@ def _scenario(path: str, table: dict[str, Any], seed: int) -> Scenario:
     entries = given.pop("step", None)
     if not isinstance(entries, list) or not entries:
         raise ScenarioFileError(path, "has no steps; write each as a table [[step]] with do = ...")
-    known = {"formed": bool, "identities": bool, "nodes": int, "seeds": int}
+    known = {"formed": bool, "identities": bool, "nodes": int, "seeds": int, "zones": Mapping[str, tuple[str, ...]]}
     values = {name: _value(path, name, value, known) for name, value in given.items()}
     if "nodes" not in values:
         raise ScenarioFileError(path, f"says no number of nodes: write nodes = {_RANGES['nodes']}")
-    played = tuple(_steps(path, entries, values["nodes"]))
+    if values.get("seeds", 1) > values["nodes"]:
+        raise ScenarioFileError(path, f"seeds = {values['seeds']}: must be at most the {values['nodes']} nodes")
+    course = Course(values["nodes"], values.get("zones", {}))
+    played = tuple(_steps(path, entries, course))
+    for problem in course.problems_of_zones():
+        raise ScenarioFileError(f"{path}, zones", problem)
     return Scenario(seed=seed, steps=played, link=link, **values)
 
 
-def _steps(path: str, entries: list[object], nodes: int) -> Iterable[Step]:
-    names = {f"n{index}" for index in range(nodes)}
+def _steps(path: str, entries: list[object], course: Course) -> Iterable[Step]:
     for number, entry in enumerate(entries, 1):
-        step = _read_step(f"{path}, step {number}", entry)
-        if isinstance(step, steps.Start):
-            names.add(step.node)
-        _check_names(f"{path}, step {number}", step, names)
+        where = f"{path}, step {number}"
+        step = _read_step(where, entry)
+        for problem in course.problems(step):
+            raise ScenarioFileError(where, problem)
+        course.take(step)
         yield step
 
 
@@ -133,7 +130,7 @@ def _read_step(where: str, entry: object) -> Step:
 
 def _read_link(where: str, given: object) -> Link:
     if not isinstance(given, dict):
-        raise ScenarioFileError(where, f"{given!r} is no table; write [link]")
+        raise ScenarioFileError(where, f"{given!r} is no table; write latency, loss and so on in one")
     fields = dict(given)
     latency = fields.pop("latency", None)
     link: Link = _read_into(Link, where, fields)
@@ -148,7 +145,7 @@ def _read_latency(where: str, given: object) -> Latency:
     raise ScenarioFileError(
         where,
         f"latency = {given!r}: must be {{ seconds = ... }}, {{ low = ..., high = ... }}"
-        " or {{ median = ..., sigma = ... }}, in seconds",
+        " or { median = ..., sigma = ... }, in seconds",
     )
 
 
@@ -161,38 +158,27 @@ def _read_into(kind: type[_T], where: str, given: Mapping[str, object]) -> _T:
             if types[field.name] != float | None:
                 raise ScenarioFileError(where, f"{field.name} is missing; it must be {_allowed(field.name, types)}")
             values[field.name] = None
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        raise ScenarioFileError(where, str(error)) from None
 
 
 def _value(where: str, name: str, value: object, types: Mapping[str, Any]) -> Any:
     if name not in types:
         raise ScenarioFileError(where, f"{name} = {value!r}: {_unknown('field', name, types)}")
     wanted = types[name]
+    if wanted is Link:
+        return _read_link(f"{where}, {name}", value)
     typed: Any
     try:
         typed = value.encode() if wanted is bytes and isinstance(value, str) else msgspec.convert(value, wanted)
     except msgspec.ValidationError:
         raise ScenarioFileError(where, f"{name} = {value!r}: must be {_allowed(name, types)}") from None
-    allowed = _RANGES.get(name)
-    if allowed is not None and typed is not None and not allowed.low <= typed <= allowed.high:
+    allowed = _range_of(name, wanted)
+    if allowed is not None and typed is not None and not allowed.holds(typed):
         raise ScenarioFileError(where, f"{name} = {value!r}: must be {_allowed(name, types)}")
     return typed
-
-
-def _check_names(where: str, step: Step, names: set[str]) -> None:
-    for field in _NODE_FIELDS:
-        for name in _flat(getattr(step, field, ())):
-            if name not in names:
-                last = f"n0 to n{len(names) - 1}" if len(names) > 1 else "n0"
-                raise ScenarioFileError(where, f"{field} = {name!r}: there is no such node yet; there are {last}")
-
-
-def _flat(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    else:
-        for item in value:
-            yield from _flat(item)
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
@@ -215,11 +201,18 @@ _KINDS: Final[Mapping[Any, str]] = {
     bytes: "a text",
     tuple[str, ...]: "a list of nodes",
     tuple[tuple[str, ...], ...]: "a list of lists of nodes",
+    tuple[str, str]: "a list of two names",
     Mapping[str, str]: "a table of texts",
+    Mapping[str, tuple[str, ...]]: "a table of lists of nodes",
+    Link: "a table, as [link]",
     StreamMode: f"one of {', '.join(StreamMode)}",
 }
 
 
 def _allowed(name: str, types: Mapping[str, Any]) -> str:
-    allowed = _RANGES.get(name)
+    allowed = _range_of(name, types[name])
     return _KINDS[types[name]] + (f", {allowed}" if allowed is not None else "")
+
+
+def _range_of(name: str, kind: Any) -> Range | None:
+    return _RANGES.get(name) if kind in _NUMBERS else None

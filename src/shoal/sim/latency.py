@@ -1,4 +1,4 @@
-"""How long a packet is under way."""
+"""How long a packet is under way. Each distribution raises `ConfigError` for numbers that make none."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
+
+from shoal.errors import ConfigError
+from shoal.sim.ranges import MEDIANS, SIGMAS, TIMES, require
 
 __all__ = ["Constant", "Latency", "LogNormal", "Uniform"]
 
@@ -26,6 +29,9 @@ class Constant:
 
     seconds: float
 
+    def __post_init__(self) -> None:
+        require("seconds", self.seconds, TIMES)
+
     def draw(self, random: Random) -> float:
         """The one delay there is."""
         return self.seconds
@@ -37,6 +43,12 @@ class Uniform:
 
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        require("low", self.low, TIMES)
+        require("high", self.high, TIMES)
+        if self.low > self.high:
+            raise ConfigError("low", self.low, f"must be at most high, which is {self.high:g}")
 
     def draw(self, random: Random) -> float:
         """One delay in seconds."""
@@ -50,6 +62,10 @@ class LogNormal:
     median: float
     sigma: float
     """Standard deviation of the logarithm; at 0.5 one packet in a hundred takes more than three medians."""
+
+    def __post_init__(self) -> None:
+        require("median", self.median, MEDIANS)
+        require("sigma", self.sigma, SIGMAS)
 
     def draw(self, random: Random) -> float:
         """One delay in whole nanoseconds: the last bits of a logarithm differ between mathematical libraries."""

@@ -14,6 +14,7 @@ from random import Random
 from typing import Final, Protocol
 
 from shoal.sim.latency import Latency, Uniform
+from shoal.sim.ranges import SHARES, TIMES, require
 from shoal.sim.scheduler import Scheduler
 from shoal.types import Address
 
@@ -92,7 +93,7 @@ DATA_CENTRE: Final = Uniform(0.000_2, 0.001)
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a path does to packets, each direction for itself."""
+    """What a path does to packets, each direction for itself. Raises `ConfigError` for numbers out of range."""
 
     latency: Latency = DATA_CENTRE
     """One way."""
@@ -104,6 +105,11 @@ class Link:
     """Share of datagrams that are held back by up to `held_back`."""
     held_back: float = 0.05
     """Seconds."""
+
+    def __post_init__(self) -> None:
+        for field in ("loss", "duplication", "reordering"):
+            require(field, getattr(self, field), SHARES)
+        require("held_back", self.held_back, TIMES)
 
 
 CALM: Final = Link()
@@ -209,6 +215,11 @@ class Network:
     def set_zone_link(self, one: str, other: str, link: Link) -> None:
         """Say what the paths between two zones, or within one, do; a path between two hosts goes before."""
         self._zone_links[one, other] = self._zone_links[other, one] = link
+
+    @property
+    def most_loss(self) -> float:
+        """The loss of the path that loses most, without what comes on top everywhere."""
+        return max(link.loss for link in (self.link, *self._links.values(), *self._zone_links.values()))
 
     def path(self, sender: Host, receiver: Host) -> Link:
         """What lies between two hosts."""

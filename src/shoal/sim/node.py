@@ -17,6 +17,7 @@ from shoal.config import ClusterConfig
 from shoal.events import Event
 from shoal.sim import inputs, streams
 from shoal.sim.network import Host, Network, StreamMode, StreamReply
+from shoal.sim.ranges import CLOCK_RATES, require
 from shoal.sim.scheduler import Scheduler
 from shoal.sim.streams import Stream, open_stream
 from shoal.sim.trace import Birth, TraceWriter
@@ -351,9 +352,8 @@ class SimNode:
         self._work()
 
     def set_clock_rate(self, rate: float) -> None:
-        """Let the node's clock run faster (above 1) or slower from now on."""
-        if rate <= 0:
-            raise SimulationError(f"clock rate {rate} of {self.name}: a monotonic clock needs a rate above 0")
+        """Let the node's clock run faster (above 1) or slower from now on. Raises `ConfigError` for 0 and less."""
+        require("rate", rate, CLOCK_RATES)
         self._anchor = (self._world.scheduler.now, self._now())
         self.clock_rate = rate
         self._wake_at = None

@@ -15,6 +15,7 @@ from typing import Final
 
 from shoal.errors import ConfigError
 from shoal.sim import steps
+from shoal.sim.ranges import MOST_NODES
 from shoal.sim.scenario import AGREEMENT_BOUND, Scenario
 from shoal.sim.steps import Step
 
@@ -48,7 +49,7 @@ class Setting:
 
     def some(self, count: float) -> tuple[str, ...]:
         """So many of the nodes, at least one and not all."""
-        return tuple(self.random.sample(self.names, max(1, min(math.ceil(count), len(self.names) - 2))))
+        return tuple(self.random.sample(self.names, max(1, min(math.ceil(count), len(self.names) - _SPARED))))
 
     def quiesce(self) -> tuple[Step, ...]:
         """Start all and let time pass, ending at a random moment of the probe interval."""
@@ -81,27 +82,59 @@ class Preset:
         """The scenario for one seed.
 
         `pace` is the profile's probe interval in seconds, for those slower than 1 s. Raises `ConfigError` for too few
-        nodes and for an unknown or bad parameter.
+        or too many nodes and for an unknown or bad parameter.
         """
         nodes = nodes or self.nodes
         if nodes < LEAST_NODES:
             raise ConfigError("nodes", nodes, f"{self.name} needs at least {LEAST_NODES}")
-        self._check(parameters)
+        if nodes > MOST_NODES:
+            raise ConfigError("nodes", nodes, f"{self.name} takes at most {MOST_NODES}")
+        self._check(parameters, nodes)
         names = tuple(f"n{index}" for index in range(nodes))
         setting = Setting(names, Random(f"{seed}/{self.name}"), max(1.0, pace))
         made = self.make(setting, **parameters)
         return Scenario(seed, nodes, made, seeds=_SEEDS, formed=self.formed)
 
-    def _check(self, parameters: Mapping[str, float]) -> None:
+    def _check(self, parameters: Mapping[str, float], nodes: int) -> None:
         for name, value in parameters.items():
             if name not in self.parameters:
                 known = ", ".join(self.parameters) or "none"
                 raise ConfigError(name, value, f"{self.name} has no such parameter; it has: {known}")
-            if not 0 < value <= _MOST:
-                raise ConfigError(name, value, f"must be above 0 and at most {_MOST}")
+            _check_parameter(name, value, nodes)
 
 
-_MOST: Final = 3600
+def _check_parameter(name: str, value: float, nodes: int) -> None:
+    if name in _COUNTS:
+        most = _COUNTS[name](nodes)
+        if not 1 <= value <= most or value != int(value):
+            raise ConfigError(name, value, f"must be a whole number from 1 to {most}, with {nodes} nodes")
+    elif name == "share":
+        if not 0 < value <= (nodes - _SPARED) / nodes:
+            most = nodes - _SPARED
+            raise ConfigError(
+                name, value, f"must be above 0 and at most {_floor(most / nodes)}: {most} of {nodes} nodes"
+            )
+    elif name in _LOSSES:
+        if not 0 < value <= 1:
+            raise ConfigError(name, value, "must be above 0 and at most 1")
+    elif not 0 < value <= _LONGEST:
+        raise ConfigError(name, value, f"must be above 0 and at most {_LONGEST} seconds")
+
+
+def _floor(share: float) -> str:
+    """In three digits, which are not above it."""
+    return f"{math.floor(share * 1000) / 1000:g}"
+
+
+_LONGEST: Final = 3600
+_SPARED: Final = 2
+"""Nodes to which nothing happens, so that there are views to compare."""
+_LOSSES: Final = frozenset({"ingress", "egress"})
+_COUNTS: Final[Mapping[str, Callable[[int], int]]] = {
+    **dict.fromkeys(("concurrent", "sick"), lambda nodes: nodes - _SPARED),
+    "batches": lambda nodes: nodes,
+}
+"""Parameters that count nodes or groups of them, and their most."""
 
 
 def preset(name: str) -> Preset:

@@ -14,6 +14,7 @@ from shoal.sim.measures import Load, Mark, Outage, Recorder, Verdicts
 from shoal.sim.presets import preset
 from shoal.sim.scenario import Scenario, play_on
 from shoal.sim.scheduler import Scheduler
+from shoal.sim.steps import ImpossibleStepError
 
 __all__ = ["FixedRecipe", "PresetRecipe", "Recipe", "RunResult", "SeedLost", "Trial", "run_seed", "run_seeds"]
 
@@ -58,8 +59,8 @@ class Trial:
 
     recipe: Recipe
     config: ClusterConfig = field(default_factory=ClusterConfig.lan)
-    loss: float = 0.0
-    """Share of packets that vanish on every path, in place of the scenario's own if above 0."""
+    loss: float | None = None
+    """Share of packets that vanish on every path, in place of the scenario's own; None: as the scenario says."""
     check_every: float | None = 1.0
     """Virtual seconds between two checks of the invariants; None: only where the scenario says so."""
     timeline_of: int | None = None
@@ -76,7 +77,7 @@ class Trial:
             scenario = replace(scenario, formed=self.formed)
         if self.identities:
             scenario = replace(scenario, identities=True)
-        return replace(scenario, link=replace(scenario.link, loss=self.loss)) if self.loss else scenario
+        return scenario if self.loss is None else replace(scenario, link=replace(scenario.link, loss=self.loss))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ def run_seed(
 ) -> RunResult:
     """Play the scenario for one seed, in this process. What goes wrong in it is part of the result.
 
-    `on_second` is called with the virtual time, every virtual second.
+    `on_second` is called with the virtual time, every virtual second. Raises `ImpossibleStepError` for a step that the
+    settings of the nodes do not admit.
     """
     scenario = trial.scenario(seed)
     cluster = scenario.cluster(trial.config, check_every=trial.check_every, trace=trace)
@@ -127,8 +129,11 @@ def run_seed(
             recorder.after(step)
     except InvariantViolated as error:
         violations, notes = tuple(map(str, error.violations)), _notes(error)
+    except ImpossibleStepError:
+        raise
     except Exception as error:
         violations, notes = (f"{cluster.now:.3f} s: {type(error).__name__}: {error}",), _notes(error)
+    cluster.end_trace()
     return RunResult(
         seed=seed,
         nodes=len(cluster.nodes),

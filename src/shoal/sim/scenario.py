@@ -6,8 +6,8 @@ A scenario prints itself as the Python that makes it, so that whatever failed ca
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from random import Random
 from typing import Final, TextIO
 
@@ -49,17 +49,20 @@ class Scenario:
     """Whether the nodes know each other from the start, instead of joining."""
     identities: bool = False
     """Whether each node has an identity, so that deaths need signatures."""
+    zones: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The nodes of each zone, also of those that a step starts first; see `SimCluster.set_zone_link`."""
 
     @property
     def least_seconds(self) -> float:
         """Virtual seconds that it takes if all views agree as soon as they are asked to."""
         waits = sum(step.seconds for step in self.steps if isinstance(step, steps.Wait))
-        return waits + sum(step.stay for step in self.steps if isinstance(step, steps.Agree))
+        return waits + sum(step.stay for step in self.steps if isinstance(step, steps.Agree | steps.AgreeWithout))
 
     def script(self) -> str:
         """The Python that makes this scenario."""
         steps = "".join(f"        {step!r},\n" for step in self.steps)
-        formed = "    formed=True,\n" if self.formed else ""
+        formed = f"    zones={dict(self.zones)!r},\n" if self.zones else ""
+        formed += "    formed=True,\n" if self.formed else ""
         formed += "    identities=True,\n" if self.identities else ""
         return (
             f"Scenario(\n    seed={self.seed},\n    nodes={self.nodes},\n    seeds={self.seeds},\n{formed}"
@@ -75,6 +78,7 @@ class Scenario:
             seed=self.seed,
             config=config,
             link=self.link,
+            zones=self.zones,
             seeds=self.seeds,
             formed=self.formed,
             identities=self.identities,
@@ -98,8 +102,11 @@ def play(
     Whatever a step raises gets the scenario's script as a note.
     """
     cluster = scenario.cluster(config, trace=trace)
-    for _ in play_on(cluster, scenario, log=log):
-        pass
+    try:
+        for _ in play_on(cluster, scenario, log=log):
+            pass
+    finally:
+        cluster.end_trace()
     return cluster
 
 

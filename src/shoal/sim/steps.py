@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from shoal.errors import MessageTooLargeError, ShoalError
 from shoal.sim.cluster import SimCluster
 from shoal.sim.invariants import Moment, views_agree
-from shoal.sim.network import StreamMode
+from shoal.sim.network import Link, StreamMode
 from shoal.sim.node import SimNode
+from shoal.sim.ranges import CLOCK_RATES, require
 from shoal.types import MemberState
 
 __all__ = [
@@ -23,16 +25,19 @@ __all__ = [
     "Drain",
     "Freeze",
     "Heal",
+    "ImpossibleStepError",
     "Leave",
     "Partition",
     "Repair",
     "Restart",
     "ScenarioFailed",
+    "SetLink",
     "SetLoss",
     "SetNodeLoss",
     "SetRate",
     "SetStreams",
     "SetTags",
+    "SetZoneLink",
     "SlowCpu",
     "Start",
     "StartAll",
@@ -45,6 +50,13 @@ __all__ = [
 
 class ScenarioFailed(AssertionError):
     """A step expected something that did not come to pass."""
+
+
+class ImpossibleStepError(ShoalError):
+    """A step asks for what the settings of the nodes do not admit."""
+
+    def __init__(self, step: Step, problem: ShoalError) -> None:
+        super().__init__(f"{step}: {problem}")
 
 
 class Step(Protocol):
@@ -225,11 +237,14 @@ class SlowCpu:
 
 @dataclass(frozen=True, slots=True)
 class ClockRate:
-    """A node's clock drifts."""
+    """A node's clock drifts. Raises `ConfigError` for a rate out of range."""
 
     node: str
     rate: float
     """Seconds of its clock for each virtual second."""
+
+    def __post_init__(self) -> None:
+        require("rate", self.rate, CLOCK_RATES)
 
     def apply(self, cluster: SimCluster) -> None:
         """Set the rate."""
@@ -296,6 +311,36 @@ class SetLoss:
 
 
 @dataclass(frozen=True, slots=True)
+class SetLink:
+    """The paths between two nodes change, both ways, and stay so."""
+
+    nodes: tuple[str, str]
+    link: Link
+
+    def apply(self, cluster: SimCluster) -> None:
+        """Change them."""
+        cluster.set_link(*self.nodes, self.link)
+
+    def __str__(self) -> str:
+        return f"the paths between {' and '.join(self.nodes)}: {self.link}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetZoneLink:
+    """The paths between two zones, or within one that is named twice, change and stay so."""
+
+    zones: tuple[str, str]
+    link: Link
+
+    def apply(self, cluster: SimCluster) -> None:
+        """Change them."""
+        cluster.set_zone_link(*self.zones, self.link)
+
+    def __str__(self) -> str:
+        return f"the paths between zones {' and '.join(self.zones)}: {self.link}"
+
+
+@dataclass(frozen=True, slots=True)
 class SetNodeLoss:
     """Packets of one node vanish."""
 
@@ -353,8 +398,11 @@ class SetTags:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def apply(self, cluster: SimCluster) -> None:
-        """Publish them."""
-        cluster.node(self.node).set_tags(self.tags)
+        """Publish them; raises `ImpossibleStepError` when they are too long."""
+        try:
+            cluster.node(self.node).set_tags(self.tags)
+        except MessageTooLargeError as error:
+            raise ImpossibleStepError(self, error) from error
 
     def __str__(self) -> str:
         return f"{self.node} publishes {dict(self.tags)}"
@@ -368,8 +416,11 @@ class Broadcast:
     payload: bytes
 
     def apply(self, cluster: SimCluster) -> None:
-        """Send them."""
-        cluster.node(self.node).broadcast(self.payload)
+        """Send them; raises `ImpossibleStepError` when they are too long."""
+        try:
+            cluster.node(self.node).broadcast(self.payload)
+        except MessageTooLargeError as error:
+            raise ImpossibleStepError(self, error) from error
 
     def __str__(self) -> str:
         return f"{self.node} broadcasts {self.payload!r}"

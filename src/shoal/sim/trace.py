@@ -1,8 +1,8 @@
 """A trace: every input into every core as one line of JSON, and the way back from lines to cores.
 
 The first line of a run says how its core was made; each further line is one input, with a digest of all that came out
-of the core. Replaying feeds the inputs to fresh cores and compares: the first line whose digest differs is where
-behaviour changed.
+of the core. The last line of all says how many inputs there were, so that a trace that was cut off is told. Replaying
+feeds the inputs to fresh cores and compares: the first line whose digest differs is where behaviour changed.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from shoal.wire.native import NativeDialect
 __all__ = ["Birth", "ReplayError", "Step", "TraceWriter", "replay"]
 
 _BIRTH = "birth"
+_END = "end"
 
 
 class ReplayError(Exception):
@@ -75,6 +76,7 @@ class TraceWriter:
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
+        self._inputs = 0
 
     def born(self, now: float, node: str, run: int, birth: Birth) -> None:
         """A core was made."""
@@ -105,7 +107,12 @@ class TraceWriter:
     ) -> None:
         """A core got an input and gave these answers."""
         out = _digest(answer, outputs, events)
+        self._inputs += 1
         self._write(now=now, node=node, run=run, door=entry.door, **_plain(entry), out=out)
+
+    def ended(self) -> None:
+        """There are no further inputs."""
+        self._write(door=_END, inputs=self._inputs)
 
     def _write(self, **line: object) -> None:
         self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
@@ -114,12 +121,19 @@ class TraceWriter:
 def replay(lines: Iterable[str], dialect: Callable[[str], Dialect] = NativeDialect) -> Iterator[Step]:
     """Feed a trace to fresh cores, one input a step.
 
-    Raises `ReplayError` at the first line that is no trace, or whose outputs are not those of the trace.
+    Raises `ReplayError` at the first line that is no trace, or whose outputs are not those of the trace, and when
+    lines are missing at the end.
     """
     cores: dict[tuple[str, int], Swim] = {}
+    inputs, said = 0, None
     for number, line in enumerate(lines, 1):
+        if said is not None:
+            raise ReplayError(f"line {number} comes after the end of the trace")
         try:
             record = json.loads(line)
+            if record["door"] == _END:
+                said = record["inputs"]
+                continue
             key = (record["node"], record["run"])
             if record["door"] == _BIRTH:
                 cores[key] = _read_birth(record, dialect).core(record["now"])
@@ -132,7 +146,18 @@ def replay(lines: Iterable[str], dialect: Callable[[str], Dialect] = NativeDiale
         step = Step(*key, now, entry, core, answer, core.outgoing(), core.events())
         if _digest(answer, step.outputs, step.events) != expected:
             raise ReplayError(f"line {number}: {step.node} made something else of {entry} at {now} than in the trace")
+        inputs += 1
         yield step
+    _check_end(inputs, said)
+
+
+def _check_end(inputs: int, said: int | None) -> None:
+    if said is None:
+        raise ReplayError(f"the trace has no end: it was cut off after {inputs} inputs, or the run did not end")
+    if said != inputs:
+        raise ReplayError(
+            f"the trace has {inputs} inputs, and says at its end that there were {said}: lines are missing"
+        )
 
 
 def _digest(answer: bytes | None, outputs: Sequence[Output], events: Sequence[Event]) -> str:

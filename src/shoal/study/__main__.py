@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from importlib import import_module
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from shoal.bench.arguments import at_least
+from shoal.errors import ShoalError
 from shoal.sim.model.setting import LEAST_MEMBERS
 from shoal.study import plans, tables
 from shoal.study.runs import Bar, Results, Run, collect
@@ -19,17 +20,21 @@ from shoal.study.runs import Bar, Results, Run, collect
 __all__ = ["main"]
 
 
+_LARGE: Final = "shoal.study.large"
+
+
 class _Part(NamedTuple):
     summary: str
     runs: Callable[[argparse.Namespace], list[Run]]
     tables: tuple[Callable[[Results], tables.Table], ...]
+    needs_numpy: bool = False
 
 
 def _table_of_model(name: str) -> Callable[[Results], tables.Table]:
     """One of the tables that need numpy, which is imported when they are made."""
 
     def make(results: Results) -> tables.Table:
-        table: tables.Table = getattr(import_module("shoal.study.large"), name)(results)
+        table: tables.Table = getattr(import_module(_LARGE), name)(results)
         return table
 
     return make
@@ -66,6 +71,7 @@ _PARTS: Final = {
         "the vectorised model next to the simulator, and 1,000,000 members",
         lambda options: plans.scale(options.nodes, options.kills),
         (_table_of_model("agreement_table"), _table_of_model("forecast_table"), _table_of_model("limits_table")),
+        needs_numpy=True,
     ),
     "quiet": _Part("false deaths at 1 % loss", lambda options: plans.quiet(options.hours), (tables.quiet_table,)),
     "quiet-1000": _Part(
@@ -75,15 +81,30 @@ _PARTS: Final = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the parts that the command line names, one after the other."""
+    """Run the parts that the command line names, one after the other; what keeps them from it is told in one line."""
     options = _parser().parse_args(arguments)
+    parts = {name: _PARTS[name] for name in options.parts or _PARTS}
+    try:
+        _require(parts.values(), options.cache)
+    except ShoalError as error:
+        raise SystemExit(f"error: {error}") from None
     with ProcessPoolExecutor(options.jobs) as executor:
-        for name in options.parts or _PARTS:
-            part = _PARTS[name]
+        for name, part in parts.items():
             results = collect(part.runs(options), executor, options.cache, Bar(name))
             for make in part.tables:
                 table = make(results)
                 print(json.dumps(asdict(table)) if options.json else table.markdown(), flush=True)
+
+
+def _require(parts: Iterable[_Part], cache: Path) -> None:
+    """Raise `ShoalError` now for what would be missing after hours of runs."""
+    if any(part.needs_numpy for part in parts):
+        import_module(_LARGE)
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.open("a").close()
+    except OSError as error:
+        raise ShoalError(f"--cache: cannot write {cache}: {error.strerror}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
