@@ -69,10 +69,15 @@ class Timers:
                 continue
             timer.action = None
             action(now)
+        self._compact()
 
     def note_cancelled(self) -> None:
-        """A timer in the heap was cancelled; drop the cancelled ones when they are most of it."""
+        """A timer in the heap was cancelled."""
         self._cancelled += 1
+        self._compact()
+
+    def _compact(self) -> None:
+        """Drop the cancelled ones when they are most of the heap."""
         if self._cancelled > _COMPACT_ABOVE and self._cancelled * 2 > len(self._heap):
             self._heap[:] = [entry for entry in self._heap if entry[2].action is not None]
             heapify(self._heap)
