@@ -42,6 +42,8 @@ _FREE: Final = b""
 """The record of a slot without a row."""
 _GONE: Final = int(MemberState.LEFT)
 """Its belief, so that it is taken for nobody's."""
+_FEW_TOUCHED: Final = 16
+"""Beside as many as there are slots: so many changes may be noted."""
 
 _id_of: Final = itemgetter(slice(NodeId.SIZE))
 _pool: Final = RecordPool()
@@ -82,7 +84,8 @@ class MemberTable:
         self.changed_at = -inf
         """When the digest changed last because of news, in monotonic seconds."""
         self.touched: set[bytes] | None = None
-        """Ids of runs that came to count otherwise in the digest since somebody made this a set; None: nobody asks."""
+        """Ids of runs that came to count otherwise in the digest since somebody made this a set; None: nobody asks, or
+        there are more than rows."""
         self.arrivals = Arrivals()
         """Which rows came in, for those who follow them."""
         _pool.enter()
@@ -239,6 +242,7 @@ class MemberTable:
         self.changed_at = now
         if self.touched is not None:
             self.touched.update(rows.ids)
+            self._bound_touched(self.touched)
         self.arrivals.note(slots)
         self._counts[MemberState.ALIVE] += len(rows)
         self._tags.note_more(slots)
@@ -461,6 +465,12 @@ class MemberTable:
     def _touch(self, slot: int) -> None:
         if self.touched is not None:
             self.touched.add(_id_of(self._records[slot]))
+            self._bound_touched(self.touched)
+
+    def _bound_touched(self, touched: set[bytes]) -> None:
+        """Note no more once there are so many that whoever asked looks at all rows anyway."""
+        if len(touched) > len(self._records) + _FEW_TOUCHED:
+            self.touched = None
 
     def _enter(self, slot: int) -> None:
         """The member of the row became present."""
