@@ -35,8 +35,8 @@ class Deaths:
         self._tell = context.events.append
         self._suspicions = suspicions
         self._stalls = stalls
-        self.tombstones = Tombstones(context)
         self.damping = Damping(context)
+        self.tombstones = Tombstones(context, self.damping)
         self.guard = RemovalGuard(context)
         self.recent: dict[NodeId, float] = {}
         """When each death was learned, in that order; the gossiper takes out what is no longer recent."""

@@ -7,6 +7,7 @@ from math import inf
 from typing import Final
 
 from shoal.swim.context import Context
+from shoal.swim.damping import Damping
 from shoal.swim.timers import Timer
 from shoal.types import Address, MemberState, NodeId
 
@@ -23,9 +24,12 @@ class Tombstones:
     the news of them has long spread.
     """
 
-    __slots__ = ("_config", "_due", "_earliest", "_lost", "_since", "_table", "_timer", "_timers", "_verdicts")
+    __slots__ = (
+        "_config", "_damping", "_due", "_earliest", "_lost", "_since", "_table", "_timer", "_timers", "_verdicts",
+    )  # fmt: skip
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, damping: Damping) -> None:
+        self._damping = damping
         self._config = context.config
         self._table = context.table
         self._timers = context.timers
@@ -91,5 +95,6 @@ class Tombstones:
             self._lost[self._table.address(slot)] = None
             if len(self._lost) > _MAX_LOST:
                 del self._lost[next(iter(self._lost))]
+        self._damping.forget(id)
         self._verdicts.forget(self._table.name(slot))
         self._table.remove(slot)
