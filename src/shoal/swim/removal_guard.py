@@ -27,7 +27,7 @@ class RemovalGuard:
         self._table = context.table
         self._tell = context.events.append
         #: What was removed within the window: when, and from which domains.
-        self._recent: deque[tuple[float, tuple[FailureDomain, ...]]] = deque()
+        self._recent: deque[tuple[float, tuple[FailureDomain, ...]]] = deque(maxlen=context.config.max_members)
         self._held: set[NodeId] = set()
         self._returned = 0
         #: Held back for long enough; they go without being counted.

@@ -29,8 +29,8 @@ class ViewChanges:
     """
 
     __slots__ = (
-        "_before", "_delay", "_first", "_found_in", "_is_waiting", "_last", "_latest", "_suspects", "_table", "_tell",
-        "_timer", "_timers",
+        "_before", "_delay", "_first", "_found_in", "_is_waiting", "_last", "_latest", "_most", "_suspects", "_table",
+        "_tell", "_timer", "_timers",
     )  # fmt: skip
 
     def __init__(self, context: Context, suspects: Callable[[], Iterable[NodeId]]) -> None:
@@ -44,6 +44,7 @@ class ViewChanges:
         #: The last change of each run in this batch, and whether it was present before.
         self._latest: dict[NodeId, Change] = {}
         self._before: dict[NodeId, bool] = {}
+        self._most = context.config.max_members
         self._first = self._last = 0.0
         self._is_waiting = False
         self._timer: Timer | None = None
@@ -59,6 +60,8 @@ class ViewChanges:
         if self._timer is None:
             self._first = now
             self._timer = self._timers.at(now + self._delay, self._look)
+        if len(self._latest) > self._most:
+            self._close()  # More than there can be members: some of them have come and gone already.
 
     def _look(self, now: float) -> None:
         due = self._last + self._delay
