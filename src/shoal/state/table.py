@@ -25,13 +25,13 @@ from shoal.snapshot import Snapshot
 from shoal.state.arrivals import Arrivals
 from shoal.state.comparison import Comparison, Indexes, NewRows, compare
 from shoal.state.digest import ViewDigest
-from shoal.state.index import SlotIndex
+from shoal.state.index import SlotIndex, largest_size
 from shoal.state.precedence import incarnation_of, state_of
 from shoal.state.record_pool import RecordPool
 from shoal.state.ring import Ring
 from shoal.state.tag_index import TagIndex
 from shoal.state.values import Values
-from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness, Tags
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Note, Readiness, Tags
 
 __all__ = ["MemberTable"]
 
@@ -81,6 +81,8 @@ class MemberTable:
         self._tags = TagIndex(self._records, codec.tags)
         self.generation = 0
         """Rises with every change that a reader can see."""
+        self.peak = 0
+        """The most rows that there were at once; so many slots there may be."""
         self.changed_at = -inf
         """When the digest changed last because of news, in monotonic seconds."""
         self.touched: set[bytes] | None = None
@@ -108,6 +110,22 @@ class MemberTable:
         """Bytes that the columns, the ring and the indexes take, without the records and what is made of them."""
         columns = len(self._records) * (8 + self._beliefs.itemsize + self._since.itemsize + self._terms.itemsize)
         return columns + self.ring.size + self._by_id.size + self._by_name.size + self._by_address.size
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        rows, slots, index = len(self), len(self._records), largest_size(self.peak)
+        note("slots of the table", slots, self.peak)
+        note("bytes of the index of ids", self._by_id.size, index)
+        note("bytes of the index of names", self._by_name.size, index)
+        note("bytes of the index of addresses", self._by_address.size, index)
+        note("members on the ring", len(self.ring), rows)
+        note("stalled rows", len(self._stalled), rows)
+        note("damped rows", len(self._damped), rows)
+        note("testimonies", len(self._testimonies), rows)
+        note("values of members", len(self._values), rows)
+        note("rows that count otherwise", len(self.touched or ()), slots + _FEW_TOUCHED)
+        self._tags.take_stock(note)
+        self.arrivals.take_stock(note)
 
     # One row
 
@@ -255,7 +273,7 @@ class MemberTable:
         self._records[:] = other._records
         self._beliefs, self._since, self._terms = other._beliefs[:], other._since[:], other._terms[:]
         self._free, self._stalled = other._free.copy(), other._stalled.copy()
-        self._damped = other._damped.copy()
+        self._damped, self.peak = other._damped.copy(), max(self.peak, other.peak)
         self._testimonies = other._testimonies.copy()
         self._by_id.copy_rows(other._by_id)
         self._by_name.copy_rows(other._by_name)
@@ -438,6 +456,7 @@ class MemberTable:
 
     def _take_slots(self, count: int) -> list[int]:
         """Those of rows that were removed first, so that the table is no longer than it ever had rows."""
+        self.peak = max(self.peak, len(self) + count)
         kept = max(0, len(self._free) - count)
         taken, self._free = self._free[kept:], self._free[:kept]
         first, more = len(self._records), count - len(taken)

@@ -17,7 +17,7 @@ from shoal.swim.context import Context
 from shoal.swim.membership import Membership
 from shoal.swim.sync import EVERYTHING, ONLY_IF_NEEDED, Sync
 from shoal.swim.timers import Timer
-from shoal.types import Address, MemberState, NodeId
+from shoal.types import Address, MemberState, NodeId, Note
 
 __all__ = ["Joining"]
 
@@ -63,6 +63,13 @@ class Joining:
         self._timer: Timer | None = None
         self.has_joined = False
         """Whether another member exchanged views with us."""
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("seeds", len(self._seeds), _MAX_SEEDS)
+        note("acquaintances", len(self._acquaintances), _MAX_ACQUAINTANCES)
+        note("contacts", len(self._contacting), self._config.max_streams_out)
+        note("addresses to contact", len(self._turn), _MOST_WAITING)
 
     def start(self, now: float) -> None:
         """Begin to look for company."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Final
 
+from shoal.types import Note
+
 __all__ = ["Timer", "Timers"]
 
 _COMPACT_ABOVE: Final = 64
@@ -42,6 +44,10 @@ class Timers:
 
     def __len__(self) -> int:
         return len(self._heap) - self._cancelled
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("timers, cancelled ones too", len(self._heap), max(2 * len(self), len(self) + _COMPACT_ABOVE))
 
     def at(self, deadline: float, action: Action) -> Timer:
         """Call `action(now)` once `deadline` has come."""

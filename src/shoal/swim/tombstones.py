@@ -9,7 +9,7 @@ from typing import Final
 from shoal.swim.context import Context
 from shoal.swim.damping import Damping
 from shoal.swim.timers import Timer
-from shoal.types import Address, MemberState, NodeId
+from shoal.types import Address, MemberState, NodeId, Note
 
 __all__ = ["Tombstones"]
 
@@ -47,6 +47,11 @@ class Tombstones:
     def __iter__(self) -> Iterator[NodeId]:
         return iter(self._since)
 
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("tombstones", len(self._since), min(self._config.max_tombstones, self._gone))
+        note("addresses of the lost", len(self._lost), _MAX_LOST)
+
     def add(self, id: NodeId, since: float) -> None:
         """The row of `id` became a tombstone."""
         self._since.pop(id, None)
@@ -68,6 +73,10 @@ class Tombstones:
     def is_over(self, since: float, now: float) -> bool:
         """Whether a tombstone of that time has had its life."""
         return now - since >= self._config.tombstone_life
+
+    @property
+    def _gone(self) -> int:
+        return self._table.count(MemberState.DEAD) + self._table.count(MemberState.LEFT)
 
     def _arm(self, deadline: float) -> None:
         """Sweep at `deadline`, unless a sweep comes before."""

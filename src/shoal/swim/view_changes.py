@@ -9,7 +9,7 @@ from typing import Final
 from shoal.events import Event, MemberFailed, MemberJoined, MemberLeft, ViewChanged
 from shoal.swim.context import Context
 from shoal.swim.timers import Timer
-from shoal.types import FAILURE_DOMAINS, FailureDomain, Member, NodeId, Tags
+from shoal.types import FAILURE_DOMAINS, FailureDomain, Member, NodeId, Note, Tags
 
 __all__ = ["ViewChanges", "whole_domains"]
 
@@ -48,6 +48,11 @@ class ViewChanges:
         self._first = self._last = 0.0
         self._is_waiting = False
         self._timer: Timer | None = None
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("changes of a batch", len(self._latest), self._most)
+        note("members of a batch", len(self._before), self._most)
 
     def see(self, event: Event, now: float) -> None:
         """Something was told to the user."""

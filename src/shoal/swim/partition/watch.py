@@ -41,7 +41,7 @@ from shoal.swim.partition.strategies import (
 )
 from shoal.swim.timers import Timer
 from shoal.swim.view_changes import whole_domains
-from shoal.types import Member, NodeId, NodeInfo
+from shoal.types import Member, NodeId, NodeInfo, Note
 
 __all__ = ["PartitionWatch", "strategy_of"]
 
@@ -101,6 +101,10 @@ class PartitionWatch:
     def awaits_returns(self) -> bool:
         """Whether somebody is silent, whose return must be seen."""
         return bool(self._silent)
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("silent members", len(self._silent), _FORGOTTEN * self._table.peak)
 
     def see(self, event: Event, now: float) -> None:
         """Something was told to the user."""
