@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from random import Random
@@ -21,12 +21,16 @@ __all__ = [
     "MemberState",
     "NodeId",
     "NodeInfo",
+    "Note",
     "Readiness",
     "Tags",
     "is_host_name",
     "is_node_name",
     "shared_length",
 ]
+
+Note = Callable[[str, int, int], object]
+"""Takes note of what a part keeps of what it hears, how much there is of it, and how much there may be at most."""
 
 _HOST_LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _HOST_NAME = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*\.?")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,10 @@ from shoal.events import (
     VerdictReason,
 )
 from shoal.sim import invariants
-from shoal.sim.invariants import AT_REST, DURING, Invariant, Moment, View
+from shoal.sim.cluster import SimCluster
+from shoal.sim.invariants import AT_REST, DURING, Holding, Invariant, InvariantViolated, Moment, View
+from shoal.state.table import MemberTable
+from shoal.swim.gossip_queue import GossipQueue
 from shoal.types import Address, Member, MemberState, NodeId, Readiness, Tags
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
@@ -283,3 +287,50 @@ def test_views_that_do_not_agree_are_seen() -> None:
     assert "n1 does not hold n0 alive; 2 different digests" in broken(invariants.views_agree, EMPTY, moment(one, blind))
     assert "n1 holds n2 suspect, which is gone" in broken(invariants.views_agree, EMPTY, moment(one, believer))
     assert not broken(invariants.views_agree, EMPTY, moment(one, other, replace(view(observer="n2"), is_member=False)))
+
+
+def test_a_container_above_its_bound_is_seen() -> None:
+    full = replace(view(SELF), overfull=(Holding("queued updates", 17, 16),))
+
+    told = broken(invariants.everything_kept_is_bounded, EMPTY, moment(full))
+
+    assert told == "n0 has 17 queued updates, the bound is 16"
+
+
+def test_a_queue_that_lost_its_bound_is_seen_in_a_cluster_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GossipQueue, "_drop_least_urgent", lambda _queue: None)
+    cluster = SimCluster(nodes=3, config=CONFIG.replace(gossip_queue_limit=16))
+    cluster.start_all()
+    cluster.run(5.0)
+    for number in range(20):
+        cluster.node("n1").broadcast(bytes(1000 + number))
+
+    with pytest.raises(InvariantViolated, match="n1 has 20 queued updates, the bound is 16"):
+        cluster.check()
+
+
+def test_a_table_that_takes_new_slots_for_all_who_come_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemberTable._store
+
+    def store_anew(table: MemberTable, *columns: Any) -> Sequence[int]:
+        table._free = []
+        return store(table, *columns)
+
+    monkeypatch.setattr(MemberTable, "_store", store_anew)
+    cluster = SimCluster(nodes=3)
+    cluster.start_all()
+    cluster.run(5.0)
+    cluster.restart("n2")
+
+    with pytest.raises(InvariantViolated, match="has 4 slots of the table, the bound is 3"):
+        cluster.run(5.0)
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_regular_checks_take_stock_of_every_node_in_turn(number: int) -> None:
+    cluster = SimCluster(nodes=5)
+    cluster.start_all()
+    cluster.node(f"n{number}").inbox_limit = -1
+
+    with pytest.raises(InvariantViolated, match=f"n{number} has 0 datagrams that wait, the bound is -1"):
+        cluster.run(4.0)

@@ -328,3 +328,14 @@ def test_a_snapshot_has_the_testimonies_of_its_rows() -> None:
         assert each.snapshot(1.0).testimonies == {2: b"signed"}
         assert each.snapshot(1.0, [3, 2]).testimonies == {1: b"signed"}
         assert each.snapshot(1.0, [0, 1]).testimonies == {}
+
+
+def test_whose_terms_changed_is_noted_no_longer_once_that_is_more_than_a_look_at_all() -> None:
+    table = _filled(2)
+    table.touched = set()
+    table.remove(table.add(_info(9), pack(0, MemberState.ALIVE), 0.0))
+    assert table.touched == {bytes(_info(9).id)}
+
+    for number in range(100, 150):
+        table.remove(table.add(_info(number), pack(0, MemberState.ALIVE), 0.0))
+    assert table.touched is None

@@ -217,6 +217,19 @@ class Solo:
                 self._streams.append(output)
         self._events += self.core.events()
 
+    # What is kept
+
+    def kept(self, what: str) -> int:
+        """How much the core keeps of something, which is no more than it may."""
+        sizes: dict[str, int] = {}
+
+        def note(one: str, size: int, most: int) -> None:
+            assert size <= most, f"{size} {one}, the bound is {most}"
+            sizes[one] = size
+
+        self.core.take_stock(note)
+        return sizes[what]
+
     # What is believed
 
     def member(self, number: int) -> Member:

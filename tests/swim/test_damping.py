@@ -293,3 +293,16 @@ def test_an_accusation_that_only_we_made_and_that_is_refuted_costs_a_point_of_he
 
     assert solo.core.health.score == before + 1
     assert "accusation_refuted" in solo.core.health.points
+
+
+def test_of_a_member_that_is_forgotten_no_returns_are_remembered() -> None:
+    solo = observer(tombstone_life=5.0)
+    flap(solo, 6)
+    assert solo.kept("members that returned") == 1
+
+    solo.hear(Dead(node_id(SICK), solo.member(SICK).incarnation, node_id(2)))
+    solo.sleep(10.0)
+
+    assert solo.state(SICK) is None
+    assert solo.kept("members that returned") == 0
+    assert solo.kept("damped members") == 0

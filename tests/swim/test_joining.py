@@ -353,3 +353,18 @@ def test_who_was_a_member_at_our_own_address_is_ourselves() -> None:
     solo.core.acquaint([solo.info.address], solo.now)
     solo.collect()
     assert solo.streams() == []
+
+
+def test_acquaintances_are_bounded_however_often_there_are_more() -> None:
+    solo = Solo()
+    for net in (7, 8):
+        solo.core.acquaint([Address(f"10.{net}.7.7", port) for port in range(1, 1001)], solo.now)
+    solo.collect()
+    assert solo.kept("acquaintances") == 1024
+
+
+def test_those_who_wait_to_be_contacted_are_bounded_however_many_seeds_are_named_at_once() -> None:
+    solo = Solo()
+    for port in range(1, 301, 3):
+        solo.join(*(Address("10.7.7.7", port + more) for more in range(3)))
+    assert solo.kept("addresses to contact") == 256

@@ -144,3 +144,10 @@ def test_the_own_share_of_one_never_stops() -> None:
 
     assert dead(solo) == 12
     assert solo.state(OWN) is MemberState.ALIVE
+
+
+def test_removals_are_counted_up_to_a_bound_where_any_number_may_go() -> None:
+    solo = observer(2, removal_share=1.0, max_members=8)
+    for number in range(100, 150):
+        solo.hear(Alive(info_of(number, name="n1"), 0), Dead(node_id(number), 0, node_id(HELPER)))
+    assert solo.kept("recent removals") == 8

@@ -144,3 +144,14 @@ def test_timers_do_what_a_list_does(steps: list[tuple[str, int]]) -> None:
         assert log == expected
         assert len(timers) == len(pending)
         assert timers.next_deadline() == min((at for at, _ in pending.values()), default=None)
+
+
+def test_cancelled_timers_do_not_outlast_the_others_that_were_set_with_them() -> None:
+    timers = Timers()
+    for _ in range(1000):
+        timers.at(1.0, lambda _now: None)
+    doomed = [timers.at(number, lambda _now: None) for number in range(2, 902)][1:]
+    for timer in doomed:
+        timer.cancel()
+    timers.fire(1.0)
+    assert (len(timers), len(timers._heap)) == (1, 1)

@@ -160,3 +160,15 @@ def test_a_view_that_never_rests_is_told_of_every_ten_delays() -> None:
 
     first, *_ = changes(solo)
     assert 15 <= len(first.joined) <= 18
+
+
+def test_a_batch_holds_no_more_changes_than_there_can_be_members() -> None:
+    solo = Solo(view_change_delay=0.5, max_members=8)
+    for number in range(1, 100):
+        solo.hear(Alive(info_of(number, name="n1"), 0))
+        assert solo.kept("changes of a batch") <= 8
+    solo.sleep(1.0)
+
+    told = [member.id for change in changes(solo) for member in change.joined]
+    assert told[-1] == node_id(99)
+    assert len(told) == len(set(told))

@@ -23,7 +23,7 @@ from shoal.events import (
     MemberUpdated,
 )
 from shoal.sim.formation import pack_members
-from shoal.sim.invariants import AT_REST, DURING, Invariant, InvariantViolated, Moment, View, Violation
+from shoal.sim.invariants import AT_REST, DURING, Holding, Invariant, InvariantViolated, Moment, View, Violation
 from shoal.sim.network import CALM, Cut, Link, Network, StreamMode, Traffic
 from shoal.sim.node import Observation, SimNode, SimulationError, World
 from shoal.sim.ranges import MOST_NODES, NODES, RATES, SHARES, TIMES, Range, require
@@ -51,6 +51,7 @@ _ABOUT_A_MEMBER = (
 _PORT = 7946
 _CHECK_TIMES = Range(0.001, 1e6)  # seconds between two checks: time must pass
 _MOST_ROWS = 100_000  # that a check looks at: 316 whole views of 316 members, or 10 of 10,000
+_STOCK_EVERY = 3  # a regular check takes stock of one in so many nodes, in turn: of all it would take too long
 _PEACEFUL_LOSS = 0.1  # above it a goodbye may be missed by some
 
 
@@ -118,6 +119,7 @@ class SimCluster:
         self._moment = Moment(0.0)
         self._checked = 0  # how many observations went into moments
         self._check_every = check_every
+        self._regular_checks = 0
         self._watch_each = max(1, ceil(nodes * nodes / _MOST_ROWS))
         self._seeds = tuple(_address(index) for index in range(min(seeds, nodes)))
         for _ in range(nodes):
@@ -373,9 +375,7 @@ class SimCluster:
 
     def check(self) -> None:
         """Check what holds at any moment, since the last check; raises `InvariantViolated`."""
-        before, self._moment = self._moment, self._look(self._checked)
-        self._checked = len(self.observations)
-        self._hold(DURING, before, self._moment)
+        self._check(range(_STOCK_EVERY))
 
     def check_at_rest(self) -> None:
         """Check also what holds when all faults are over and there was time to agree."""
@@ -387,8 +387,14 @@ class SimCluster:
         return self._look(0)
 
     def _check_regularly(self, every: float) -> None:
-        self.check()
+        self._regular_checks += 1
+        self._check((self._regular_checks % _STOCK_EVERY,))
         self.scheduler.after(every, self._check_regularly, every)
+
+    def _check(self, stock_of: Collection[int]) -> None:
+        before, self._moment = self._moment, self._look(self._checked, stock_of)
+        self._checked = len(self.observations)
+        self._hold(DURING, before, self._moment)
 
     def _hold(self, invariants: Iterable[Invariant], before: Moment, after: Moment) -> None:
         violations = [
@@ -399,8 +405,11 @@ class SimCluster:
         if violations:
             raise InvariantViolated(violations)
 
-    def _look(self, first: int) -> Moment:
-        """The present moment, with the observations from number `first` on."""
+    def _look(self, first: int, stock_of: Collection[int] = ()) -> Moment:
+        """The present moment, with the observations from number `first` on.
+
+        Stock is taken of the nodes whose numbers, modulo `_STOCK_EVERY`, are in `stock_of`.
+        """
         events: dict[tuple[str, int], list[Event]] = {}
         for seen in self.observations[first:]:
             events.setdefault((seen.observer, seen.run), []).append(seen.event)
@@ -408,7 +417,10 @@ class SimCluster:
             time=self.now,
             views={
                 node.name: self._view(
-                    node, events.get((node.name, node.run), ()), is_whole=index % self._watch_each == 0
+                    node,
+                    events.get((node.name, node.run), ()),
+                    is_whole=index % self._watch_each == 0,
+                    takes_stock=index // self._watch_each % _STOCK_EVERY in stock_of,
                 )
                 for index, node in enumerate(self.nodes.values())
                 if node.is_up
@@ -418,7 +430,7 @@ class SimCluster:
             retired=frozenset(self._drained.difference(node.id for node in self.nodes.values() if node.is_up)),
         )
 
-    def _view(self, node: SimNode, events: Iterable[Event], *, is_whole: bool) -> View:
+    def _view(self, node: SimNode, events: Iterable[Event], *, is_whole: bool, takes_stock: bool) -> View:
         core, old = node.core, self._moment.views.get(node.name)
         if old is not None and (old.run, old.generation) == (node.run, core.generation):
             members = old.members
@@ -439,6 +451,7 @@ class SimCluster:
             largest_datagram=node.host.traffic.largest_datagram,
             exchanges=node.exchanges,
             waiting=node.waiting,
+            overfull=_overfull(node) if is_whole and takes_stock else (),
         )
 
     # Helpers
@@ -493,6 +506,17 @@ def _zone_of_each(zones: Mapping[str, Iterable[str]]) -> dict[str, str]:
                 raise ConfigError("zones", name, f"is in {zone_of[name]} and in {zone}; each node has one zone")
             zone_of[name] = zone
     return zone_of
+
+
+def _overfull(node: SimNode) -> tuple[Holding, ...]:
+    found: list[Holding] = []
+
+    def note(what: str, size: int, most: int) -> None:
+        if size > most:
+            found.append(Holding(what, size, most))
+
+    node.take_stock(note)
+    return tuple(found)
 
 
 def _address(index: int) -> Address:

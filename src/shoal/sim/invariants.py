@@ -32,6 +32,7 @@ from shoal.types import Address, Member, MemberState, NodeId
 __all__ = [
     "AT_REST",
     "DURING",
+    "Holding",
     "Invariant",
     "InvariantViolated",
     "Moment",
@@ -40,6 +41,7 @@ __all__ = [
     "broadcasts_arrive_once",
     "datagrams_keep_their_limit",
     "events_tell_the_view",
+    "everything_kept_is_bounded",
     "incarnations_never_fall",
     "leavers_are_never_reported_failed",
     "live_nodes_hold_themselves_alive",
@@ -51,6 +53,15 @@ __all__ = [
     "tables_keep_their_bounds",
     "views_agree",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One container of a process: what is in it, how much, and how much there may be."""
+
+    what: str
+    size: int
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,8 @@ class View:
     """Stream exchanges under way."""
     waiting: int = 0
     """Packets that wait to be handled or sent because the process is frozen, blocked or slow."""
+    overfull: Sequence[Holding] = ()
+    """Of all that it keeps, what it keeps more of than it may; in large clusters looked for at a few observers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +323,13 @@ def tables_keep_their_bounds(before: Moment, after: Moment) -> Iterator[str]:
         yield from _above(view, "stream exchanges", view.exchanges, view.config.max_streams_out)
 
 
+def everything_kept_is_bounded(_before: Moment, after: Moment) -> Iterator[str]:
+    """Every queue, memory and cache of a process stays in its bound, and nothing is kept of who is forgotten."""
+    for view in after.views.values():
+        for holding in view.overfull:
+            yield from _above(view, holding.what, holding.size, holding.most)
+
+
 def _above(view: View, what: str, size: int, bound: int) -> Iterator[str]:
     if size > bound:
         yield f"{view.observer} has {size} {what}, the bound is {bound}"
@@ -362,6 +382,7 @@ DURING: tuple[Invariant, ...] = (
     retired_nodes_are_not_selected,
     datagrams_keep_their_limit,
     tables_keep_their_bounds,
+    everything_kept_is_bounded,
     replies_never_storm,
 )
 """What holds at any moment."""

@@ -23,7 +23,7 @@ from shoal.sim.streams import Stream, open_stream
 from shoal.sim.trace import Birth, TraceWriter
 from shoal.swim.core import Swim
 from shoal.swim.outputs import Datagram, Output, StreamExchange
-from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness, Tags
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Note, Readiness, Tags
 from shoal.wire.dialect import Dialect
 from shoal.wire.identity import SignedIdentity
 from shoal.wire.identity_keys import IdentityKey
@@ -180,6 +180,16 @@ class SimNode:
     def exchanges(self) -> int:
         """Stream exchanges that the core has asked for and that are not over."""
         return len(self._exchanges)
+
+    def take_stock(self, note: Note) -> None:
+        """Note everything that the process keeps."""
+        config, datagrams = self.config, self.inbox_limit
+        note("datagrams that wait", self._waiting_datagrams, datagrams)
+        note("inputs that wait", len(self._inbox), datagrams + config.max_streams_in + config.max_streams_out)
+        note("outputs that wait", len(self._outbox), datagrams + config.max_streams_out)
+        note("streams that came in", self._open_streams, config.max_streams_in)
+        note("streams that went out", len(self._exchanges), config.max_streams_out)
+        self.core.take_stock(note)
 
     @property
     def core(self) -> Swim:

@@ -10,6 +10,8 @@ from array import array
 from collections.abc import Iterable
 from typing import Final
 
+from shoal.types import Note
+
 __all__ = ["Arrivals"]
 
 _MOST: Final = 65_536
@@ -28,6 +30,10 @@ class Arrivals:
 
     def __len__(self) -> int:
         return 0 if self._slots is None else len(self._slots)
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("arrivals", len(self), _MOST)
 
     @property
     def is_followed(self) -> bool:

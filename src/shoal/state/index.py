@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-__all__ = ["SlotIndex"]
+__all__ = ["SlotIndex", "largest_size"]
 
 _FREE: Final = 0xFFFF_FFFF
 _SMALLEST: Final = 8
@@ -163,3 +163,8 @@ class SlotIndex:
         self._places = array("I", [_FREE]) * size
         self._mask = size - 1
         self._fill(self._keys_of([self._records[slot] for slot in slots]), slots)
+
+
+def largest_size(rows: int) -> int:
+    """Bytes that an index may take which never had more rows."""
+    return array("I").itemsize * max(_SMALLEST, 3 * rows)

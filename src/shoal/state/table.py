@@ -25,13 +25,13 @@ from shoal.snapshot import Snapshot
 from shoal.state.arrivals import Arrivals
 from shoal.state.comparison import Comparison, Indexes, NewRows, compare
 from shoal.state.digest import ViewDigest
-from shoal.state.index import SlotIndex
+from shoal.state.index import SlotIndex, largest_size
 from shoal.state.precedence import incarnation_of, state_of
 from shoal.state.record_pool import RecordPool
 from shoal.state.ring import Ring
 from shoal.state.tag_index import TagIndex
 from shoal.state.values import Values
-from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness, Tags
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Note, Readiness, Tags
 
 __all__ = ["MemberTable"]
 
@@ -42,6 +42,8 @@ _FREE: Final = b""
 """The record of a slot without a row."""
 _GONE: Final = int(MemberState.LEFT)
 """Its belief, so that it is taken for nobody's."""
+_FEW_TOUCHED: Final = 16
+"""Beside as many as there are slots: so many changes may be noted."""
 
 _id_of: Final = itemgetter(slice(NodeId.SIZE))
 _pool: Final = RecordPool()
@@ -79,10 +81,13 @@ class MemberTable:
         self._tags = TagIndex(self._records, codec.tags)
         self.generation = 0
         """Rises with every change that a reader can see."""
+        self.peak = 0
+        """The most rows that there were at once; so many slots there may be."""
         self.changed_at = -inf
         """When the digest changed last because of news, in monotonic seconds."""
         self.touched: set[bytes] | None = None
-        """Ids of runs that came to count otherwise in the digest since somebody made this a set; None: nobody asks."""
+        """Ids of runs that came to count otherwise in the digest since somebody made this a set; None: nobody asks, or
+        there are more than rows."""
         self.arrivals = Arrivals()
         """Which rows came in, for those who follow them."""
         _pool.enter()
@@ -105,6 +110,22 @@ class MemberTable:
         """Bytes that the columns, the ring and the indexes take, without the records and what is made of them."""
         columns = len(self._records) * (8 + self._beliefs.itemsize + self._since.itemsize + self._terms.itemsize)
         return columns + self.ring.size + self._by_id.size + self._by_name.size + self._by_address.size
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        rows, slots, index = len(self), len(self._records), largest_size(self.peak)
+        note("slots of the table", slots, self.peak)
+        note("bytes of the index of ids", self._by_id.size, index)
+        note("bytes of the index of names", self._by_name.size, index)
+        note("bytes of the index of addresses", self._by_address.size, index)
+        note("members on the ring", len(self.ring), rows)
+        note("stalled rows", len(self._stalled), rows)
+        note("damped rows", len(self._damped), rows)
+        note("testimonies", len(self._testimonies), rows)
+        note("values of members", len(self._values), rows)
+        note("rows that count otherwise", len(self.touched or ()), slots + _FEW_TOUCHED)
+        self._tags.take_stock(note)
+        self.arrivals.take_stock(note)
 
     # One row
 
@@ -231,6 +252,7 @@ class MemberTable:
         self.changed_at = now
         if self.touched is not None:
             self.touched.update(rows.ids)
+            self._bound_touched(self.touched)
         self.arrivals.note(slots)
         self._counts[MemberState.ALIVE] += len(rows)
         self._tags.note_more(slots)
@@ -243,7 +265,7 @@ class MemberTable:
         self._records[:] = other._records
         self._beliefs, self._since, self._terms = other._beliefs[:], other._since[:], other._terms[:]
         self._free, self._stalled = other._free.copy(), other._stalled.copy()
-        self._damped = other._damped.copy()
+        self._damped, self.peak = other._damped.copy(), max(self.peak, other.peak)
         self._testimonies = other._testimonies.copy()
         self._by_id.copy_rows(other._by_id)
         self._by_name.copy_rows(other._by_name)
@@ -426,6 +448,7 @@ class MemberTable:
 
     def _store(self, records: list[bytes], beliefs: list[int], terms: Sequence[int], now: float) -> Sequence[int]:
         """Fill the columns of new rows, first those that were freed: a table is never longer than it once had rows."""
+        self.peak = max(self.peak, len(self) + len(records))
         kept = max(0, len(self._free) - len(records))
         reused, self._free = self._free[kept:], self._free[:kept]
         for slot, record, belief, term in zip(reused, records, beliefs, terms, strict=False):
@@ -456,6 +479,12 @@ class MemberTable:
     def _touch(self, slot: int) -> None:
         if self.touched is not None:
             self.touched.add(_id_of(self._records[slot]))
+            self._bound_touched(self.touched)
+
+    def _bound_touched(self, touched: set[bytes]) -> None:
+        """Note no more once there are so many that whoever asked looks at all rows anyway."""
+        if len(touched) > len(self._records) + _FEW_TOUCHED:
+            self.touched = None
 
     def _enter(self, slot: int) -> None:
         """The member of the row became present."""

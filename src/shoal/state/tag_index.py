@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from shoal.types import Tags
+from shoal.types import Note, Tags
 
 __all__ = ["TagIndex"]
 
@@ -53,6 +53,11 @@ class TagIndex:
 
     def __len__(self) -> int:
         return len(self._keys)
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("indexed tags", len(self._keys), _MAX_KEYS)
+        note("rows that may have other tags", len(self._marked), max(_MIN_PATIENCE, len(self._records) // 2))
 
     def note(self, slot: int) -> None:
         """A row came, changed or went."""

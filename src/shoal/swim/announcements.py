@@ -17,7 +17,7 @@ from shoal.swim.news import News
 from shoal.swim.own_record import OwnRecord
 from shoal.swim.suspicion import Suspicion
 from shoal.swim.suspicions import Suspicions
-from shoal.types import NodeId
+from shoal.types import NodeId, Note
 from shoal.wire.messages import MAX_ACCUSERS, Dead, Suspect
 
 __all__ = ["PATIENCE", "Announcements"]
@@ -52,6 +52,10 @@ class Announcements:
         self._corroboration = corroboration
         self.unchecked: list[NodeId] = []
         """Whom this node accused since the prober last looked, and others have to check."""
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("suspects to be checked", len(self.unchecked), 0)
 
     def begin(self, id: NodeId, suspicion: Suspicion, now: float) -> None:
         """A suspicion is new: tell everybody, unless it is us who have to check it, or to have it checked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shoal.types import NodeId
+from shoal.types import NodeId, Note
 
 __all__ = ["BroadcastHistory"]
 
@@ -15,6 +15,10 @@ class BroadcastHistory:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._seen: dict[tuple[NodeId, int], None] = {}
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("remembered broadcasts", len(self._seen), self._limit)
 
     def is_new(self, origin: NodeId, number: int) -> bool:
         """True the first time, and remembered from then on."""

@@ -8,7 +8,7 @@ from shoal.swim.context import Context
 from shoal.swim.gossip_queue import Priority
 from shoal.swim.news import News
 from shoal.swim.stats import Drop
-from shoal.types import NodeId
+from shoal.types import NodeId, Note
 from shoal.wire.messages import UserBroadcast
 
 __all__ = ["Broadcasts"]
@@ -25,6 +25,10 @@ class Broadcasts:
         self._tell = context.events.append
         self._seen = BroadcastHistory(context.config.broadcast_history)
         self._made = 0
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        self._seen.take_stock(note)
 
     def send(self, origin: NodeId, payload: bytes) -> None:
         """Send bytes of this node to everybody; raises `MessageTooLargeError` when they do not fit in one datagram."""

@@ -18,6 +18,7 @@ from shoal.swim.stats import Stats
 from shoal.swim.timers import Timers
 from shoal.swim.trust import Credulous, Trust
 from shoal.swim.verdicts import Verdicts
+from shoal.types import Note
 from shoal.wire.dialect import Dialect
 
 __all__ = ["Context"]
@@ -41,6 +42,15 @@ class Context:
     verdicts: Verdicts = field(default_factory=Verdicts)
     events: list[Event | MassJoin] = field(default_factory=list)
     """What happened since the driver last asked."""
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("events that nobody took", len(self.events), 0)
+        self.table.take_stock(note)
+        self.queue.take_stock(note)
+        self.standing.take_stock(note)
+        self.timers.take_stock(note)
+        self.verdicts.take_stock(note, len(self.table))
 
     def __post_init__(self) -> None:
         self.table = MemberTable(self.config.cluster.encode(), self.dialect.records)

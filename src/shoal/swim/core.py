@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from shoal.config import ClusterConfig
 from shoal.errors import ClosedError, ConfigError, UnknownMemberError
@@ -60,7 +60,7 @@ from shoal.swim.stats import Drop, Stats
 from shoal.swim.sync import Sync
 from shoal.swim.trust import Credulous, Trust
 from shoal.swim.view_changes import ViewChanges
-from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Readiness
+from shoal.types import Address, Member, MemberState, NodeId, NodeInfo, Note, Readiness
 from shoal.wire.dialect import DecodeError, Dialect
 from shoal.wire.messages import (
     Ack,
@@ -77,6 +77,10 @@ from shoal.wire.messages import (
 )
 
 __all__ = ["Swim"]
+
+_TIMERS_OF_PARTS: Final = 16
+_CHECKED: Final = 4
+"""Times the probes that may be under way: accusations that are being checked."""
 
 
 class Swim:
@@ -468,6 +472,20 @@ class Swim:
         """The last verdicts about the runs of a member's name, the oldest first; a standing suspicion as it is now."""
         return self._membership.suspicions.verdicts(id, now)
 
+    def take_stock(self, note: Note) -> None:
+        """Note everything that this core keeps; ask when outputs and events have been taken."""
+        note("timers", len(self._timers), self._most_timers)
+        self._context.take_stock(note)
+        self._membership.take_stock(note)
+        self._prober.take_stock(note)
+        self._heartbeats.take_stock(note)
+        self._exchanges.take_stock(note)
+        self._sync.take_stock(note)
+        self._joining.take_stock(note)
+        self._view_changes.take_stock(note)
+        self._partitions.take_stock(note)
+        self._outbox.take_stock(note)
+
     def counts(self) -> dict[MemberState, int]:
         """How many members are in each state."""
         return {state: self._table.count(state) for state in MemberState}
@@ -477,6 +495,14 @@ class Swim:
         return self._table.slot_at(address) is not None
 
     # Inside
+
+    @property
+    def _most_timers(self) -> int:
+        """One for each thing that runs out, some of the parts, and those of accusations that are being checked."""
+        prober, membership = self._prober, self._membership
+        suspects, damping = membership.suspicions.ids(), membership.deaths.damping
+        running_out = len(prober) + len(self._exchanges) + len(membership.stalls) + len(suspects) + len(damping)
+        return _TIMERS_OF_PARTS + _CHECKED * prober.most_probes + running_out
 
     def _without_too_many_new(self, updates: Sequence[Update]) -> list[Update]:
         """One datagram may not fill the table."""

@@ -25,7 +25,7 @@ from typing import Final
 from shoal.events import MemberDamped, MemberReinstated
 from shoal.swim.context import Context
 from shoal.swim.timers import Timer
-from shoal.types import Member, MemberState, NodeId
+from shoal.types import Member, MemberState, NodeId, Note
 
 __all__ = ["Damping"]
 
@@ -76,6 +76,14 @@ class Damping:
         #: The run that returned longest ago comes first.
         self._records: dict[NodeId, _Record] = {}
         self._damped: set[NodeId] = set()
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("members that returned", len(self._records), min(_MAX_RECORDS, len(self._table)))
+        note("damped members", len(self._damped), len(self._records))
+
+    def __len__(self) -> int:
+        return len(self._damped)
 
     def __contains__(self, id: NodeId) -> bool:
         return id in self._damped

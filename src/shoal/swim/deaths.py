@@ -16,7 +16,7 @@ from shoal.swim.removal_guard import RemovalGuard
 from shoal.swim.stalls import Stalls
 from shoal.swim.suspicions import Suspicions
 from shoal.swim.tombstones import Tombstones
-from shoal.types import FailureDomain, MemberState, NodeId, NodeInfo
+from shoal.types import FailureDomain, MemberState, NodeId, NodeInfo, Note
 
 __all__ = ["Deaths"]
 
@@ -35,11 +35,18 @@ class Deaths:
         self._tell = context.events.append
         self._suspicions = suspicions
         self._stalls = stalls
-        self.tombstones = Tombstones(context)
         self.damping = Damping(context)
+        self.tombstones = Tombstones(context, self.damping)
         self.guard = RemovalGuard(context)
         self.recent: dict[NodeId, float] = {}
         """When each death was learned, in that order; the gossiper takes out what is no longer recent."""
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("recent deaths", len(self.recent), self._config.max_tombstones)
+        self.tombstones.take_stock(note)
+        self.damping.take_stock(note)
+        self.guard.take_stock(note)
 
     def bury(self, slot: int, belief: int, evidence: Evidence, now: float, testimony: bytes = b"") -> bool:
         """The one way in which a member becomes dead here; False, and nothing happens, if the guard holds it back.

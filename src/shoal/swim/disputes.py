@@ -6,7 +6,7 @@ from typing import Final
 
 from shoal.config import ClusterConfig
 from shoal.swim.allowance import Allowance
-from shoal.types import NodeId
+from shoal.types import NodeId, Note
 
 __all__ = ["Disputes"]
 
@@ -24,6 +24,10 @@ class Disputes:
         self._allowance = Allowance(_MOST / config.probe_interval, _MOST)
         self.waiting: list[tuple[NodeId, bytes | None]] = []
         """Each with the update that claims its death, or None: it is this node itself that holds it dead."""
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("disputes", len(self.waiting), _MOST)
 
     def add(self, id: NodeId, now: float, claim: bytes | None = None) -> None:
         """Tell a member, unless too many were told a moment ago."""

@@ -17,7 +17,7 @@ from shoal.swim.context import Context
 from shoal.swim.outbox import Outbox
 from shoal.swim.outputs import StreamExchange
 from shoal.swim.stats import Drop
-from shoal.types import Address
+from shoal.types import Address, Note
 
 __all__ = ["Exchanges", "backoff"]
 
@@ -66,6 +66,10 @@ class Exchanges:
 
     def __len__(self) -> int:
         return len(self._under_way)
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("stream exchanges", len(self._under_way), self._config.max_streams_out)
 
     def open(
         self,

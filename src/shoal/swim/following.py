@@ -21,7 +21,7 @@ from shoal.swim.context import Context
 from shoal.swim.join_flood import LONGEST_PACE, JoinFlood
 from shoal.swim.membership import Membership
 from shoal.swim.timers import Timer
-from shoal.types import Address, NodeId
+from shoal.types import Address, NodeId, Note
 from shoal.wire.messages import SyncResponse
 
 __all__ = ["Following"]
@@ -84,6 +84,10 @@ class Following:
         self._answered_at = -inf
         self._is_fruitless = False
         flood.on_flood = self._go_on
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("joiners that are brought", len(self._brought), _MOST_BROUGHT)
 
     def is_promising(self, now: float) -> bool:
         """Whether what makes our view differ is likely to come with the next answers."""

@@ -14,6 +14,7 @@ from math import inf
 from typing import Final
 
 from shoal.swim.stats import Drop, Stats
+from shoal.types import Note
 
 __all__ = ["GossipQueue", "Priority"]
 
@@ -101,6 +102,10 @@ class GossipQueue:
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self.waiting
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("queued updates", len(self.waiting), self._limit)
 
     def push(
         self,

@@ -13,7 +13,7 @@ from shoal.errors import UnknownMemberError
 from shoal.swim.context import Context
 from shoal.swim.membership import Membership
 from shoal.swim.outbox import Outbox
-from shoal.types import NodeId
+from shoal.types import NodeId, Note
 from shoal.wire.messages import Ack, Ping
 
 __all__ = ["Heartbeat", "Heartbeats"]
@@ -47,6 +47,10 @@ class Heartbeats:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("heartbeats", len(self._open), _MAX_OPEN)
 
     def send(self, target: NodeId, now: float) -> Heartbeat:
         """Ping another member once, bare; raises `UnknownMemberError`."""

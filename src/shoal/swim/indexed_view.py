@@ -7,6 +7,7 @@ from typing import Final
 from shoal.state.range_index import RangeIndex
 from shoal.swim.context import Context
 from shoal.swim.timers import Timer
+from shoal.types import Note
 
 __all__ = ["IndexedView"]
 
@@ -32,6 +33,10 @@ class IndexedView:
     def is_at_hand(self) -> bool:
         """Whether there is an index, which costs next to nothing then."""
         return self._index is not None
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("indexed members", 0 if self._index is None else len(self._index), self._table.peak)
 
     def index(self, now: float) -> RangeIndex:
         """The view as it is."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from shoal.swim.allowance import Allowance
 from shoal.swim.context import Context
-from shoal.types import NodeId
+from shoal.types import NodeId, Note
 
 __all__ = ["LONGEST_PACE", "JoinFlood"]
 
@@ -46,6 +46,10 @@ class JoinFlood:
         """Joiners that this node knows of and has not told anybody."""
         self.on_flood: Callable[[float], None] = lambda _now: None
         """Called with the time whenever it goes on."""
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("withheld joiners", len(self.withheld), _MOST_WITHHELD)
 
     def pace(self, now: float) -> float:
         """Seconds between two times that a member asks for the joins that it has not heard of.

@@ -17,7 +17,7 @@ from shoal.swim.context import Context
 from shoal.swim.membership import Membership
 from shoal.swim.sync import EVERYTHING, ONLY_IF_NEEDED, Sync
 from shoal.swim.timers import Timer
-from shoal.types import Address, MemberState, NodeId
+from shoal.types import Address, MemberState, NodeId, Note
 
 __all__ = ["Joining"]
 
@@ -31,6 +31,8 @@ _MOST_VISITORS: Final = 32
 looks less often, for 10,000 would hold up whoever comes back at an address that all of them try."""
 _LOST_EVERY: Final = 6
 """One round in so many contacts a member whose tombstone is gone already: a partition may outlast it."""
+_MOST_WAITING: Final = 256
+"""Addresses that wait for their turn to be contacted."""
 _MAX_SEEDS: Final = 256
 """Bound for seeds that are added one by one while the node runs; the oldest go first."""
 
@@ -62,6 +64,13 @@ class Joining:
         self.has_joined = False
         """Whether another member exchanged views with us."""
 
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("seeds", len(self._seeds), _MAX_SEEDS)
+        note("acquaintances", len(self._acquaintances), _MAX_ACQUAINTANCES)
+        note("contacts", len(self._contacting), self._config.max_streams_out)
+        note("addresses to contact", len(self._turn), _MOST_WAITING)
+
     def start(self, now: float) -> None:
         """Begin to look for company."""
         self._timer = self._timers.at(now + self._pause, self._round)
@@ -83,7 +92,8 @@ class Joining:
 
     def acquaint(self, addresses: Iterable[Address], now: float) -> None:
         """Contact where members were once. That they are there is not believed, nor told to anybody."""
-        self._acquaintances |= dict.fromkeys(islice(addresses, _MAX_ACQUAINTANCES))
+        room = max(0, _MAX_ACQUAINTANCES - len(self._acquaintances))
+        self._acquaintances |= dict.fromkeys(islice(addresses, room))
         self._contact_in_turn(self._missing_acquaintances(), now)
 
     def _missing_acquaintances(self) -> list[Address]:
@@ -118,7 +128,8 @@ class Joining:
 
     def _contact_in_turn(self, addresses: list[Address], now: float) -> None:
         candidates = [address for address in self._contactable(addresses) if address not in self._turn]
-        self._turn += self._random.sample(candidates, min(_CONTACTS_IN_A_ROUND, len(candidates)))
+        room = _MOST_WAITING - len(self._turn)
+        self._turn += self._random.sample(candidates, min(_CONTACTS_IN_A_ROUND, len(candidates), room))
         if self._turn_timer is None:
             self._contact_next(now)
 

@@ -43,7 +43,7 @@ from shoal.swim.stats import Drop
 from shoal.swim.suspicions import Suspicions
 from shoal.swim.vouching import Vouching
 from shoal.swim.witnesses import Witnesses
-from shoal.types import MemberState, NodeId, NodeInfo
+from shoal.types import MemberState, NodeId, NodeInfo, Note
 from shoal.wire.messages import Alive, Dead, Left, Repeated, Stall, Suspect, SyncRecord, Update, UserBroadcast
 from shoal.wire.witnesses import read_testimony
 
@@ -106,6 +106,19 @@ class Membership:
     def id(self) -> NodeId:
         """Which run this node is."""
         return self.own.info.id
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("members and tombstones", len(self._table), self._max_members)
+        self._vouching.take_stock(note)
+        self.flood.take_stock(note)
+        self.stalls.take_stock(note)
+        self.disputes.take_stock(note)
+        self.broadcasts.take_stock(note)
+        self.suspicions.take_stock(note)
+        self.announcements.take_stock(note)
+        self.deaths.take_stock(note)
+        self._order.take_stock(note)
 
     def apply(self, update: Update, now: float) -> None:
         """Take in one piece of news."""

@@ -8,7 +8,7 @@ from shoal.errors import MessageTooLargeError
 from shoal.swim.context import Context
 from shoal.swim.outputs import Datagram, Output
 from shoal.swim.sends import retransmit_limit
-from shoal.types import Address
+from shoal.types import Address, Note
 from shoal.wire.messages import Message
 
 __all__ = ["Outbox"]
@@ -26,6 +26,10 @@ class Outbox:
         self._queue = context.queue
         self._stats = context.stats
         self._outputs: list[Output] = []
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("outputs that nobody took", len(self._outputs), 0)
 
     @property
     def has_news(self) -> bool:

@@ -11,6 +11,7 @@ from random import Random
 
 from shoal.state.slots import array_of, with_room
 from shoal.state.table import MemberTable
+from shoal.types import Note
 
 __all__ = ["ProbeOrder"]
 
@@ -29,6 +30,10 @@ class ProbeOrder:
         self._random = random
         self._order = array_of(())
         self._next = 0
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("members in a pass", len(self._order), 2 * self._table.peak + 16)
 
     def insert(self, slot: int) -> None:
         """Bring a new member into the current pass."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from math import inf
+from math import ceil, inf
 from typing import Final
 
 from shoal.events import HealthReason, ProbeReport, StreamEnd
@@ -21,7 +21,7 @@ from shoal.swim.probe_schedule import ProbeSchedule
 from shoal.swim.round_trip import RoundTrip
 from shoal.swim.stats import Drop
 from shoal.swim.timers import Timer
-from shoal.types import Address, NodeId
+from shoal.types import Address, NodeId, Note
 from shoal.wire.dialect import DecodeError
 from shoal.wire.messages import Ack, Gossip, Nack, Ping, PingRequest
 
@@ -30,6 +30,9 @@ __all__ = ["Prober"]
 _RELAY_LIFE: Final = 2.0
 """Timeouts of a ping request for which its relay waits for the target: a late ack is worth passing on until the
 requester's verdict falls, which is one timeout after it asked and at most another one later."""
+
+_TURNS_AT_ONCE: Final = 8
+"""Turns of the schedule that may come together when a process was late."""
 
 
 @dataclass(slots=True)
@@ -99,8 +102,20 @@ class Prober:
         self._relayed: dict[int, _Relayed] = {}
         self._turn: Timer | None = None
         self._turn_at = inf
+        #: For how many turns of the schedule a probe may last: in vain, and begun when our health was at its worst.
+        longest = 2 * context.config.probe_timeout * (context.config.local_health_max + 1)
+        self._most_turns = _TURNS_AT_ONCE + ceil(2 * longest / context.config.probe_interval)
         self.last_success: float | None = None
         """When a probe was last answered, in monotonic seconds."""
+
+    def __len__(self) -> int:
+        """Pings of ours that wait for an answer."""
+        return len(self._probes) + len(self._relayed)
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("probes under way", len(self._probes), self.most_probes)
+        note("pings for others", len(self._relayed), self._config.max_relayed)
 
     def start(self, now: float) -> None:
         """Begin to probe."""
@@ -112,6 +127,11 @@ class Prober:
         for probe in self._probes.values():
             probe.timer.cancel()
         self._probes.clear()
+
+    @property
+    def most_probes(self) -> int:
+        """How many may be under way: each turn may probe the damped beside a neighbour too."""
+        return self._config.max_challenges + self._most_turns * (1 + len(self._membership.deaths.damping))
 
     # Our own probes
 

@@ -12,7 +12,7 @@ from math import inf
 
 from shoal.events import RemovalHalted, RemovalResumed
 from shoal.swim.context import Context
-from shoal.types import FailureDomain, NodeId
+from shoal.types import FailureDomain, NodeId, Note
 
 __all__ = ["RemovalGuard"]
 
@@ -27,7 +27,7 @@ class RemovalGuard:
         self._table = context.table
         self._tell = context.events.append
         #: What was removed within the window: when, and from which domains.
-        self._recent: deque[tuple[float, tuple[FailureDomain, ...]]] = deque()
+        self._recent: deque[tuple[float, tuple[FailureDomain, ...]]] = deque(maxlen=context.config.max_members)
         self._held: set[NodeId] = set()
         self._returned = 0
         #: Held back for long enough; they go without being counted.
@@ -39,6 +39,12 @@ class RemovalGuard:
     def is_halted(self) -> bool:
         """Whether removal has stopped."""
         return self._due < inf
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("recent removals", len(self._recent), self._config.max_members)
+        note("removals held back", len(self._held), self._table.present_count)
+        note("removals released", len(self._released), self._table.present_count)
 
     def permits(self, id: NodeId, domains: tuple[FailureDomain, ...], now: float) -> bool:
         """Whether a present member may be removed now; one that may not is held back. Ask again later."""

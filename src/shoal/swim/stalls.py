@@ -16,7 +16,7 @@ from shoal.swim.context import Context
 from shoal.swim.gossip_queue import Priority
 from shoal.swim.news import News, stall_key
 from shoal.swim.timers import Timer
-from shoal.types import NodeId, Readiness
+from shoal.types import NodeId, Note, Readiness
 from shoal.wire.messages import Stall
 
 __all__ = ["Stalls"]
@@ -48,6 +48,11 @@ class Stalls:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("declared stalls", len(self._open), self._table.present_count)
+        note("remembered declarations", len(self._numbers), _MAX_NUMBERS)
 
     def __contains__(self, id: NodeId) -> bool:
         return id in self._open

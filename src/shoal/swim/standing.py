@@ -6,7 +6,7 @@ from typing import Final
 
 from shoal.config import ClusterConfig
 from shoal.state.table import MemberTable
-from shoal.types import MemberState, NodeId
+from shoal.types import MemberState, NodeId, Note
 
 __all__ = ["Standing"]
 
@@ -26,6 +26,10 @@ class Standing:
         self._most = config.max_tombstones
         #: When each run returned from the dead that did so lately, in that order.
         self._returned: dict[NodeId, float] = {}
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("returned members", len(self._returned), self._most)
 
     def is_established(self, slot: int | None, now: float) -> bool:
         """Whether the member in a row, if there is one, has been alive here without a break for a while."""

@@ -9,10 +9,11 @@ from typing import Final
 from shoal.config import ClusterConfig
 from shoal.events import ProbeReport, SuspicionTime
 from shoal.swim.timers import Timer
-from shoal.types import NodeId
+from shoal.types import NodeId, Note
 from shoal.wire.messages import Witness
 
 __all__ = [
+    "MOST_SIGNATURES",
     "SHARE_OF_LATE",
     "SHARE_OF_REPORTED",
     "Suspicion",
@@ -21,6 +22,8 @@ __all__ = [
     "suspicion_timeout",
 ]
 
+MOST_SIGNATURES: Final = 16
+"""Signatures that are kept about one suspect."""
 _MAX_PROBES: Final = 4
 """Failed probes of one suspect that are kept as evidence; there may be many in a long suspicion."""
 
@@ -146,6 +149,12 @@ class Suspicion:
     def deadline(self) -> float:
         """When it expires with the confirmations so far; whoever hears of it late still waits a moment."""
         return max(self.started + self.timeout, self.heard + SHARE_OF_LATE * self.bounds.least)
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("accusers of a suspect", len(self.accusers), 1 + self.bounds.confirmations)
+        note("signatures against a suspect", len(self.signatures), MOST_SIGNATURES)
+        note("failed probes of a suspect", len(self.probes), _MAX_PROBES)
 
     def confirm(self, accuser: NodeId, now: float) -> bool:
         """Count a further accuser; False if it changes nothing: it accused before, or enough others did."""

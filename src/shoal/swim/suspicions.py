@@ -8,7 +8,7 @@ from dataclasses import replace
 from shoal.events import Accusation, Evidence, Verdict, VerdictReason
 from shoal.swim.context import Context
 from shoal.swim.suspicion import Suspicion
-from shoal.types import NodeId
+from shoal.types import MemberState, NodeId, Note
 
 __all__ = ["Suspicions"]
 
@@ -25,6 +25,13 @@ class Suspicions:
         self._open: dict[NodeId, Suspicion] = {}
         self.to_probe: list[NodeId] = []
         """Suspects that this node's prober has to look at, and has not yet."""
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("suspicions", len(self._open), self._table.count(MemberState.SUSPECT))
+        note("suspects to look at", len(self.to_probe), 0)
+        for suspicion in self._open.values():
+            suspicion.take_stock(note)
 
     def __getitem__(self, id: NodeId) -> Suspicion:
         return self._open[id]

@@ -23,7 +23,7 @@ from shoal.swim.indexed_view import IndexedView
 from shoal.swim.membership import Membership
 from shoal.swim.stats import Drop
 from shoal.swim.view_copies import ViewCopies
-from shoal.types import Address, NodeId
+from shoal.types import Address, NodeId, Note
 from shoal.wire.dialect import DecodeError
 from shoal.wire.messages import Range, RangeKind, SyncRequest, SyncResponse
 
@@ -76,6 +76,12 @@ class Sync:
         self._copies = ViewCopies(context)
         self.following = Following(context, membership, agreement, membership.flood, self._ask_for_arrivals)
         """Keeps up with the joins of a flood."""
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        self._copies.take_stock(note)
+        self.following.take_stock(note)
+        self._view.take_stock(note)
 
     def start(
         self,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Final
 
+from shoal.types import Note
+
 __all__ = ["Timer", "Timers"]
 
 _COMPACT_ABOVE: Final = 64
@@ -43,6 +45,10 @@ class Timers:
     def __len__(self) -> int:
         return len(self._heap) - self._cancelled
 
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("timers, cancelled ones too", len(self._heap), max(2 * len(self), len(self) + _COMPACT_ABOVE))
+
     def at(self, deadline: float, action: Action) -> Timer:
         """Call `action(now)` once `deadline` has come."""
         self._order += 1
@@ -69,10 +75,15 @@ class Timers:
                 continue
             timer.action = None
             action(now)
+        self._compact()
 
     def note_cancelled(self) -> None:
-        """A timer in the heap was cancelled; drop the cancelled ones when they are most of it."""
+        """A timer in the heap was cancelled."""
         self._cancelled += 1
+        self._compact()
+
+    def _compact(self) -> None:
+        """Drop the cancelled ones when they are most of the heap."""
         if self._cancelled > _COMPACT_ABOVE and self._cancelled * 2 > len(self._heap):
             self._heap[:] = [entry for entry in self._heap if entry[2].action is not None]
             heapify(self._heap)

@@ -7,8 +7,9 @@ from math import inf
 from typing import Final
 
 from shoal.swim.context import Context
+from shoal.swim.damping import Damping
 from shoal.swim.timers import Timer
-from shoal.types import Address, MemberState, NodeId
+from shoal.types import Address, MemberState, NodeId, Note
 
 __all__ = ["Tombstones"]
 
@@ -23,9 +24,12 @@ class Tombstones:
     the news of them has long spread.
     """
 
-    __slots__ = ("_config", "_due", "_earliest", "_lost", "_since", "_table", "_timer", "_timers", "_verdicts")
+    __slots__ = (
+        "_config", "_damping", "_due", "_earliest", "_lost", "_since", "_table", "_timer", "_timers", "_verdicts",
+    )  # fmt: skip
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, damping: Damping) -> None:
+        self._damping = damping
         self._config = context.config
         self._table = context.table
         self._timers = context.timers
@@ -42,6 +46,11 @@ class Tombstones:
 
     def __iter__(self) -> Iterator[NodeId]:
         return iter(self._since)
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("tombstones", len(self._since), min(self._config.max_tombstones, self._gone))
+        note("addresses of the lost", len(self._lost), _MAX_LOST)
 
     def add(self, id: NodeId, since: float) -> None:
         """The row of `id` became a tombstone."""
@@ -64,6 +73,10 @@ class Tombstones:
     def is_over(self, since: float, now: float) -> bool:
         """Whether a tombstone of that time has had its life."""
         return now - since >= self._config.tombstone_life
+
+    @property
+    def _gone(self) -> int:
+        return self._table.count(MemberState.DEAD) + self._table.count(MemberState.LEFT)
 
     def _arm(self, deadline: float) -> None:
         """Sweep at `deadline`, unless a sweep comes before."""
@@ -91,5 +104,6 @@ class Tombstones:
             self._lost[self._table.address(slot)] = None
             if len(self._lost) > _MAX_LOST:
                 del self._lost[next(iter(self._lost))]
+        self._damping.forget(id)
         self._verdicts.forget(self._table.name(slot))
         self._table.remove(slot)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from shoal.events import HealthReason, Verdict, Withheld
-from shoal.types import NodeId
+from shoal.types import NodeId, Note
 
 __all__ = ["Verdicts"]
 
@@ -32,6 +32,13 @@ class Verdicts:
 
     def __len__(self) -> int:
         return sum(map(len, self._passed.values()))
+
+    def take_stock(self, note: Note, members: int) -> None:
+        """Note what it keeps, with so many rows in the table."""
+        most = min(_MAX_MEMBERS, members)
+        note("members with verdicts", len(self._passed), most)
+        note("verdicts on one member", max(map(len, self._passed.values()), default=0), _MAX_PER_MEMBER)
+        note("members with verdicts withheld", len(self._withheld), most)
 
     def of(self, name: str) -> tuple[Verdict, ...]:
         """The last verdicts about a member, the oldest first."""

@@ -9,7 +9,7 @@ from typing import Final
 from shoal.events import Event, MemberFailed, MemberJoined, MemberLeft, ViewChanged
 from shoal.swim.context import Context
 from shoal.swim.timers import Timer
-from shoal.types import FAILURE_DOMAINS, FailureDomain, Member, NodeId, Tags
+from shoal.types import FAILURE_DOMAINS, FailureDomain, Member, NodeId, Note, Tags
 
 __all__ = ["ViewChanges", "whole_domains"]
 
@@ -29,8 +29,8 @@ class ViewChanges:
     """
 
     __slots__ = (
-        "_before", "_delay", "_first", "_found_in", "_is_waiting", "_last", "_latest", "_suspects", "_table", "_tell",
-        "_timer", "_timers",
+        "_before", "_delay", "_first", "_found_in", "_is_waiting", "_last", "_latest", "_most", "_suspects", "_table",
+        "_tell", "_timer", "_timers",
     )  # fmt: skip
 
     def __init__(self, context: Context, suspects: Callable[[], Iterable[NodeId]]) -> None:
@@ -44,9 +44,15 @@ class ViewChanges:
         #: The last change of each run in this batch, and whether it was present before.
         self._latest: dict[NodeId, Change] = {}
         self._before: dict[NodeId, bool] = {}
+        self._most = context.config.max_members
         self._first = self._last = 0.0
         self._is_waiting = False
         self._timer: Timer | None = None
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("changes of a batch", len(self._latest), self._most)
+        note("members of a batch", len(self._before), self._most)
 
     def see(self, event: Event, now: float) -> None:
         """Something was told to the user."""
@@ -59,6 +65,8 @@ class ViewChanges:
         if self._timer is None:
             self._first = now
             self._timer = self._timers.at(now + self._delay, self._look)
+        if len(self._latest) > self._most:
+            self._close()  # More than there can be members: some of them have come and gone already.
 
     def _look(self, now: float) -> None:
         due = self._last + self._delay

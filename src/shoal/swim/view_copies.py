@@ -12,7 +12,7 @@ from shoal.snapshot import Snapshot
 from shoal.swim.allowance import Allowance
 from shoal.swim.context import Context
 from shoal.swim.timers import Timer
-from shoal.types import NodeId
+from shoal.types import NodeId, Note
 from shoal.wire.messages import SyncResponse
 
 __all__ = ["ViewCopies"]
@@ -86,6 +86,11 @@ class ViewCopies:
         self._later: dict[int, _Copy] = {}
         self._asked_at = 0.0
         self._timer: Timer | None = None
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("positions that were given out", len(self._steps), _MOST_STEPS)
+        note("copies of what came later", len(self._later), _MOST_STEPS)
 
     def is_spent(self, now: float) -> bool:
         """Whether so many were handed out lately that others should be asked."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from shoal.events import IdentityRefused, Mistrust
 from shoal.swim.context import Context
-from shoal.types import NodeId, NodeInfo
+from shoal.types import NodeId, NodeInfo, Note
 
 __all__ = ["Vouching"]
 
@@ -25,6 +25,10 @@ class Vouching:
         self._tell = context.events.append
         self._trust = context.trust
         self._told: dict[tuple[NodeId, Mistrust], None] = {}
+
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("told refusals", len(self._told), _MAX_TOLD)
 
     def is_own_word(self, info: NodeInfo, incarnation: int) -> bool:
         """Whether a record may be taken in; if not, that is counted, and told once."""

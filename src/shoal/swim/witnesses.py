@@ -15,15 +15,13 @@ from shoal.swim.context import Context
 from shoal.swim.damping import Damping
 from shoal.swim.news import News
 from shoal.swim.own_record import OwnRecord
-from shoal.swim.suspicion import Suspicion
+from shoal.swim.suspicion import MOST_SIGNATURES, Suspicion
 from shoal.types import NodeId
 from shoal.wire.messages import Witness
 from shoal.wire.witnesses import MAX_WITNESSES, WITNESS_SIZE
 
 __all__ = ["Witnesses"]
 
-_MOST_KEPT: Final = 16
-"""Signatures that are kept about one suspect."""
 _ROOM: Final = 57
 """Bytes of a signed death without its signatures, and by how many a ping is longer than the shortest packet."""
 
@@ -68,7 +66,7 @@ class Witnesses:
         """Add signatures to a suspicion; whether those that are told on change by that."""
         before, signatures = suspicion.told, suspicion.signatures
         signatures.update((witness.id, witness.signature) for witness in fresh)
-        while len(signatures) > _MOST_KEPT:
+        while len(signatures) > MOST_SIGNATURES:
             useless = next((signer for signer in signatures if not self._may_testify(signer, now)), None)
             del signatures[useless or next(reversed(signatures))]
         self._choose_told(suspicion, now)

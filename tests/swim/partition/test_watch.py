@@ -10,6 +10,8 @@ from shoal.config import ClusterConfig
 from shoal.events import PartitionDecided, PartitionHealed, PartitionRuling, PartitionSuspected
 from shoal.sim.cluster import SimCluster
 from shoal.types import FailureDomain, MemberState, Tags
+from shoal.wire.messages import Alive, Dead
+from tests.swim.harness import Solo, info_of, node_id
 
 ONE, OTHER = ["n0", "n1", "n2"], ["n3", "n4"]
 
@@ -145,3 +147,10 @@ def test_a_restarted_member_is_back() -> None:
 
     assert made.node("n0").core.partition is None
     assert made.node("n0").core.counts()[MemberState.ALIVE] == 5
+
+
+def test_the_silent_that_are_forgotten_already_do_not_pile_up() -> None:
+    solo = Solo(max_tombstones=16)
+    for number in range(1, 200):
+        solo.hear(Alive(info_of(number), 0), Dead(node_id(number), 0, node_id(999)))
+    assert solo.kept("silent members") <= 2 * solo.kept("slots of the table")

@@ -41,12 +41,14 @@ from shoal.swim.partition.strategies import (
 )
 from shoal.swim.timers import Timer
 from shoal.swim.view_changes import whole_domains
-from shoal.types import Member, NodeId, NodeInfo
+from shoal.types import Member, NodeId, NodeInfo, Note
 
 __all__ = ["PartitionWatch", "strategy_of"]
 
 _NO_SILENCE: Final = (VerdictReason.REPLACED, VerdictReason.REVOKED)
 """Ends of members that say nothing of the network."""
+_FORGOTTEN: Final = 2
+"""Times the rows of the table: of so many who are silent, most are in it no more."""
 _PERSISTING: Final = 2.0
 """Probe intervals for which a suspect must have kept silent to count as lost."""
 _LEAST_LOST: Final = 2
@@ -100,6 +102,10 @@ class PartitionWatch:
         """Whether somebody is silent, whose return must be seen."""
         return bool(self._silent)
 
+    def take_stock(self, note: Note) -> None:
+        """Note what it keeps."""
+        note("silent members", len(self._silent), _FORGOTTEN * self._table.peak)
+
     def see(self, event: Event, now: float) -> None:
         """Something was told to the user."""
         match event:
@@ -108,6 +114,8 @@ class PartitionWatch:
             case MemberSuspected() | MemberFailed():
                 if event.member.name not in self._silent:
                     self._silent[event.member.name] = now
+                    if len(self._silent) > _FORGOTTEN * len(self._table):
+                        self._drop_forgotten()
                     self._plan(now)
             case MemberJoined() | MemberRecovered() | MemberLeft():
                 self._note_back(event.member.name, now)
@@ -130,14 +138,17 @@ class PartitionWatch:
     def _look(self, now: float) -> None:
         """Once per probe interval while anything is still to be found out."""
         self._timer = None
-        for name in [name for name in self._silent if self._table.slot_named(name) is None]:
-            del self._silent[name]  # It is forgotten.
+        self._drop_forgotten()
         if self.current is None:
             self._suspect(now)
         else:
             self._follow(self.current, now)
         if self._is_pending(now):
             self._plan(now)
+
+    def _drop_forgotten(self) -> None:
+        for name in [name for name in self._silent if self._table.slot_named(name) is None]:
+            del self._silent[name]
 
     def _is_pending(self, now: float) -> bool:
         if any(now - silent <= self._config.partition_window for silent in self._silent.values()):
