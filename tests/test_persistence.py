@@ -12,10 +12,10 @@ import pytest
 from shoal import Cluster, ClusterKey, MemberState, blocking
 from shoal.errors import ConfigError, StateInUseError
 from shoal.events import MemberFailed, MemberJoined, SeedUnreachable, VerdictReason
-from shoal.persistence import Keeper, OwnState, SavedState
+from shoal.persistence import Keeper, OwnState, SavedPeer, SavedState
 from shoal.shutdown import Outcome, ShutdownPhase
 from shoal.store.directory_store import DirectoryStore
-from shoal.types import Address, NodeId, Tags
+from shoal.types import Address, Member, NodeId, Tags
 from tests.clusters import FAST, in_real_time, until
 
 
@@ -65,7 +65,7 @@ async def test_what_was_known_yesterday_is_tried_and_told_to_nobody(tmp_path: Pa
     async with Cluster(FAST, name="c") as c:
         store = DirectoryStore(tmp_path)
         store.open()
-        store.save_peers({"gone": missing.address, "c": c.local.address})
+        store.save_peers({"gone": SavedPeer(missing.address), "c": SavedPeer(c.local.address)})
         store.close()
         async with _node(tmp_path) as b:
             with b.events() as events:
@@ -79,11 +79,11 @@ async def test_what_was_known_yesterday_is_tried_and_told_to_nobody(tmp_path: Pa
 async def test_a_node_that_is_killed_before_it_found_anybody_still_knows_whom_it_knew(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     store.open()
-    store.save_peers({"b": Address("127.0.0.1", 1)})
+    store.save_peers({"b": SavedPeer(Address("127.0.0.1", 1))})
     store.close()
     async with _node(tmp_path, name="a", join_timeout=0.1):
         pass
-    assert _saved(tmp_path).peers == {"b": Address("127.0.0.1", 1)}
+    assert _saved(tmp_path).peers == {"b": SavedPeer(Address("127.0.0.1", 1))}
 
 
 @in_real_time
@@ -164,6 +164,20 @@ def test_a_given_name_outranks_the_saved_one(tmp_path: Path) -> None:
         pass
     with blocking.Cluster(FAST, state_dir=tmp_path, name="b") as b:
         assert b.local.name == "b"
+
+
+@in_real_time
+async def test_where_members_stand_is_kept_as_far_as_their_tags_say(tmp_path: Path) -> None:
+    async with Cluster(FAST, name="a", tags={"zone": "x", "rack": "7"}) as a:
+        async with _node(tmp_path, name="b", seeds=[a.local.address]) as b:
+            await b.wait_for_members(2)
+        assert _saved(tmp_path).peers == {"a": SavedPeer(a.local.address, a.local.tags)}
+
+
+def test_of_long_tags_those_are_kept_that_have_room() -> None:
+    tags = Tags(rack="7", zone="z" * 2000, weight="w" * 2000)
+    member = Member("a", NodeId(bytes(16)), Address("127.0.0.1", 1), MemberState.ALIVE, 0, tags, 0.0)
+    assert SavedPeer.of(member).tags == {"rack": "7", "weight": "w" * 2000}
 
 
 def test_a_keeper_without_anything_kept_changes_nothing(tmp_path: Path) -> None:

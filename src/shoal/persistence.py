@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate, islice
 from random import Random
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
@@ -23,12 +23,24 @@ from shoal.events import (
 )
 from shoal.keys import ClusterKey
 from shoal.swim.core import Swim
-from shoal.types import Address, MemberState, NodeId, Tags
+from shoal.types import Address, Member, MemberState, NodeId, Tags
 
-__all__ = ["MAX_PEERS", "Keeper", "OwnState", "SavedEvent", "SavedState", "StateStore", "open_store", "register_store"]
+__all__ = [
+    "MAX_PEERS",
+    "Keeper",
+    "OwnState",
+    "SavedEvent",
+    "SavedPeer",
+    "SavedState",
+    "StateStore",
+    "open_store",
+    "register_store",
+]
 
 MAX_PEERS: Final = 512
 """Peers that are saved: one that answers is enough, and some of them will be gone."""
+_MAX_TAG_BYTES: Final = 2048
+"""Of the tags of one peer, so that all of them stay far below the size of the file."""
 _PAUSE: Final = 1.0
 """Seconds between two looks at the members, per thousand of them, and at least."""
 
@@ -57,6 +69,21 @@ class OwnState:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedPeer:
+    """A member as this node saw it last: where it is contacted, and the rest for people who look at the topology."""
+
+    address: Address
+    tags: Tags = Tags()
+    """Those of its tags that have room, in the order of their keys."""
+    state: MemberState = MemberState.ALIVE
+
+    @classmethod
+    def of(cls, member: Member) -> Self:
+        """What is saved of `member`."""
+        return cls(member.address, _within_bounds(member.tags), member.state)
+
+
+@dataclass(frozen=True, slots=True)
 class SavedEvent:
     """Something that happened to a member."""
 
@@ -74,8 +101,8 @@ class SavedState:
     """All that was kept."""
 
     own: OwnState | None = None
-    peers: Mapping[str, Address] = field(default_factory=dict)
-    """Where members were, by name."""
+    peers: Mapping[str, SavedPeer] = field(default_factory=dict)
+    """Other members by name, those first that are worth a try first."""
     keys: tuple[ClusterKey, ...] = ()
     """As the keyring was last changed, the one that seals first."""
     configured_keys: tuple[bytes, ...] = ()
@@ -95,7 +122,7 @@ class StateStore(Protocol):
         """Keep who this node is."""
         ...
 
-    def save_peers(self, peers: Mapping[str, Address]) -> None:
+    def save_peers(self, peers: Mapping[str, SavedPeer]) -> None:
         """Keep these peers, by name, in the place of the last."""
         ...
 
@@ -182,7 +209,7 @@ class Keeper:
     @property
     def peers(self) -> tuple[Address, ...]:
         """Where its peers were."""
-        return tuple(self._saved.peers.values())
+        return tuple(peer.address for peer in self._saved.peers.values())
 
     def keys(self, configured: Sequence[ClusterKey]) -> tuple[ClusterKey, ...]:
         """Its keyring: as it was last changed, unless other keys are given than at its last start."""
@@ -211,7 +238,7 @@ class Keeper:
             self.store.save_own(own)
         peers = dict(_peers(core))
         if not core.joined:  # Who is not found yet may be found by the next run.
-            earlier = ((name, address) for name, address in self._saved.peers.items() if name not in peers)
+            earlier = ((name, peer) for name, peer in self._saved.peers.items() if name not in peers)
             peers.update(islice(earlier, MAX_PEERS - len(peers)))
         self.store.save_peers(peers)
 
@@ -226,9 +253,16 @@ class Keeper:
             self.store.add_events(about)
 
 
-def _peers(core: Swim) -> Iterator[tuple[str, Address]]:
+def _peers(core: Swim) -> Iterator[tuple[str, SavedPeer]]:
     """The present first, then the dead, who may come back; not those who left."""
     local = core.local
     others = [m for m in core.members() if m.id != local.id and m.state is not MemberState.LEFT]
     others.sort(key=lambda member: not member.state.is_present)
-    yield from ((member.name, member.address) for member in others[:MAX_PEERS])
+    yield from ((member.name, SavedPeer.of(member)) for member in others[:MAX_PEERS])
+
+
+def _within_bounds(tags: Tags) -> Tags:
+    """`tags`, or the first of them; few members have more than a hundred bytes."""
+    pairs = sorted(tags.items())
+    sizes = accumulate(len(key.encode()) + len(value.encode()) for key, value in pairs)
+    return Tags(pair for pair, size in zip(pairs, sizes, strict=True) if size <= _MAX_TAG_BYTES)

@@ -9,24 +9,30 @@ import stat
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from shoal.errors import ClosedError, ConfigError, StateInUseError
 from shoal.keys import ClusterKey
-from shoal.persistence import OwnState, SavedEvent, SavedState
+from shoal.persistence import OwnState, SavedEvent, SavedPeer, SavedState
 from shoal.store import directory_store
 from shoal.store.database import MAX_EVENTS, MIGRATIONS, Database, UnreadableError
 from shoal.store.directory_store import DirectoryStore, read_events
-from shoal.types import Address, NodeId, Tags
+from shoal.types import Address, MemberState, NodeId, Tags
 from tests.clusters import waited_for
 
 ID = NodeId.parse("019a8f3e-7c00-7000-8000-00000000000a")
 OWN = OwnState("shoal", "gpu-7", ID, Tags(zone="a"), Tags(zone="b"))
-PEERS = {"b": Address("192.0.2.1", 7946), "c": Address("2001:db8::2", 7947), "d": Address("gpu-3.example", 7946)}
+B = Address("192.0.2.1", 7946)
+PEERS = {
+    "b": SavedPeer(B, Tags(zone="a", rack="7")),
+    "d": SavedPeer(Address("gpu-3.example", 7946)),
+    "c": SavedPeer(Address("2001:db8::2", 7947), state=MemberState.DEAD),
+}
 KEY, OTHER = ClusterKey(bytes(32)), ClusterKey(bytes(31) + b"\x01")
-EVENT = ("MemberJoined", "b", ID, PEERS["b"])
+EVENT = ("MemberJoined", "b", ID, B)
 KILLS = int(os.environ.get("STORE_KILLS", "50"))
 """How often the writer is killed; more take longer."""
 ROOT = Path(__file__).parents[2]
@@ -73,13 +79,21 @@ class TestKeeping:
         store.open()
         store.save_peers(PEERS)
         assert store.flush().result(10)
-        store.save_peers({"b": Address("192.0.2.9", 1), "e": Address("192.0.2.5", 5)})
+        newer = {"b": SavedPeer(B, Tags(zone="b")), "e": SavedPeer(Address("192.0.2.5", 5))}
+        store.save_peers(newer)
         store.save_keys([KEY], [])
         store.save_keys([OTHER], [])
         store.close()
         state = reopened(tmp_path)
-        assert state.peers == {"b": Address("192.0.2.9", 1), "e": Address("192.0.2.5", 5)}
+        assert state.peers == newer
         assert state.keys == (OTHER,)
+
+    def test_peers_that_are_present_come_first_then_the_dead_then_those_who_left(self, tmp_path: Path) -> None:
+        store = DirectoryStore(tmp_path)
+        store.open()
+        store.save_peers({str(state): SavedPeer(B, state=state) for state in reversed(MemberState)})
+        store.close()
+        assert list(reopened(tmp_path).peers) == ["alive", "suspect", "dead", "left"]
 
     def test_what_nobody_waits_for_is_written_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(directory_store, "_PAUSE", 0.01)
@@ -93,7 +107,7 @@ class TestKeeping:
         store = DirectoryStore(tmp_path)
         store.open()
         for turn in range(40):
-            store.add_events([("MemberJoined", f"{turn} {'x' * 100}", ID, PEERS["b"])] * 400)
+            store.add_events([("MemberJoined", f"{turn} {'x' * 100}", ID, B)] * 400)
             assert store.flush().result(10)
         store.close()
         assert len(reopened(tmp_path).events) == MAX_EVENTS
@@ -104,13 +118,13 @@ class TestKeeping:
         for name in ("first", "second"):
             store = DirectoryStore(tmp_path)
             store.open()
-            store.add_events([("MemberJoined", name, ID, PEERS["b"])])
+            store.add_events([("MemberJoined", name, ID, B)])
             store.close()
         store = DirectoryStore(tmp_path)
         store.open()
-        store.add_events([("MemberLeft", "third", ID, PEERS["b"])])
+        store.add_events([("MemberLeft", "third", ID, B)])
         assert [event.member for event in store.events()] == ["first", "second", "third"]
-        store.add_events([("MemberLeft", "more", ID, PEERS["b"])] * 2 * MAX_EVENTS)
+        store.add_events([("MemberLeft", "more", ID, B)] * 2 * MAX_EVENTS)
         assert {event.member for event in store.events()} == {"more"}
         assert len(store.events()) == MAX_EVENTS
         store.close()
@@ -178,6 +192,14 @@ class TestKeeping:
 
 
 class TestMigrations:
+    def test_peers_of_the_first_version_are_those_that_were_alive_without_tags(self, tmp_path: Path) -> None:
+        database = Database(tmp_path / "state.db", migrations=MIGRATIONS[:1])
+        database.close()
+        with closing(sqlite3.connect(tmp_path / "state.db")) as file, file:
+            file.execute("INSERT INTO peers VALUES ('b', '192.0.2.1', 7946)")
+        assert reopened(tmp_path).peers == {"b": SavedPeer(B)}
+        assert reopened(tmp_path).peers == {"b": SavedPeer(B)}
+
     def test_an_older_file_is_brought_up_to_date_with_all_that_is_in_it(self, tmp_path: Path) -> None:
         save(tmp_path)
         later = (*MIGRATIONS, "CREATE TABLE further (x INTEGER); INSERT INTO further VALUES (7)")
@@ -185,7 +207,7 @@ class TestMigrations:
         assert database.read().own == OWN
         database.close()
         with sqlite3.connect(tmp_path / "state.db") as file:
-            assert file.execute("PRAGMA user_version").fetchone() == (2,)
+            assert file.execute("PRAGMA user_version").fetchone() == (len(later),)
             assert file.execute("SELECT x FROM further").fetchone() == (7,)
 
     def test_a_migration_that_fails_changes_nothing(self, tmp_path: Path) -> None:
@@ -197,7 +219,7 @@ class TestMigrations:
     def test_a_file_of_a_later_version_is_not_touched(self, tmp_path: Path) -> None:
         save(tmp_path)
         Database(tmp_path / "state.db", migrations=(*MIGRATIONS, "SELECT 1")).close()
-        with pytest.raises(UnreadableError, match="it is of version 2, and this program knows 1"):
+        with pytest.raises(UnreadableError, match=f"it is of version {len(MIGRATIONS) + 1}, and this"):
             Database(tmp_path / "state.db")
 
 
@@ -210,9 +232,12 @@ class TestDamage:
             lambda file: file.write_bytes(file.read_bytes()[:4096] + os.urandom(len(file.read_bytes()) - 4096)),
             lambda file: sqlite3.connect(file).executescript("UPDATE own SET id = x'00'"),
             lambda file: sqlite3.connect(file).executescript("DROP TABLE own"),
+            lambda file: sqlite3.connect(file).executescript(
+                "INSERT INTO peers VALUES ('b', '192.0.2.1', 7946, '{}', 'asleep')"
+            ),
             lambda file: (file.unlink(), file.mkdir()),
         ],
-        ids=["text", "cut off", "overwritten", "a bad value", "a missing table", "a directory"],
+        ids=["text", "cut off", "overwritten", "a bad value", "a missing table", "no state", "a directory"],
     )
     def test_a_file_that_cannot_be_read_is_set_aside_with_one_warning(
         self, damage: object, tmp_path: Path, caplog: pytest.LogCaptureFixture

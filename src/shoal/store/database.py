@@ -12,8 +12,8 @@ from typing import Final
 
 from shoal.errors import ConfigError
 from shoal.keys import ClusterKey
-from shoal.persistence import OwnState, SavedEvent, SavedState
-from shoal.types import Address, NodeId, Tags
+from shoal.persistence import OwnState, SavedEvent, SavedPeer, SavedState
+from shoal.types import Address, MemberState, NodeId, Tags
 
 __all__ = ["MAX_EVENTS", "MIGRATIONS", "Database", "UnreadableError"]
 
@@ -25,6 +25,8 @@ _MAX_PAGES: Final = 4096
 _MAX_JOURNAL: Final = 1 << 20
 _PATIENCE: Final = 2.0
 """Seconds to wait for somebody else who looks into the file, such as `sqlite3`."""
+
+_STATES: Final = {str(state): state for state in MemberState}
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
@@ -40,6 +42,10 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         at REAL NOT NULL, kind TEXT NOT NULL, member TEXT NOT NULL, id BLOB NOT NULL, host TEXT NOT NULL,
         port INTEGER NOT NULL
     );
+    """,
+    """
+    ALTER TABLE peers ADD COLUMN tags TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE peers ADD COLUMN state TEXT NOT NULL DEFAULT 'alive';
     """,
 )
 """What leads from each version of the file to the next; the first makes it."""
@@ -58,7 +64,7 @@ class Database:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         os.chmod(path, 0o600)
         self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-        self._peers: dict[str, Address] = {}
+        self._peers: dict[str, SavedPeer] = {}
         try:
             self._prepare(migrations)
         except BaseException:
@@ -92,12 +98,12 @@ class Database:
         row = (own.cluster, own.name, bytes(own.id), json.dumps(own.tags), json.dumps(own.configured))
         self._connection.execute("REPLACE INTO own VALUES (1, ?, ?, ?, ?, ?)", row)
 
-    def write_peers(self, peers: Mapping[str, Address]) -> None:
+    def write_peers(self, peers: Mapping[str, SavedPeer]) -> None:
         """Whom it knows, in the place of the last; only what differs is written."""
         execute = self._connection.executemany
         execute("DELETE FROM peers WHERE name = ?", [(name,) for name in self._peers.keys() - peers.keys()])
-        changed = [(name, *address) for name, address in peers.items() if self._peers.get(name) != address]
-        execute("REPLACE INTO peers VALUES (?, ?, ?)", changed)
+        changed = [_peer_row(name, peer) for name, peer in peers.items() if self._peers.get(name) != peer]
+        execute("REPLACE INTO peers (name, host, port, tags, state) VALUES (?, ?, ?, ?, ?)", changed)
         self._peers = dict(peers)
 
     def write_keys(self, keys: Sequence[ClusterKey], configured: Sequence[bytes]) -> None:
@@ -163,14 +169,25 @@ class Database:
     def _read(self) -> SavedState:
         execute = self._connection.execute
         own = execute("SELECT cluster, name, id, tags, configured FROM own").fetchone()
-        self._peers = {name: Address(host, port) for name, host, port in execute("SELECT name, host, port FROM peers")}
+        self._peers = dict(map(_peer_of, execute("SELECT name, host, port, tags, state FROM peers")))
         return SavedState(
             own=None if own is None else _own_of(*own),
-            peers={name: Address.parse(str(address)) for name, address in self._peers.items()},
+            peers=dict(sorted(self._peers.items(), key=lambda item: item[1].state)),
             keys=tuple(ClusterKey(secret) for (secret,) in execute("SELECT secret FROM keys ORDER BY place")),
             configured_keys=tuple(id for (id,) in execute("SELECT id FROM configured_keys ORDER BY place")),
             events=tuple(map(_event_of, execute(_EVENTS))),
         )
+
+
+def _peer_row(name: str, peer: SavedPeer) -> tuple[str, str, int, str, str]:
+    return name, *peer.address, json.dumps(peer.tags), str(peer.state)
+
+
+def _peer_of(row: tuple[str, str, int, str, str]) -> tuple[str, SavedPeer]:
+    name, host, port, tags, state = row
+    if (known := _STATES.get(state)) is None:
+        raise ValueError(f"the peer {name!r} is {state!r}, which is no state of a member")
+    return name, SavedPeer(Address.parse(str(Address(host, port))), Tags(json.loads(tags)), known)
 
 
 def _event_of(row: tuple[float, str, str, bytes, str, int]) -> SavedEvent:

@@ -14,7 +14,7 @@ from typing import Final
 
 from shoal.errors import ClosedError, ConfigError, ShoalError
 from shoal.keys import ClusterKey
-from shoal.persistence import OwnState, SavedEvent, SavedState
+from shoal.persistence import OwnState, SavedEvent, SavedPeer, SavedState
 from shoal.store.database import MAX_EVENTS, Database, UnreadableError
 from shoal.store.directory import StateDirectory
 from shoal.types import Address, NodeId
@@ -50,7 +50,7 @@ class DirectoryStore:
         self._life = threading.Lock()
         self._change = threading.Condition()
         self._own: OwnState | None = None
-        self._peers: Mapping[str, Address] | None = None
+        self._peers: Mapping[str, SavedPeer] | None = None
         self._keys: tuple[Sequence[ClusterKey], Sequence[bytes]] | None = None
         self._events: deque[SavedEvent] = deque(maxlen=MAX_EVENTS)
         #: The same and those that are written, of earlier runs too.
@@ -100,7 +100,7 @@ class DirectoryStore:
         if is_renamed and self._directory is not None:
             self._directory.describe(own.name)
 
-    def save_peers(self, peers: Mapping[str, Address]) -> None:
+    def save_peers(self, peers: Mapping[str, SavedPeer]) -> None:
         """As `StateStore.save_peers`."""
         with self._change:
             if peers != self._peers:
