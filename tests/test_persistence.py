@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from random import Random
@@ -12,11 +13,13 @@ import pytest
 from shoal import Cluster, ClusterKey, MemberState, blocking
 from shoal.errors import ConfigError, StateInUseError
 from shoal.events import MemberFailed, MemberJoined, SeedUnreachable, VerdictReason
-from shoal.persistence import Keeper, OwnState, SavedPeer, SavedState
+from shoal.persistence import MAX_PEERS, Keeper, OwnState, SavedPeer, SavedState, peers_among
 from shoal.shutdown import Outcome, ShutdownPhase
 from shoal.store.directory_store import DirectoryStore
 from shoal.types import Address, Member, NodeId, Tags
 from tests.clusters import FAST, in_real_time, until
+
+NO_TAGS = Tags()
 
 
 def _node(directory: Path, **changes: Any) -> Cluster:
@@ -84,6 +87,34 @@ async def test_a_node_that_is_killed_before_it_found_anybody_still_knows_whom_it
     async with _node(tmp_path, name="a", join_timeout=0.1):
         pass
     assert _saved(tmp_path).peers == {"b": SavedPeer(Address("127.0.0.1", 1))}
+
+
+@pytest.mark.parametrize("count", [2, 4])
+@in_real_time
+async def test_nodes_that_were_all_stopped_in_good_order_form_one_cluster_again_without_a_seed(
+    count: int, tmp_path: Path
+) -> None:
+    directories = [tmp_path / str(number) for number in range(count)]
+    nodes = [_node(directories[0])]
+    await nodes[0].start()
+    for directory in directories[1:]:
+        nodes.append(_node(directory, seeds=[nodes[0].local.address]))
+        await nodes[-1].start()
+    for node in nodes:
+        await node.wait_for_members(count)
+    addresses = [node.local.address for node in nodes]
+    for step in (Cluster.drain, Cluster.leave, Cluster.close):
+        await asyncio.gather(*map(step, nodes))
+
+    again = [
+        _node(directory, bind=address, join_timeout=0)
+        for directory, address in zip(directories, addresses, strict=True)
+    ]
+    for node in again:
+        await node.start()
+    for node in again:
+        await node.wait_for_members(count)
+    await asyncio.gather(*(node.close() for node in again))
 
 
 @in_real_time
@@ -174,10 +205,51 @@ async def test_where_members_stand_is_kept_as_far_as_their_tags_say(tmp_path: Pa
         assert _saved(tmp_path).peers == {"a": SavedPeer(a.local.address, a.local.tags)}
 
 
+@in_real_time
+async def test_whom_the_last_run_knew_is_remembered_for_a_while_beside_whom_this_one_found(tmp_path: Path) -> None:
+    missing = SavedPeer(Address("127.0.0.1", 1), state=MemberState.LEFT)
+    store = DirectoryStore(tmp_path)
+    store.open()
+    store.save_peers({"missing": missing})
+    store.close()
+    async with Cluster(FAST, name="a") as a, _node(tmp_path, name="b", seeds=[a.local.address]) as b:
+        await b.wait_for_members(2)
+        (running, keeper), found = (b._running, b._keeper), SavedPeer(a.local.address)
+        assert running is not None
+        assert keeper is not None
+        keeper.save(running.core, b.now())
+        assert _kept(keeper) == {"a": found, "missing": missing}
+        keeper.save(running.core, b.now() + FAST.tombstone_life)
+        assert _kept(keeper) == {"a": found}
+
+
+def _kept(keeper: Keeper) -> Any:
+    store = keeper.store
+    assert isinstance(store, DirectoryStore)
+    return store._peers
+
+
+def _member(name: str, state: MemberState, since: float = 0.0, tags: Tags = NO_TAGS) -> Member:
+    return Member(name, NodeId(bytes(16)), Address("127.0.0.1", 1), state, 0, tags, since)
+
+
+def test_of_those_who_left_the_last_ones_are_remembered_after_all_others() -> None:
+    left = [_member(f"left {number}", MemberState.LEFT, since=number) for number in range(1000)]
+    others = [_member("dead", MemberState.DEAD), _member("suspect", MemberState.SUSPECT)]
+    names = list(peers_among([*left, *others, _member("alive", MemberState.ALIVE)]))
+    assert names == ["alive", "suspect", "dead", *(f"left {number}" for number in range(999, 871, -1))]
+
+
+def test_a_name_is_remembered_where_it_is_present_and_no_more_names_than_are_of_use() -> None:
+    present = [_member(f"present {number}", MemberState.ALIVE) for number in range(2 * MAX_PEERS)]
+    peers = peers_among([_member("present 7", MemberState.LEFT), *present])
+    assert len(peers) == MAX_PEERS
+    assert {peer.state for peer in peers.values()} == {MemberState.ALIVE}
+
+
 def test_of_long_tags_those_are_kept_that_have_room() -> None:
     tags = Tags(rack="7", zone="z" * 2000, weight="w" * 2000)
-    member = Member("a", NodeId(bytes(16)), Address("127.0.0.1", 1), MemberState.ALIVE, 0, tags, 0.0)
-    assert SavedPeer.of(member).tags == {"rack": "7", "weight": "w" * 2000}
+    assert SavedPeer.of(_member("a", MemberState.ALIVE, tags=tags)).tags == {"rack": "7", "weight": "w" * 2000}
 
 
 def test_a_keeper_without_anything_kept_changes_nothing(tmp_path: Path) -> None:

@@ -855,7 +855,7 @@ class Cluster:
                 sealed.on_leave = on_leave
             self._running = self._view = _Running(core, driver, transport, loop, pulse, keys, keeper)
             if keeper is not None:
-                keeper.save(core)
+                keeper.save(core, loop.time())
                 await _saved(keeper)  # Before anybody hears of this run, so that the next one's id is above its.
             pulse.start()
             await driver.start()
@@ -998,7 +998,7 @@ def _revocation_file(
 
 async def _let_go(keeper: Keeper, running: _Running | None) -> None:
     if running is not None:
-        keeper.save(running.core)
+        keeper.save(running.core, running.now())
     await asyncio.get_running_loop().run_in_executor(None, keeper.store.close)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from random import Random
 from typing import Final, Protocol, Self
 
@@ -34,6 +34,7 @@ __all__ = [
     "SavedState",
     "StateStore",
     "open_store",
+    "peers_among",
     "register_store",
 ]
 
@@ -41,6 +42,9 @@ MAX_PEERS: Final = 512
 """Peers that are saved: one that answers is enough, and some of them will be gone."""
 _MAX_TAG_BYTES: Final = 2048
 """Of the tags of one peer, so that all of them stay far below the size of the file."""
+_MAX_LEFT: Final = 128
+"""Peers that said goodbye: enough for a cluster that was stopped as a whole to form again, and few enough not to hide
+the present from a node that comes back to a cluster whose members change often."""
 _PAUSE: Final = 1.0
 """Seconds between two looks at the members, per thousand of them, and at least."""
 
@@ -175,6 +179,8 @@ class Keeper:
         self._generation = -1
         self._own: OwnState | None = None
         self._next_look = 0.0
+        #: When those of the last run count no more who have not been found in this one.
+        self._forget_at: float | None = None
 
     def open(self) -> None:
         """Read what is there; blocks for a moment. Raises `StateInUseError` and `ConfigError`."""
@@ -225,19 +231,21 @@ class Keeper:
     def look(self, core: Swim, now: float) -> None:
         """Keep what has changed, if it is time to look; called on the event loop's thread, and often."""
         if core.generation != self._generation and now >= self._next_look:
-            self.save(core)
+            self.save(core, now)
             self._next_look = now + max(_PAUSE, _PAUSE * len(core.members()) / 1000)
 
-    def save(self, core: Swim) -> None:
-        """Keep who this node is and whom it knows."""
+    def save(self, core: Swim, now: float) -> None:
+        """Keep who this node is, and where those are whom it knows, or its last run knew."""
         self._generation = core.generation
         local = core.local
         own = OwnState(self._config.cluster, local.name, local.id, local.tags, Tags(self._config.tags))
         if own != self._own:
             self._own = own
             self.store.save_own(own)
-        peers = dict(_peers(core))
-        if not core.joined:  # Who is not found yet may be found by the next run.
+        peers = peers_among(member for member in core.members() if member.id != local.id)
+        if self._forget_at is None:
+            self._forget_at = now + self._config.tombstone_life
+        if not core.joined or now < self._forget_at:  # Who is not found yet may be found by the next run.
             earlier = ((name, peer) for name, peer in self._saved.peers.items() if name not in peers)
             peers.update(islice(earlier, MAX_PEERS - len(peers)))
         self.store.save_peers(peers)
@@ -253,12 +261,20 @@ class Keeper:
             self.store.add_events(about)
 
 
-def _peers(core: Swim) -> Iterator[tuple[str, SavedPeer]]:
-    """The present first, then the dead, who may come back; not those who left."""
-    local = core.local
-    others = [m for m in core.members() if m.id != local.id and m.state is not MemberState.LEFT]
-    others.sort(key=lambda member: not member.state.is_present)
-    yield from ((member.name, SavedPeer.of(member)) for member in others[:MAX_PEERS])
+def peers_among(members: Iterable[Member]) -> dict[str, SavedPeer]:
+    """Those to remember, by name: the present first, then the dead, then the last ones who left.
+
+    Whoever leaves a cluster that is stopped as a whole sees all others leave, and comes back to them.
+    """
+    by_state: dict[MemberState, list[Member]] = {state: [] for state in MemberState}
+    for member in members:
+        by_state[member.state].append(member)
+    *others, left = by_state.values()
+    left.sort(key=lambda member: -member.since)
+    peers: dict[str, SavedPeer] = {}
+    for member in islice(chain(*others, left[:_MAX_LEFT]), MAX_PEERS):
+        peers.setdefault(member.name, SavedPeer.of(member))  # One name may have an earlier run, which is gone.
+    return peers
 
 
 def _within_bounds(tags: Tags) -> Tags:
