@@ -12,11 +12,27 @@ import pytest
 
 from shoal import Cluster, ClusterKey, MemberState, blocking
 from shoal.errors import ConfigError, StateInUseError
-from shoal.events import MemberFailed, MemberJoined, SeedUnreachable, VerdictReason
+from shoal.events import (
+    JoinCompleted,
+    MemberDamped,
+    MemberFailed,
+    MemberJoined,
+    MemberReinstated,
+    Partition,
+    PartitionDecided,
+    PartitionDecision,
+    PartitionHealed,
+    PartitionRuling,
+    PartitionSuspected,
+    RemovalHalted,
+    RemovalResumed,
+    SeedUnreachable,
+    VerdictReason,
+)
 from shoal.persistence import MAX_PEERS, Keeper, OwnState, SavedPeer, SavedState, peers_among
 from shoal.shutdown import Outcome, ShutdownPhase
 from shoal.store.directory_store import DirectoryStore
-from shoal.types import Address, Member, NodeId, Tags
+from shoal.types import Address, FailureDomain, Member, NodeId, Tags
 from tests.clusters import FAST, in_real_time, until
 
 NO_TAGS = Tags()
@@ -270,6 +286,36 @@ async def test_what_happened_before_and_after_a_restart_can_be_read(tmp_path: Pa
     assert {(event.id, event.address) for event in events} == {(a.local.id, a.local.address)}
     assert events[0].at < events[1].at <= time.time()
     assert _saved(tmp_path).events == events
+
+
+def test_what_the_node_saw_in_the_cluster_is_kept_as_its_own_with_the_figures(tmp_path: Path) -> None:
+    me, other = _member("me", MemberState.ALIVE), _member("other", MemberState.SUSPECT)
+    partition = Partition(since=0.0, lost=(other,) * 5, present=7, rate=1.0)
+    decision = PartitionDecision("quorum", PartitionRuling.STAY, "7 of 12 are here" + "!" * 1000)
+    store = DirectoryStore(tmp_path)
+    Keeper(store, FAST, is_named=True).note(
+        [
+            MemberDamped(other, returns=4, accusers=(), penalty=5.0),
+            MemberReinstated(other),
+            RemovalHalted(removed=3, members=40, domain=FailureDomain("zone", "a")),
+            RemovalResumed(removed=2, returned=1),
+            PartitionSuspected(partition),
+            PartitionDecided(partition, decision),
+            PartitionHealed(returned=(other,) * 4, still_lost=(other,), lasted=12.34),
+            JoinCompleted(),
+        ],
+        me,
+    )
+    assert [(event.kind, event.member, event.detail[:50]) for event in store.events()] == [
+        ("MemberDamped", "other", "came back 4 times"),
+        ("MemberReinstated", "other", ""),
+        ("RemovalHalted", "me", "3 of 40 members of zone=a were removed"),
+        ("RemovalResumed", "me", "2 were removed, 1 came back"),
+        ("PartitionSuspected", "me", "5 members were lost, 7 are here"),
+        ("PartitionDecided", "me", "quorum says stay: 7 of 12 are here!!!!!!!!!!!!!!!!"),
+        ("PartitionHealed", "me", "4 members are back after 12.3 s, 1 are still lost"),
+    ]
+    assert max(len(event.detail) for event in store.events()) == 500
 
 
 @in_real_time

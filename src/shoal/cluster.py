@@ -756,9 +756,9 @@ class Cluster:
         return self._subscriptions.subscribe()
 
     def saved_events(self) -> tuple[SavedEvent, ...]:
-        """What happened to members lately, the oldest first, as far as this node keeps it over its end: 1,000 at most.
+        """What happened lately to members and the cluster, the oldest first, as far as this node keeps it over its end.
 
-        Those of its earlier runs are among them. Raises `ConfigError` for a node without `state_dir`.
+        1,000 at most; those of its earlier runs are among them. Raises `ConfigError` for a node without `state_dir`.
         """
         self._seen()
         if self._keeper is None:
@@ -817,7 +817,7 @@ class Cluster:
                 complaints.look_at(events)
                 subscriptions.push(events)
                 if keeper is not None:
-                    keeper.note(events)
+                    keeper.note(events, core.local)
 
             def on_wake(late: float) -> None:
                 pulse.beat(driver, late)

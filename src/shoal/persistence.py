@@ -13,13 +13,21 @@ from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
 from shoal.events import (
     Event,
+    MemberDamped,
     MemberFailed,
     MemberJoined,
     MemberLeft,
     MemberReadinessChanged,
     MemberRecovered,
+    MemberReinstated,
+    MemberStalled,
     MemberSuspected,
     MemberUpdated,
+    PartitionDecided,
+    PartitionHealed,
+    PartitionSuspected,
+    RemovalHalted,
+    RemovalResumed,
 )
 from shoal.keys import ClusterKey
 from shoal.swim.core import Swim
@@ -27,6 +35,7 @@ from shoal.types import Address, Member, MemberState, NodeId, Tags
 
 __all__ = [
     "MAX_PEERS",
+    "EventFacts",
     "Keeper",
     "OwnState",
     "SavedEvent",
@@ -56,7 +65,14 @@ _MemberEvent = (
     | MemberLeft
     | MemberUpdated
     | MemberReadinessChanged
+    | MemberStalled
+    | MemberDamped
+    | MemberReinstated
 )
+_MAX_DETAIL: Final = 500
+
+EventFacts = tuple[str, str, NodeId, Address, str]
+"""Kind, name, id and address of the member, and detail, as in `SavedEvent`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +105,18 @@ class SavedPeer:
 
 @dataclass(frozen=True, slots=True)
 class SavedEvent:
-    """Something that happened to a member."""
+    """Something that happened to a member, or to the cluster as this node sees it."""
 
     at: float
     """Seconds since 1970."""
     kind: str
     """The name of the event's class, such as `MemberFailed`."""
     member: str
+    """To whom it happened; what happened to the cluster is told of the node that saw it."""
     id: NodeId
     address: Address
+    detail: str = ""
+    """More, in words; up to 500 characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +153,8 @@ class StateStore(Protocol):
         """Keep the keyring."""
         ...
 
-    def add_events(self, events: Sequence[tuple[str, str, NodeId, Address]]) -> None:
-        """Keep what happened just now: kind, name, id and address of the member."""
+    def add_events(self, events: Sequence[EventFacts]) -> None:
+        """Keep what happened just now."""
         ...
 
     def events(self) -> tuple[SavedEvent, ...]:
@@ -250,15 +269,44 @@ class Keeper:
             peers.update(islice(earlier, MAX_PEERS - len(peers)))
         self.store.save_peers(peers)
 
-    def note(self, events: Sequence[Event]) -> None:
-        """Keep what happened to members; called on the event loop's thread."""
-        about = [
-            (type(event).__name__, event.member.name, event.member.id, event.member.address)
-            for event in events
-            if isinstance(event, _MemberEvent)
-        ]
-        if about:
-            self.store.add_events(about)
+    def note(self, events: Sequence[Event], local: Member) -> None:
+        """Keep what happened to members, and what this node, `local`, saw happen to the cluster.
+
+        Called on the event loop's thread.
+        """
+        kept = [facts for event in events if (facts := _facts_of(event, local)) is not None]
+        if kept:
+            self.store.add_events(kept)
+
+
+def _facts_of(event: Event, local: Member) -> EventFacts | None:
+    detail = _detail_of(event)
+    if isinstance(event, _MemberEvent):
+        whom = event.member
+    elif detail:
+        whom = local
+    else:
+        return None
+    return type(event).__name__, whom.name, whom.id, whom.address, detail[:_MAX_DETAIL]
+
+
+def _detail_of(event: Event) -> str:
+    """What the name of the event does not say. Of those that happen to no member, the ones that are kept have some."""
+    match event:
+        case MemberDamped(returns=returns):
+            return f"came back {returns} times"
+        case RemovalHalted(removed, members, domain):
+            return f"{removed} of {members} members{'' if domain is None else f' of {domain}'} were removed"
+        case RemovalResumed(removed, returned):
+            return f"{removed} were removed, {returned} came back"
+        case PartitionSuspected(partition):
+            return f"{len(partition.lost)} members were lost, {partition.present} are here"
+        case PartitionDecided(_, decision):
+            return f"{decision.strategy} says {decision.ruling}: {decision.why}"
+        case PartitionHealed(returned=back, still_lost=lost, lasted=lasted):
+            return f"{len(back)} members are back after {lasted:.1f} s, {len(lost)} are still lost"
+        case _:
+            return ""
 
 
 def peers_among(members: Iterable[Member]) -> dict[str, SavedPeer]:

@@ -56,7 +56,7 @@ def write_until_killed(path: Path, out: int) -> None:
         number += 1
         store.save_own(OwnState("shoal", "writer", ID, Tags(number=str(number)), Tags()))
         store.save_peers({f"peer {index}": SavedPeer(PEER._replace(port=number % 65_000 + 1)) for index in range(20)})
-        store.add_events([("MemberJoined", str(number), ID, PEER)])
+        store.add_events([("MemberJoined", str(number), ID, PEER, "")])
         if store.flush().result():
             os.write(out, b"%d\n" % number)
 

@@ -32,7 +32,7 @@ PEERS = {
     "c": SavedPeer(Address("2001:db8::2", 7947), state=MemberState.DEAD),
 }
 KEY, OTHER = ClusterKey(bytes(32)), ClusterKey(bytes(31) + b"\x01")
-EVENT = ("MemberJoined", "b", ID, B)
+EVENT = ("MemberDamped", "b", ID, B, "came back 4 times")
 KILLS = int(os.environ.get("STORE_KILLS", "50"))
 """How often the writer is killed; more take longer."""
 ROOT = Path(__file__).parents[2]
@@ -70,9 +70,7 @@ class TestKeeping:
         state = reopened(tmp_path)
         assert (state.own, state.peers) == (OWN, PEERS)
         assert (state.keys, state.configured_keys) == ((OTHER, KEY), (bytes(KEY.id),))
-        assert [(event.at, event.kind, event.member, event.id, event.address) for event in state.events] == [
-            (1234.5, *EVENT)
-        ]
+        assert state.events == (SavedEvent(1234.5, *EVENT),)
 
     def test_the_newest_takes_the_place_of_what_was_there(self, tmp_path: Path) -> None:
         store = DirectoryStore(tmp_path)
@@ -107,7 +105,7 @@ class TestKeeping:
         store = DirectoryStore(tmp_path)
         store.open()
         for turn in range(40):
-            store.add_events([("MemberJoined", f"{turn} {'x' * 100}", ID, B)] * 400)
+            store.add_events([("MemberJoined", f"{turn} {'x' * 100}", ID, B, "")] * 400)
             assert store.flush().result(10)
         store.close()
         assert len(reopened(tmp_path).events) == MAX_EVENTS
@@ -118,13 +116,13 @@ class TestKeeping:
         for name in ("first", "second"):
             store = DirectoryStore(tmp_path)
             store.open()
-            store.add_events([("MemberJoined", name, ID, B)])
+            store.add_events([("MemberJoined", name, ID, B, "")])
             store.close()
         store = DirectoryStore(tmp_path)
         store.open()
-        store.add_events([("MemberLeft", "third", ID, B)])
+        store.add_events([("MemberLeft", "third", ID, B, "")])
         assert [event.member for event in store.events()] == ["first", "second", "third"]
-        store.add_events([("MemberLeft", "more", ID, B)] * 2 * MAX_EVENTS)
+        store.add_events([("MemberLeft", "more", ID, B, "")] * 2 * MAX_EVENTS)
         assert {event.member for event in store.events()} == {"more"}
         assert len(store.events()) == MAX_EVENTS
         store.close()
@@ -148,7 +146,7 @@ class TestKeeping:
             from shoal.types import Address, NodeId
             store = DirectoryStore({str(tmp_path)!r})
             store.open()
-            store.add_events([("MemberJoined", "b", NodeId(bytes(16)), Address("192.0.2.1", 1))])
+            store.add_events([("MemberJoined", "b", NodeId(bytes(16)), Address("192.0.2.1", 1), "")])
             assert store.flush().result(10)
             os.kill(os.getpid(), signal.SIGKILL)
         """)
@@ -199,6 +197,16 @@ class TestMigrations:
             file.execute("INSERT INTO peers VALUES ('b', '192.0.2.1', 7946)")
         assert reopened(tmp_path).peers == {"b": SavedPeer(B)}
         assert reopened(tmp_path).peers == {"b": SavedPeer(B)}
+
+    def test_events_of_earlier_versions_are_read_with_and_without_a_migration(self, tmp_path: Path) -> None:
+        Database(tmp_path / "state.db", migrations=MIGRATIONS[:1]).close()
+        with closing(sqlite3.connect(tmp_path / "state.db")) as file, file:
+            row = (1234.5, "MemberDamped", "b", bytes(ID), *B)
+            file.execute("INSERT INTO events (at, kind, member, id, host, port) VALUES (?, ?, ?, ?, ?, ?)", row)
+        saved = (SavedEvent(1234.5, "MemberDamped", "b", ID, B),)
+        assert read_events(tmp_path) == saved
+        assert reopened(tmp_path).events == saved
+        assert read_events(tmp_path) == saved
 
     def test_an_older_file_is_brought_up_to_date_with_all_that_is_in_it(self, tmp_path: Path) -> None:
         save(tmp_path)

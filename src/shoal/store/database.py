@@ -19,7 +19,9 @@ __all__ = ["MAX_EVENTS", "MIGRATIONS", "Database", "UnreadableError"]
 
 MAX_EVENTS: Final = 1000
 """Events that are kept; the oldest go first."""
-_EVENTS: Final = "SELECT at, kind, member, id, host, port FROM events ORDER BY number"
+_EVENTS: Final = "SELECT at, kind, member, id, host, port, detail FROM events ORDER BY number"
+_EARLIER_EVENTS: Final = "SELECT at, kind, member, id, host, port, '' FROM events ORDER BY number"
+"""Before the third version."""
 _MAX_PAGES: Final = 4096
 """Pages of the file: 16 MiB, several times what it ever holds."""
 _MAX_JOURNAL: Final = 1 << 20
@@ -47,6 +49,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ALTER TABLE peers ADD COLUMN tags TEXT NOT NULL DEFAULT '{}';
     ALTER TABLE peers ADD COLUMN state TEXT NOT NULL DEFAULT 'alive';
     """,
+    "ALTER TABLE events ADD COLUMN detail TEXT NOT NULL DEFAULT ''",
 )
 """What leads from each version of the file to the next; the first makes it."""
 
@@ -89,7 +92,7 @@ class Database:
                 (version,) = file.execute("PRAGMA user_version").fetchone()
                 if not 1 <= version <= len(MIGRATIONS):
                     raise UnreadableError(f"it is of version {version}, and this program knows {len(MIGRATIONS)}")
-                return tuple(map(_event_of, file.execute(_EVENTS)))
+                return tuple(map(_event_of, file.execute(_EARLIER_EVENTS if version < 3 else _EVENTS)))
         except (sqlite3.Error, ValueError, TypeError, ConfigError) as error:
             raise UnreadableError(str(error)) from error
 
@@ -115,9 +118,9 @@ class Database:
 
     def write_events(self, events: Iterable[SavedEvent]) -> None:
         """What happened; beyond `MAX_EVENTS` the oldest are forgotten."""
-        rows = [(event.at, event.kind, event.member, bytes(event.id), *event.address) for event in events]
+        rows = [(one.at, one.kind, one.member, bytes(one.id), *one.address, one.detail) for one in events]
         self._connection.executemany(
-            "INSERT INTO events (at, kind, member, id, host, port) VALUES (?, ?, ?, ?, ?, ?)", rows
+            "INSERT INTO events (at, kind, member, id, host, port, detail) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
         )
         self._connection.execute(
             "DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - ?", (MAX_EVENTS,)
@@ -190,9 +193,9 @@ def _peer_of(row: tuple[str, str, int, str, str]) -> tuple[str, SavedPeer]:
     return name, SavedPeer(Address.parse(str(Address(host, port))), Tags(json.loads(tags)), known)
 
 
-def _event_of(row: tuple[float, str, str, bytes, str, int]) -> SavedEvent:
-    at, kind, member, id, host, port = row
-    return SavedEvent(at, kind, member, NodeId(id), Address(host, port))
+def _event_of(row: tuple[float, str, str, bytes, str, int, str]) -> SavedEvent:
+    at, kind, member, id, host, port, detail = row
+    return SavedEvent(at, kind, member, NodeId(id), Address(host, port), detail)
 
 
 def _own_of(cluster: str, name: str, id: bytes, tags: str, configured: str) -> OwnState:

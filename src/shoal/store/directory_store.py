@@ -14,10 +14,9 @@ from typing import Final
 
 from shoal.errors import ClosedError, ConfigError, ShoalError
 from shoal.keys import ClusterKey
-from shoal.persistence import OwnState, SavedEvent, SavedPeer, SavedState
+from shoal.persistence import EventFacts, OwnState, SavedEvent, SavedPeer, SavedState
 from shoal.store.database import MAX_EVENTS, Database, UnreadableError
 from shoal.store.directory import StateDirectory
-from shoal.types import Address, NodeId
 
 __all__ = ["DirectoryStore", "read_events"]
 
@@ -113,7 +112,7 @@ class DirectoryStore:
             self._keys = (tuple(keys), tuple(configured))
             self._is_dirty("keys")
 
-    def add_events(self, events: Sequence[tuple[str, str, NodeId, Address]]) -> None:
+    def add_events(self, events: Sequence[EventFacts]) -> None:
         """As `StateStore.add_events`."""
         now = self._clock()
         new = [SavedEvent(now, *event) for event in events]
