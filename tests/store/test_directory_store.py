@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -11,13 +12,14 @@ import sys
 import textwrap
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shoal.errors import ClosedError, ConfigError, StateInUseError
 from shoal.keys import ClusterKey
 from shoal.persistence import OwnState, SavedEvent, SavedPeer, SavedState
-from shoal.store import directory_store
+from shoal.store import database, directory_store
 from shoal.store.database import MAX_EVENTS, MIGRATIONS, Database, UnreadableError
 from shoal.store.directory_store import DirectoryStore, read_events
 from shoal.types import Address, MemberState, NodeId, Tags
@@ -191,8 +193,7 @@ class TestKeeping:
 
 class TestMigrations:
     def test_peers_of_the_first_version_are_those_that_were_alive_without_tags(self, tmp_path: Path) -> None:
-        database = Database(tmp_path / "state.db", migrations=MIGRATIONS[:1])
-        database.close()
+        Database(tmp_path / "state.db", migrations=MIGRATIONS[:1]).close()
         with closing(sqlite3.connect(tmp_path / "state.db")) as file, file:
             file.execute("INSERT INTO peers VALUES ('b', '192.0.2.1', 7946)")
         assert reopened(tmp_path).peers == {"b": SavedPeer(B)}
@@ -211,12 +212,12 @@ class TestMigrations:
     def test_an_older_file_is_brought_up_to_date_with_all_that_is_in_it(self, tmp_path: Path) -> None:
         save(tmp_path)
         later = (*MIGRATIONS, "CREATE TABLE further (x INTEGER); INSERT INTO further VALUES (7)")
-        database = Database(tmp_path / "state.db", migrations=later)
-        assert database.read().own == OWN
-        database.close()
-        with sqlite3.connect(tmp_path / "state.db") as file:
-            assert file.execute("PRAGMA user_version").fetchone() == (len(later),)
-            assert file.execute("SELECT x FROM further").fetchone() == (7,)
+        file = Database(tmp_path / "state.db", migrations=later)
+        assert file.read().own == OWN
+        file.close()
+        with closing(sqlite3.connect(tmp_path / "state.db")) as opened:
+            assert opened.execute("PRAGMA user_version").fetchone() == (len(later),)
+            assert opened.execute("SELECT x FROM further").fetchone() == (7,)
 
     def test_a_migration_that_fails_changes_nothing(self, tmp_path: Path) -> None:
         save(tmp_path)
@@ -244,8 +245,23 @@ class TestDamage:
                 "INSERT INTO peers VALUES ('b', '192.0.2.1', 7946, '{}', 'asleep')"
             ),
             lambda file: (file.unlink(), file.mkdir()),
+            lambda file: (file.unlink(), sqlite3.connect(file).executescript("CREATE TABLE own (x)")),
+            lambda file: (
+                file.unlink(),
+                sqlite3.connect(file).executescript("CREATE TABLE own (x); PRAGMA user_version = 1"),
+            ),
         ],
-        ids=["text", "cut off", "overwritten", "a bad value", "a missing table", "no state", "a directory"],
+        ids=[
+            "text",
+            "cut off",
+            "overwritten",
+            "a bad value",
+            "a missing table",
+            "no state",
+            "a directory",
+            "foreign",
+            "foreign with a version",
+        ],
     )
     def test_a_file_that_cannot_be_read_is_set_aside_with_one_warning(
         self, damage: object, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -257,6 +273,23 @@ class TestDamage:
         assert "state.db cannot be read" in warning.getMessage()
         assert (tmp_path / "state.db.unreadable").exists()
         save(tmp_path)
+        assert reopened(tmp_path).own == OWN
+
+    def test_one_that_cannot_be_set_aside_either_is_left_alone_and_the_cause_is_told(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "state.db").write_bytes(b"no database at all" * 100)
+        (tmp_path / "state.db.unreadable").mkdir()
+        store = DirectoryStore(tmp_path)
+        assert store.open() == SavedState()
+        store.save_own(OWN)
+        assert not store.flush().result(10)
+        (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+        assert "state.db cannot be read (file is not a database) nor renamed to state.db.unreadable (" in warning
+        assert warning.endswith("tried again every 30 seconds, move state.db away")
+        (tmp_path / "state.db").unlink()
+        assert store.flush().result(10)
+        store.close()
         assert reopened(tmp_path).own == OWN
 
     def test_only_the_last_one_is_kept(self, tmp_path: Path) -> None:
@@ -275,11 +308,11 @@ class TestDamage:
         assert store.flush().result(10)
         write, damages = Database.write_events, iter([sqlite3.DatabaseError("database disk image is malformed")])
 
-        def damaged(database: Database, events: object) -> None:
+        def damaged(file: Database, events: object) -> None:
             for error in damages:
                 error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
                 raise error
-            write(database, events)  # type: ignore[arg-type]
+            write(file, events)  # type: ignore[arg-type]
 
         monkeypatch.setattr(Database, "write_events", damaged)
         store.add_events([EVENT])
@@ -311,7 +344,21 @@ class TestFullDisk:
         state = reopened(tmp_path)
         assert (state.own, len(state.events)) == (OWN, 1)
         assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-        assert "database or disk is full" in caplog.records[0].getMessage()
+        assert "database or disk is full; it is tried again every 30 seconds, see that the disk has room" in caplog.text
+
+    def test_who_holds_the_file_is_no_lack_of_room(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(database, "_PATIENCE", 0.01)
+        store = DirectoryStore(tmp_path)
+        store.open()
+        with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            store.save_own(OWN)
+            assert not store.flush().result(10)
+        assert "database is locked; it is tried again every 30 seconds, end what else has the file open" in caplog.text
+        assert store.flush().result(10)
+        store.close()
 
     @posix
     def test_a_process_at_its_limit_of_file_sizes_goes_on(self, tmp_path: Path) -> None:
@@ -385,8 +432,29 @@ class TestOneHolder:
 
     def test_a_path_that_cannot_be_a_directory_is_a_mistake(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
-        with pytest.raises(ConfigError, match=r"state_dir = .*cannot be used"):
+        with pytest.raises(ConfigError, match=r"cannot be used: File exists; it names no directory, take another path"):
             DirectoryStore(tmp_path / "file").open()
+        with pytest.raises(ConfigError, match=r"cannot be used: Not a directory; it names no directory, take another"):
+            DirectoryStore(tmp_path / "file" / "below").open()
+
+    @pytest.mark.parametrize(("name", "what"), [("lock", "cannot be used"), ("state.db", "cannot be made there")])
+    def test_a_directory_in_which_nothing_can_be_made_is_a_mistake_that_is_told_at_once(
+        self, name: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        make = os.open
+
+        def refuse(path: Any, *args: Any) -> int:
+            if Path(path).name == name:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return make(path, *args)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", refuse)
+            remedy = "let this node's user write there, or take another directory"
+            with pytest.raises(ConfigError, match=f"{what}: Permission denied; {remedy}"):
+                DirectoryStore(tmp_path).open()
+        assert not caplog.records
+        assert reopened(tmp_path) == SavedState()
 
 
 @posix

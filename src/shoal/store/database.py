@@ -15,7 +15,7 @@ from shoal.keys import ClusterKey
 from shoal.persistence import OwnState, SavedEvent, SavedPeer, SavedState
 from shoal.types import Address, MemberState, NodeId, Tags
 
-__all__ = ["MAX_EVENTS", "MIGRATIONS", "Database", "UnreadableError"]
+__all__ = ["MAX_EVENTS", "MIGRATIONS", "RIGHTS", "Database", "SaveError", "UnreadableError"]
 
 MAX_EVENTS: Final = 1000
 """Events that are kept; the oldest go first."""
@@ -28,6 +28,16 @@ _MAX_JOURNAL: Final = 1 << 20
 _PATIENCE: Final = 2.0
 """Seconds to wait for somebody else who looks into the file, such as `sqlite3`."""
 
+_TABLES: Final = {"own", "peers", "keys", "configured_keys", "events"}
+"""By which a file of ours is known, whatever its version."""
+_ROOM: Final = "see that the disk has room"
+RIGHTS: Final = "let this node's user write there"
+_REMEDIES: Final = {
+    sqlite3.SQLITE_BUSY: "end what else has the file open",
+    sqlite3.SQLITE_READONLY: RIGHTS,
+    sqlite3.SQLITE_CANTOPEN: RIGHTS,
+    sqlite3.SQLITE_PERM: RIGHTS,
+}
 _STATES: Final = {str(state): state for state in MemberState}
 
 MIGRATIONS: Final[tuple[str, ...]] = (
@@ -58,8 +68,17 @@ class UnreadableError(Exception):
     """The file is no database of ours, is damaged, or was written by a later version."""
 
 
+class SaveError(OSError):
+    """The state cannot be written."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem)
+        self.remedy = remedy
+        """What helps, as a request."""
+
+
 class Database:
-    """One open file. Methods that write raise `OSError` when they cannot; then nothing was changed."""
+    """One open file. Methods that write raise `SaveError` when they cannot; then nothing was changed."""
 
     def __init__(self, path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> None:
         """Open or make it. Raises `UnreadableError` for one that is of no use, and `OSError` for a full disk."""
@@ -139,9 +158,7 @@ class Database:
             with suppress(sqlite3.Error):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
-            if _is_damage(error):
-                raise UnreadableError(str(error)) from error
-            raise OSError(str(error)) from error
+            raise _named(error) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -151,23 +168,31 @@ class Database:
     def _prepare(self, migrations: Sequence[str]) -> None:
         execute = self._connection.execute
         try:
+            version = self._checked_version(len(migrations))
             execute("PRAGMA secure_delete = ON")
             execute(f"PRAGMA max_page_count = {_MAX_PAGES}")
             execute("PRAGMA journal_mode = WAL")
             execute("PRAGMA synchronous = FULL")
             execute(f"PRAGMA journal_size_limit = {_MAX_JOURNAL}")
-            (verdict,) = execute("PRAGMA quick_check(1)").fetchone()
-            (version,) = execute("PRAGMA user_version").fetchone()
-            if verdict != "ok":
-                raise UnreadableError(verdict)
-            if version > len(migrations):
-                raise UnreadableError(f"it is of version {version}, and this program knows {len(migrations)}")
             for number, script in enumerate(migrations[version:], version + 1):
                 self._connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
         except sqlite3.Error as error:
-            if _is_damage(error):
-                raise UnreadableError(str(error)) from error
-            raise OSError(str(error)) from error
+            raise _named(error) from error
+
+    def _checked_version(self, newest: int) -> int:
+        """The version of the file, 0 for an empty one. Raises `UnreadableError` for one that is not ours or damaged."""
+        execute = self._connection.execute
+        (verdict,) = execute("PRAGMA quick_check(1)").fetchone()
+        (version,) = execute("PRAGMA user_version").fetchone()
+        tables = {name for (name,) in execute("SELECT name FROM sqlite_master")}
+        if verdict != "ok":
+            raise UnreadableError(verdict)
+        if version > newest:
+            raise UnreadableError(f"it is of version {version}, and this program knows {newest}")
+        is_ours = tables >= _TABLES if version else not tables
+        if not is_ours:
+            raise UnreadableError("it is a database of something else")
+        return int(version)
 
     def _read(self) -> SavedState:
         execute = self._connection.execute
@@ -204,7 +229,9 @@ def _own_of(cluster: str, name: str, id: bytes, tags: str, configured: str) -> O
     return OwnState(cluster, name, NodeId(id), Tags(json.loads(tags)), Tags(json.loads(configured)))
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file itself is wrong, and not the disk or somebody who holds it."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+def _named(error: sqlite3.Error) -> SaveError | UnreadableError:
+    """Whether the file itself is wrong, or the disk or somebody who holds it."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return UnreadableError(str(error))
+    return SaveError(str(error), _REMEDIES.get(code, _ROOM))

@@ -15,8 +15,8 @@ from typing import Final
 from shoal.errors import ClosedError, ConfigError, ShoalError
 from shoal.keys import ClusterKey
 from shoal.persistence import EventFacts, OwnState, SavedEvent, SavedPeer, SavedState
-from shoal.store.database import MAX_EVENTS, Database, UnreadableError
-from shoal.store.directory import StateDirectory
+from shoal.store.database import MAX_EVENTS, RIGHTS, Database, SaveError, UnreadableError
+from shoal.store.directory import NO_RIGHTS, StateDirectory
 
 __all__ = ["DirectoryStore", "read_events"]
 
@@ -73,6 +73,9 @@ class DirectoryStore:
                 self._database, state = self._open_file()
             except OSError as error:
                 self._failed(error)
+            except ShoalError:
+                self._release()
+                raise
             self._recent.extend(state.events)
             self._thread = threading.Thread(target=self._work, name=f"shoal store {self._path}", daemon=True)
             self._thread.start()
@@ -158,6 +161,9 @@ class DirectoryStore:
                 done.set_result(is_saved)
         if self._database is not None:
             self._database.close()
+        self._release()
+
+    def _release(self) -> None:
         if self._directory is not None:
             self._directory.release()
 
@@ -226,11 +232,11 @@ class DirectoryStore:
         if not self._has_failed:
             self._has_failed = True
             _log.warning(
-                "%s: the state cannot be saved and is held in memory only: %s; it is tried again every %g seconds, see"
-                " that the disk has room",
+                "%s: the state cannot be saved and is held in memory only: %s; it is tried again every %g seconds%s",
                 self._path,
                 error,
                 _RETRY,
+                _remedy(error),
                 extra={"event": "state_not_saved", "path": str(self._path), "reason": str(error)},
             )
 
@@ -241,13 +247,19 @@ class DirectoryStore:
             return self._open_as_it_is()
         except UnreadableError as error:
             self._set_aside(error)
+        try:
             return self._open_as_it_is()
+        except UnreadableError as error:
+            raise SaveError(f"a new {_FILE} cannot be read: {error}", "take another directory") from error
 
     def _open_as_it_is(self) -> tuple[Database, SavedState]:
         path = self._path / _FILE
         try:
             database = Database(path)
         except (PermissionError, IsADirectoryError) as error:
+            if not os.path.lexists(path):
+                problem = f"{_FILE} cannot be made there: {error.strerror}; {NO_RIGHTS}"
+                raise ConfigError("state_dir", str(self._path), problem) from error
             raise UnreadableError(error.strerror) from error
         try:
             return database, database.read()
@@ -257,10 +269,14 @@ class DirectoryStore:
 
     def _set_aside(self, error: UnreadableError) -> None:
         """Keep the file under another name, in the place of an earlier one, for somebody to look at."""
-        for ending in ("", "-wal", "-shm"):
-            source, target = self._path / (_FILE + ending), self._path / (_ASIDE + ending)
-            if source.exists():
-                os.replace(source, target)
+        try:
+            for ending in ("", "-wal", "-shm"):
+                source, target = self._path / (_FILE + ending), self._path / (_ASIDE + ending)
+                if os.path.lexists(source):
+                    os.replace(source, target)
+        except OSError as why:
+            problem = f"{_FILE} cannot be read ({error}) nor renamed to {_ASIDE} ({why.strerror})"
+            raise SaveError(problem, RIGHTS if isinstance(why, PermissionError) else f"move {_FILE} away") from error
         _log.warning(
             "%s cannot be read: %s; it is kept as %s, and this node starts without what it had saved",
             self._path / _FILE,
@@ -268,6 +284,12 @@ class DirectoryStore:
             _ASIDE,
             extra={"event": "state_set_aside", "path": str(self._path / _ASIDE), "reason": str(error)},
         )
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, ShoalError):  # It names its own.
+        return ""
+    return f", {error.remedy if isinstance(error, SaveError) else 'see that the disk has room'}"
 
 
 def read_events(path: Path | str) -> tuple[SavedEvent, ...]:
