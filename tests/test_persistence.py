@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 import time
 from pathlib import Path
 from random import Random
@@ -31,6 +33,7 @@ from shoal.events import (
 )
 from shoal.persistence import MAX_PEERS, Keeper, OwnState, SavedPeer, SavedState, peers_among
 from shoal.shutdown import Outcome, ShutdownPhase
+from shoal.store.database import Database
 from shoal.store.directory_store import DirectoryStore
 from shoal.types import Address, FailureDomain, Member, NodeId, Tags
 from tests.clusters import FAST, in_real_time, until
@@ -169,6 +172,24 @@ async def test_a_keyring_is_kept_as_it_was_last_changed_unless_other_keys_are_gi
         assert [key.id for key in a._keyring._keys] == [new.id]  # type: ignore[union-attr]
     async with _node(tmp_path, keys=[other]) as a:
         assert [key.id for key in a._keyring._keys] == [other.id]  # type: ignore[union-attr]
+
+
+@in_real_time
+async def test_a_state_that_could_not_be_saved_is_reported_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_args: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Database, "write_own", refuse)
+    node = _node(tmp_path)
+    await node.start()
+    phase = (await node.close())[ShutdownPhase.STATE]
+    assert (phase.outcome, phase.problem) == (Outcome.FAILED, "what changed last could not be saved")
+    (line,) = [record for record in caplog.records if getattr(record, "event", "") == "node_closed"]
+    assert line.levelno == logging.WARNING
+    assert "state failed (what changed last could not be saved)" in line.getMessage()
+    assert not any(record.exc_info for record in caplog.records)
 
 
 @in_real_time

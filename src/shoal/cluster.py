@@ -56,7 +56,7 @@ from shoal.net.transport import Transport
 from shoal.net.wakeups import timer_slack
 from shoal.persistence import Keeper, SavedEvent, StateStore, open_store
 from shoal.rotation import KeyReport, KeyRotation
-from shoal.shutdown import Companion, Outcome, Shutdown, ShutdownPhase, ShutdownReport
+from shoal.shutdown import Companion, Outcome, Shutdown, ShutdownPhase, ShutdownReport, UnfinishedError
 from shoal.subscription import Subscription, Subscriptions
 from shoal.swim.core import Swim
 from shoal.swim.heartbeats import Heartbeat
@@ -213,7 +213,8 @@ class _Running:
         await self.stop_protocol()
         await self.driver.stop()
         if self.keeper is not None:
-            await _let_go(self.keeper, None)
+            with suppress(UnfinishedError):
+                await _let_go(self.keeper, None)
 
     def last_words(self) -> _Last:
         """All of that as it is now, to be read when the rest is gone."""
@@ -997,9 +998,13 @@ def _revocation_file(
 
 
 async def _let_go(keeper: Keeper, running: _Running | None) -> None:
+    """Save what is left, and let go of the store. Raises `UnfinishedError` where it cannot be saved."""
     if running is not None:
         keeper.save(running.core, running.now())
+    saved = keeper.store.flush()
     await asyncio.get_running_loop().run_in_executor(None, keeper.store.close)
+    if not (saved.done() and saved.result()):
+        raise UnfinishedError("what changed last could not be saved")
 
 
 async def _close_with_the_loop(cluster: ref[Cluster]) -> AsyncGenerator[None]:
