@@ -151,6 +151,7 @@ def test_what_is_no_whole_number_is_told_so(value: object) -> None:
 
 
 BAD = {
+    "state_dir": ("", "must name a directory; leave it out to keep nothing"),
     "name": ("", "must have 1 to 128 bytes of UTF-8 and no control characters"),
     "cluster": ("a\nb", "must have 1 to 128 bytes of UTF-8 and no control characters"),
     "bind": ("localhost", "invalid address 'localhost': the port is missing; write host:port"),

@@ -56,7 +56,7 @@ from shoal.net.transport import Transport
 from shoal.net.wakeups import timer_slack
 from shoal.persistence import Keeper, SavedEvent, StateStore, open_store
 from shoal.rotation import KeyReport, KeyRotation
-from shoal.shutdown import Companion, Outcome, Shutdown, ShutdownPhase, ShutdownReport
+from shoal.shutdown import Companion, Outcome, Shutdown, ShutdownPhase, ShutdownReport, UnfinishedError
 from shoal.subscription import Subscription, Subscriptions
 from shoal.swim.core import Swim
 from shoal.swim.heartbeats import Heartbeat
@@ -213,7 +213,8 @@ class _Running:
         await self.stop_protocol()
         await self.driver.stop()
         if self.keeper is not None:
-            await _let_go(self.keeper, None)
+            with suppress(UnfinishedError):
+                await _let_go(self.keeper, None)
 
     def last_words(self) -> _Last:
         """All of that as it is now, to be read when the rest is gone."""
@@ -750,9 +751,9 @@ class Cluster(AsyncOnly):
         return self._subscriptions.subscribe()
 
     def saved_events(self) -> tuple[SavedEvent, ...]:
-        """What happened to members lately, the oldest first, as far as this node keeps it over its end: 1,000 at most.
+        """What happened lately to members and the cluster, the oldest first, as far as this node keeps it over its end.
 
-        Those of its earlier runs are among them. Raises `ConfigError` for a node without `state_dir`.
+        1,000 at most; those of its earlier runs are among them. Raises `ConfigError` for a node without `state_dir`.
         """
         self._seen()
         if self._keeper is None:
@@ -811,7 +812,7 @@ class Cluster(AsyncOnly):
                 complaints.look_at(events)
                 subscriptions.push(events)
                 if keeper is not None:
-                    keeper.note(events)
+                    keeper.note(events, core.local)
 
             def on_wake(late: float) -> None:
                 pulse.beat(driver, late)
@@ -849,7 +850,7 @@ class Cluster(AsyncOnly):
                 sealed.on_leave = on_leave
             self._running = self._view = _Running(core, driver, transport, loop, pulse, keys, keeper)
             if keeper is not None:
-                keeper.save(core)
+                keeper.save(core, loop.time())
                 await _saved(keeper)  # Before anybody hears of this run, so that the next one's id is above its.
             pulse.start()
             await driver.start()
@@ -1009,9 +1010,13 @@ def _revocation_file(
 
 
 async def _let_go(keeper: Keeper, running: _Running | None) -> None:
+    """Save what is left, and let go of the store. Raises `UnfinishedError` where it cannot be saved."""
     if running is not None:
-        keeper.save(running.core)
+        keeper.save(running.core, running.now())
+    saved = keeper.store.flush()
     await asyncio.get_running_loop().run_in_executor(None, keeper.store.close)
+    if not (saved.done() and saved.result()):
+        raise UnfinishedError("what changed last could not be saved")
 
 
 async def _close_with_the_loop(cluster: ref[Cluster]) -> AsyncGenerator[None]:

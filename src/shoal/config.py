@@ -536,6 +536,8 @@ class ClusterConfig:
             object.__setattr__(self, field.name, typed)
         _check_name("name", self.name)
         _check_name("cluster", self.cluster)
+        if self.state_dir == "":
+            raise ConfigError("state_dir", "", "must name a directory; leave it out to keep nothing")
         _check_tags(self.tags)
         self._check_relations()
 

@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate, chain, islice
 from random import Random
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from shoal.config import ClusterConfig
 from shoal.errors import ConfigError
 from shoal.events import (
     Event,
+    MemberDamped,
     MemberFailed,
     MemberJoined,
     MemberLeft,
     MemberReadinessChanged,
     MemberRecovered,
+    MemberReinstated,
+    MemberStalled,
     MemberSuspected,
     MemberUpdated,
+    PartitionDecided,
+    PartitionHealed,
+    PartitionSuspected,
+    RemovalHalted,
+    RemovalResumed,
 )
 from shoal.keys import ClusterKey
 from shoal.swim.core import Swim
-from shoal.types import Address, MemberState, NodeId, Tags
+from shoal.types import Address, Member, MemberState, NodeId, Tags
 
-__all__ = ["MAX_PEERS", "Keeper", "OwnState", "SavedEvent", "SavedState", "StateStore", "open_store", "register_store"]
+__all__ = [
+    "MAX_PEERS",
+    "EventFacts",
+    "Keeper",
+    "OwnState",
+    "SavedEvent",
+    "SavedPeer",
+    "SavedState",
+    "StateStore",
+    "open_store",
+    "peers_among",
+    "register_store",
+]
 
 MAX_PEERS: Final = 512
 """Peers that are saved: one that answers is enough, and some of them will be gone."""
+_MAX_TAG_BYTES: Final = 2048
+"""Of the tags of one peer, so that all of them stay far below the size of the file."""
+_MAX_LEFT: Final = 128
+"""Peers that said goodbye: enough for a cluster that was stopped as a whole to form again, and few enough not to hide
+the present from a node that comes back to a cluster whose members change often."""
 _PAUSE: Final = 1.0
 """Seconds between two looks at the members, per thousand of them, and at least."""
 
@@ -40,7 +65,14 @@ _MemberEvent = (
     | MemberLeft
     | MemberUpdated
     | MemberReadinessChanged
+    | MemberStalled
+    | MemberDamped
+    | MemberReinstated
 )
+_MAX_DETAIL: Final = 500
+
+EventFacts = tuple[str, str, NodeId, Address, str]
+"""Kind, name, id and address of the member, and detail, as in `SavedEvent`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +89,34 @@ class OwnState:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedPeer:
+    """A member as this node saw it last: where it is contacted, and the rest for people who look at the topology."""
+
+    address: Address
+    tags: Tags = Tags()
+    """Those of its tags that have room, in the order of their keys."""
+    state: MemberState = MemberState.ALIVE
+
+    @classmethod
+    def of(cls, member: Member) -> Self:
+        """What is saved of `member`."""
+        return cls(member.address, _within_bounds(member.tags), member.state)
+
+
+@dataclass(frozen=True, slots=True)
 class SavedEvent:
-    """Something that happened to a member."""
+    """Something that happened to a member, or to the cluster as this node sees it."""
 
     at: float
     """Seconds since 1970."""
     kind: str
     """The name of the event's class, such as `MemberFailed`."""
     member: str
+    """To whom it happened; what happened to the cluster is told of the node that saw it."""
     id: NodeId
     address: Address
+    detail: str = ""
+    """More, in words; up to 500 characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +124,8 @@ class SavedState:
     """All that was kept."""
 
     own: OwnState | None = None
-    peers: Mapping[str, Address] = field(default_factory=dict)
-    """Where members were, by name."""
+    peers: Mapping[str, SavedPeer] = field(default_factory=dict)
+    """Other members by name, those first that are worth a try first."""
     keys: tuple[ClusterKey, ...] = ()
     """As the keyring was last changed, the one that seals first."""
     configured_keys: tuple[bytes, ...] = ()
@@ -95,7 +145,7 @@ class StateStore(Protocol):
         """Keep who this node is."""
         ...
 
-    def save_peers(self, peers: Mapping[str, Address]) -> None:
+    def save_peers(self, peers: Mapping[str, SavedPeer]) -> None:
         """Keep these peers, by name, in the place of the last."""
         ...
 
@@ -103,8 +153,8 @@ class StateStore(Protocol):
         """Keep the keyring."""
         ...
 
-    def add_events(self, events: Sequence[tuple[str, str, NodeId, Address]]) -> None:
-        """Keep what happened just now: kind, name, id and address of the member."""
+    def add_events(self, events: Sequence[EventFacts]) -> None:
+        """Keep what happened just now."""
         ...
 
     def events(self) -> tuple[SavedEvent, ...]:
@@ -148,6 +198,8 @@ class Keeper:
         self._generation = -1
         self._own: OwnState | None = None
         self._next_look = 0.0
+        #: When those of the last run count no more who have not been found in this one.
+        self._forget_at: float | None = None
 
     def open(self) -> None:
         """Read what is there; blocks for a moment. Raises `StateInUseError` and `ConfigError`."""
@@ -182,7 +234,7 @@ class Keeper:
     @property
     def peers(self) -> tuple[Address, ...]:
         """Where its peers were."""
-        return tuple(self._saved.peers.values())
+        return tuple(peer.address for peer in self._saved.peers.values())
 
     def keys(self, configured: Sequence[ClusterKey]) -> tuple[ClusterKey, ...]:
         """Its keyring: as it was last changed, unless other keys are given than at its last start."""
@@ -198,37 +250,83 @@ class Keeper:
     def look(self, core: Swim, now: float) -> None:
         """Keep what has changed, if it is time to look; called on the event loop's thread, and often."""
         if core.generation != self._generation and now >= self._next_look:
-            self.save(core)
+            self.save(core, now)
             self._next_look = now + max(_PAUSE, _PAUSE * len(core.members()) / 1000)
 
-    def save(self, core: Swim) -> None:
-        """Keep who this node is and whom it knows."""
+    def save(self, core: Swim, now: float) -> None:
+        """Keep who this node is, and where those are whom it knows, or its last run knew."""
         self._generation = core.generation
         local = core.local
         own = OwnState(self._config.cluster, local.name, local.id, local.tags, Tags(self._config.tags))
         if own != self._own:
             self._own = own
             self.store.save_own(own)
-        peers = dict(_peers(core))
-        if not core.joined:  # Who is not found yet may be found by the next run.
-            earlier = ((name, address) for name, address in self._saved.peers.items() if name not in peers)
+        peers = peers_among(member for member in core.members() if member.id != local.id)
+        if self._forget_at is None:
+            self._forget_at = now + self._config.tombstone_life
+        if not core.joined or now < self._forget_at:  # Who is not found yet may be found by the next run.
+            earlier = ((name, peer) for name, peer in self._saved.peers.items() if name not in peers)
             peers.update(islice(earlier, MAX_PEERS - len(peers)))
         self.store.save_peers(peers)
 
-    def note(self, events: Sequence[Event]) -> None:
-        """Keep what happened to members; called on the event loop's thread."""
-        about = [
-            (type(event).__name__, event.member.name, event.member.id, event.member.address)
-            for event in events
-            if isinstance(event, _MemberEvent)
-        ]
-        if about:
-            self.store.add_events(about)
+    def note(self, events: Sequence[Event], local: Member) -> None:
+        """Keep what happened to members, and what this node, `local`, saw happen to the cluster.
+
+        Called on the event loop's thread.
+        """
+        kept = [facts for event in events if (facts := _facts_of(event, local)) is not None]
+        if kept:
+            self.store.add_events(kept)
 
 
-def _peers(core: Swim) -> Iterator[tuple[str, Address]]:
-    """The present first, then the dead, who may come back; not those who left."""
-    local = core.local
-    others = [m for m in core.members() if m.id != local.id and m.state is not MemberState.LEFT]
-    others.sort(key=lambda member: not member.state.is_present)
-    yield from ((member.name, member.address) for member in others[:MAX_PEERS])
+def _facts_of(event: Event, local: Member) -> EventFacts | None:
+    detail = _detail_of(event)
+    if isinstance(event, _MemberEvent):
+        whom = event.member
+    elif detail:
+        whom = local
+    else:
+        return None
+    return type(event).__name__, whom.name, whom.id, whom.address, detail[:_MAX_DETAIL]
+
+
+def _detail_of(event: Event) -> str:
+    """What the name of the event does not say. Of those that happen to no member, the ones that are kept have some."""
+    match event:
+        case MemberDamped(returns=returns):
+            return f"came back {returns} times"
+        case RemovalHalted(removed, members, domain):
+            return f"{removed} of {members} members{'' if domain is None else f' of {domain}'} were removed"
+        case RemovalResumed(removed, returned):
+            return f"{removed} were removed, {returned} came back"
+        case PartitionSuspected(partition):
+            return f"{len(partition.lost)} members were lost, {partition.present} are here"
+        case PartitionDecided(_, decision):
+            return f"{decision.strategy} says {decision.ruling}: {decision.why}"
+        case PartitionHealed(returned=back, still_lost=lost, lasted=lasted):
+            return f"{len(back)} members are back after {lasted:.1f} s, {len(lost)} are still lost"
+        case _:
+            return ""
+
+
+def peers_among(members: Iterable[Member]) -> dict[str, SavedPeer]:
+    """Those to remember, by name: the present first, then the dead, then the last ones who left.
+
+    Whoever leaves a cluster that is stopped as a whole sees all others leave, and comes back to them.
+    """
+    by_state: dict[MemberState, list[Member]] = {state: [] for state in MemberState}
+    for member in members:
+        by_state[member.state].append(member)
+    *others, left = by_state.values()
+    left.sort(key=lambda member: -member.since)
+    peers: dict[str, SavedPeer] = {}
+    for member in islice(chain(*others, left[:_MAX_LEFT]), MAX_PEERS):
+        peers.setdefault(member.name, SavedPeer.of(member))  # One name may have an earlier run, which is gone.
+    return peers
+
+
+def _within_bounds(tags: Tags) -> Tags:
+    """`tags`, or the first of them; few members have more than a hundred bytes."""
+    pairs = sorted(tags.items())
+    sizes = accumulate(len(key.encode()) + len(value.encode()) for key, value in pairs)
+    return Tags(pair for pair, size in zip(pairs, sizes, strict=True) if size <= _MAX_TAG_BYTES)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-__all__ = ["Companion", "Outcome", "PhaseReport", "Shutdown", "ShutdownPhase", "ShutdownReport"]
+__all__ = ["Companion", "Outcome", "PhaseReport", "Shutdown", "ShutdownPhase", "ShutdownReport", "UnfinishedError"]
 
 _log = logging.getLogger("shoal.cluster")
 
@@ -89,6 +89,10 @@ class Companion(Protocol):
         ...
 
 
+class UnfinishedError(Exception):
+    """A phase has ended and not reached its aim, for a cause that was told already; its text is the problem."""
+
+
 class Shutdown:
     """Runs the phases and remembers how they went."""
 
@@ -111,6 +115,8 @@ class Shutdown:
             outcome = Outcome.TIMED_OUT
         except asyncio.CancelledError as interruption:
             outcome, self._interruption = Outcome.CUT_SHORT, interruption
+        except UnfinishedError as error:
+            outcome, problem = Outcome.FAILED, str(error)
         except Exception as error:
             outcome, problem = Outcome.FAILED, repr(error)
             _log.exception("the phase %s of the shutdown failed", phase, extra={"event": "shutdown_failed"})

@@ -9,7 +9,7 @@ from signal import SIGINT, SIGTERM, Signals
 
 import pytest
 
-from tests.agent.processes import Agents, shoal, wait_until
+from tests.agent.processes import AgentProcess, Agents, shoal, wait_until
 
 needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGTERM to a process")
 
@@ -229,6 +229,24 @@ def test_after_a_power_cut_the_cluster_forms_again_by_itself(agents: Agents, tmp
     members = {member.name: member for member in again[0].client.members()}
     assert members.keys() == set(names)
     assert all(members[name].id > ids[name] for name in names)
+
+
+def test_agents_that_were_all_told_to_end_find_each_other_again_without_a_seed(agents: Agents, tmp_path: Path) -> None:
+    def start(name: str, *options: str) -> AgentProcess:
+        state = ["--state-dir", str(tmp_path / name), "--grace", "0"]
+        return agents.start("--name", name, *state, *options, SHOAL_REJOIN_INTERVAL="0.2")
+
+    a = start("a")
+    b = start("b", "--join", a.gossip)
+    a.wait_for_state("b", "alive")
+    for agent in (a, b):
+        agent.signal(SIGTERM)
+    assert [a.wait(), b.wait()] == [0, 0]
+
+    again = [start(name, "--bind", agent.gossip) for name, agent in (("a", a), ("b", b))]
+
+    again[0].wait_for_state("b", "alive")
+    again[1].wait_for_state("a", "alive")
 
 
 def test_an_agent_without_a_usable_directory_says_so_in_one_line(agents: Agents, tmp_path: Path) -> None:

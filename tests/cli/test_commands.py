@@ -396,7 +396,7 @@ def test_saved_events_are_shown_by_the_agent_and_from_its_directory(agents: Agen
     b.kill()
     assert [json.loads(line) for line in offline("--json")] == lines
     heading, last = offline("--count", "1")
-    assert heading.split() == ["TIME", "EVENT", "NAME", "ADDRESS"]
+    assert heading.split() == ["TIME", "EVENT", "NAME", "ADDRESS", "DETAIL"]
     assert last.split()[2:] == ["member_failed", "a", a.gossip]
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from shoal.persistence import OwnState
+from shoal.persistence import OwnState, SavedPeer
 from shoal.store.directory_store import DirectoryStore
 from shoal.types import Address, NodeId, Tags
 
@@ -55,8 +55,8 @@ def write_until_killed(path: Path, out: int) -> None:
     while True:
         number += 1
         store.save_own(OwnState("shoal", "writer", ID, Tags(number=str(number)), Tags()))
-        store.save_peers({f"peer {index}": PEER._replace(port=number % 65_000 + 1) for index in range(20)})
-        store.add_events([("MemberJoined", str(number), ID, PEER)])
+        store.save_peers({f"peer {index}": SavedPeer(PEER._replace(port=number % 65_000 + 1)) for index in range(20)})
+        store.add_events([("MemberJoined", str(number), ID, PEER, "")])
         if store.flush().result():
             os.write(out, b"%d\n" % number)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -9,26 +10,33 @@ import stat
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shoal.errors import ClosedError, ConfigError, StateInUseError
 from shoal.keys import ClusterKey
-from shoal.persistence import OwnState, SavedEvent, SavedState
-from shoal.store import directory_store
+from shoal.persistence import OwnState, SavedEvent, SavedPeer, SavedState
+from shoal.store import database, directory_store
 from shoal.store.database import MAX_EVENTS, MIGRATIONS, Database, UnreadableError
 from shoal.store.directory_store import DirectoryStore, read_events
-from shoal.types import Address, NodeId, Tags
+from shoal.types import Address, MemberState, NodeId, Tags
 from tests.clusters import waited_for
 
 ID = NodeId.parse("019a8f3e-7c00-7000-8000-00000000000a")
 OWN = OwnState("shoal", "gpu-7", ID, Tags(zone="a"), Tags(zone="b"))
-PEERS = {"b": Address("192.0.2.1", 7946), "c": Address("2001:db8::2", 7947), "d": Address("gpu-3.example", 7946)}
+B = Address("192.0.2.1", 7946)
+PEERS = {
+    "b": SavedPeer(B, Tags(zone="a", rack="7")),
+    "d": SavedPeer(Address("gpu-3.example", 7946)),
+    "c": SavedPeer(Address("2001:db8::2", 7947), state=MemberState.DEAD),
+}
 KEY, OTHER = ClusterKey(bytes(32)), ClusterKey(bytes(31) + b"\x01")
-EVENT = ("MemberJoined", "b", ID, PEERS["b"])
-KILLS = int(os.environ.get("STORE_KILLS", "50"))
-"""How often the writer is killed; more take longer."""
+EVENT = ("MemberDamped", "b", ID, B, "came back 4 times")
+KILLS = int(os.environ.get("STORE_KILLS", "300"))
+"""How often the writer is killed: a few hundred cost some seconds of CPU."""
 ROOT = Path(__file__).parents[2]
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="rights and limits of Unix")
@@ -64,22 +72,28 @@ class TestKeeping:
         state = reopened(tmp_path)
         assert (state.own, state.peers) == (OWN, PEERS)
         assert (state.keys, state.configured_keys) == ((OTHER, KEY), (bytes(KEY.id),))
-        assert [(event.at, event.kind, event.member, event.id, event.address) for event in state.events] == [
-            (1234.5, *EVENT)
-        ]
+        assert state.events == (SavedEvent(1234.5, *EVENT),)
 
     def test_the_newest_takes_the_place_of_what_was_there(self, tmp_path: Path) -> None:
         store = DirectoryStore(tmp_path)
         store.open()
         store.save_peers(PEERS)
         assert store.flush().result(10)
-        store.save_peers({"b": Address("192.0.2.9", 1), "e": Address("192.0.2.5", 5)})
+        newer = {"b": SavedPeer(B, Tags(zone="b")), "e": SavedPeer(Address("192.0.2.5", 5))}
+        store.save_peers(newer)
         store.save_keys([KEY], [])
         store.save_keys([OTHER], [])
         store.close()
         state = reopened(tmp_path)
-        assert state.peers == {"b": Address("192.0.2.9", 1), "e": Address("192.0.2.5", 5)}
+        assert state.peers == newer
         assert state.keys == (OTHER,)
+
+    def test_peers_that_are_present_come_first_then_the_dead_then_those_who_left(self, tmp_path: Path) -> None:
+        store = DirectoryStore(tmp_path)
+        store.open()
+        store.save_peers({str(state): SavedPeer(B, state=state) for state in reversed(MemberState)})
+        store.close()
+        assert list(reopened(tmp_path).peers) == ["alive", "suspect", "dead", "left"]
 
     def test_what_nobody_waits_for_is_written_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(directory_store, "_PAUSE", 0.01)
@@ -93,7 +107,7 @@ class TestKeeping:
         store = DirectoryStore(tmp_path)
         store.open()
         for turn in range(40):
-            store.add_events([("MemberJoined", f"{turn} {'x' * 100}", ID, PEERS["b"])] * 400)
+            store.add_events([("MemberJoined", f"{turn} {'x' * 100}", ID, B, "")] * 400)
             assert store.flush().result(10)
         store.close()
         assert len(reopened(tmp_path).events) == MAX_EVENTS
@@ -104,13 +118,13 @@ class TestKeeping:
         for name in ("first", "second"):
             store = DirectoryStore(tmp_path)
             store.open()
-            store.add_events([("MemberJoined", name, ID, PEERS["b"])])
+            store.add_events([("MemberJoined", name, ID, B, "")])
             store.close()
         store = DirectoryStore(tmp_path)
         store.open()
-        store.add_events([("MemberLeft", "third", ID, PEERS["b"])])
+        store.add_events([("MemberLeft", "third", ID, B, "")])
         assert [event.member for event in store.events()] == ["first", "second", "third"]
-        store.add_events([("MemberLeft", "more", ID, PEERS["b"])] * 2 * MAX_EVENTS)
+        store.add_events([("MemberLeft", "more", ID, B, "")] * 2 * MAX_EVENTS)
         assert {event.member for event in store.events()} == {"more"}
         assert len(store.events()) == MAX_EVENTS
         store.close()
@@ -134,7 +148,7 @@ class TestKeeping:
             from shoal.types import Address, NodeId
             store = DirectoryStore({str(tmp_path)!r})
             store.open()
-            store.add_events([("MemberJoined", "b", NodeId(bytes(16)), Address("192.0.2.1", 1))])
+            store.add_events([("MemberJoined", "b", NodeId(bytes(16)), Address("192.0.2.1", 1), "")])
             assert store.flush().result(10)
             os.kill(os.getpid(), signal.SIGKILL)
         """)
@@ -178,15 +192,32 @@ class TestKeeping:
 
 
 class TestMigrations:
+    def test_peers_of_the_first_version_are_those_that_were_alive_without_tags(self, tmp_path: Path) -> None:
+        Database(tmp_path / "state.db", migrations=MIGRATIONS[:1]).close()
+        with closing(sqlite3.connect(tmp_path / "state.db")) as file, file:
+            file.execute("INSERT INTO peers VALUES ('b', '192.0.2.1', 7946)")
+        assert reopened(tmp_path).peers == {"b": SavedPeer(B)}
+        assert reopened(tmp_path).peers == {"b": SavedPeer(B)}
+
+    def test_events_of_earlier_versions_are_read_with_and_without_a_migration(self, tmp_path: Path) -> None:
+        Database(tmp_path / "state.db", migrations=MIGRATIONS[:1]).close()
+        with closing(sqlite3.connect(tmp_path / "state.db")) as file, file:
+            row = (1234.5, "MemberDamped", "b", bytes(ID), *B)
+            file.execute("INSERT INTO events (at, kind, member, id, host, port) VALUES (?, ?, ?, ?, ?, ?)", row)
+        saved = (SavedEvent(1234.5, "MemberDamped", "b", ID, B),)
+        assert read_events(tmp_path) == saved
+        assert reopened(tmp_path).events == saved
+        assert read_events(tmp_path) == saved
+
     def test_an_older_file_is_brought_up_to_date_with_all_that_is_in_it(self, tmp_path: Path) -> None:
         save(tmp_path)
         later = (*MIGRATIONS, "CREATE TABLE further (x INTEGER); INSERT INTO further VALUES (7)")
-        database = Database(tmp_path / "state.db", migrations=later)
-        assert database.read().own == OWN
-        database.close()
-        with sqlite3.connect(tmp_path / "state.db") as file:
-            assert file.execute("PRAGMA user_version").fetchone() == (2,)
-            assert file.execute("SELECT x FROM further").fetchone() == (7,)
+        file = Database(tmp_path / "state.db", migrations=later)
+        assert file.read().own == OWN
+        file.close()
+        with closing(sqlite3.connect(tmp_path / "state.db")) as opened:
+            assert opened.execute("PRAGMA user_version").fetchone() == (len(later),)
+            assert opened.execute("SELECT x FROM further").fetchone() == (7,)
 
     def test_a_migration_that_fails_changes_nothing(self, tmp_path: Path) -> None:
         save(tmp_path)
@@ -197,7 +228,7 @@ class TestMigrations:
     def test_a_file_of_a_later_version_is_not_touched(self, tmp_path: Path) -> None:
         save(tmp_path)
         Database(tmp_path / "state.db", migrations=(*MIGRATIONS, "SELECT 1")).close()
-        with pytest.raises(UnreadableError, match="it is of version 2, and this program knows 1"):
+        with pytest.raises(UnreadableError, match=f"it is of version {len(MIGRATIONS) + 1}, and this"):
             Database(tmp_path / "state.db")
 
 
@@ -210,9 +241,27 @@ class TestDamage:
             lambda file: file.write_bytes(file.read_bytes()[:4096] + os.urandom(len(file.read_bytes()) - 4096)),
             lambda file: sqlite3.connect(file).executescript("UPDATE own SET id = x'00'"),
             lambda file: sqlite3.connect(file).executescript("DROP TABLE own"),
+            lambda file: sqlite3.connect(file).executescript(
+                "INSERT INTO peers VALUES ('b', '192.0.2.1', 7946, '{}', 'asleep')"
+            ),
             lambda file: (file.unlink(), file.mkdir()),
+            lambda file: (file.unlink(), sqlite3.connect(file).executescript("CREATE TABLE own (x)")),
+            lambda file: (
+                file.unlink(),
+                sqlite3.connect(file).executescript("CREATE TABLE own (x); PRAGMA user_version = 1"),
+            ),
         ],
-        ids=["text", "cut off", "overwritten", "a bad value", "a missing table", "a directory"],
+        ids=[
+            "text",
+            "cut off",
+            "overwritten",
+            "a bad value",
+            "a missing table",
+            "no state",
+            "a directory",
+            "foreign",
+            "foreign with a version",
+        ],
     )
     def test_a_file_that_cannot_be_read_is_set_aside_with_one_warning(
         self, damage: object, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -224,6 +273,23 @@ class TestDamage:
         assert "state.db cannot be read" in warning.getMessage()
         assert (tmp_path / "state.db.unreadable").exists()
         save(tmp_path)
+        assert reopened(tmp_path).own == OWN
+
+    def test_one_that_cannot_be_set_aside_either_is_left_alone_and_the_cause_is_told(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "state.db").write_bytes(b"no database at all" * 100)
+        (tmp_path / "state.db.unreadable").mkdir()
+        store = DirectoryStore(tmp_path)
+        assert store.open() == SavedState()
+        store.save_own(OWN)
+        assert not store.flush().result(10)
+        (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+        assert "state.db cannot be read (file is not a database) nor renamed to state.db.unreadable (" in warning
+        assert warning.endswith("tried again every 30 seconds, move state.db away")
+        (tmp_path / "state.db").unlink()
+        assert store.flush().result(10)
+        store.close()
         assert reopened(tmp_path).own == OWN
 
     def test_only_the_last_one_is_kept(self, tmp_path: Path) -> None:
@@ -242,11 +308,11 @@ class TestDamage:
         assert store.flush().result(10)
         write, damages = Database.write_events, iter([sqlite3.DatabaseError("database disk image is malformed")])
 
-        def damaged(database: Database, events: object) -> None:
+        def damaged(file: Database, events: object) -> None:
             for error in damages:
                 error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
                 raise error
-            write(database, events)  # type: ignore[arg-type]
+            write(file, events)  # type: ignore[arg-type]
 
         monkeypatch.setattr(Database, "write_events", damaged)
         store.add_events([EVENT])
@@ -278,7 +344,21 @@ class TestFullDisk:
         state = reopened(tmp_path)
         assert (state.own, len(state.events)) == (OWN, 1)
         assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-        assert "database or disk is full" in caplog.records[0].getMessage()
+        assert "database or disk is full; it is tried again every 30 seconds, see that the disk has room" in caplog.text
+
+    def test_who_holds_the_file_is_no_lack_of_room(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(database, "_PATIENCE", 0.01)
+        store = DirectoryStore(tmp_path)
+        store.open()
+        with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            store.save_own(OWN)
+            assert not store.flush().result(10)
+        assert "database is locked; it is tried again every 30 seconds, end what else has the file open" in caplog.text
+        assert store.flush().result(10)
+        store.close()
 
     @posix
     def test_a_process_at_its_limit_of_file_sizes_goes_on(self, tmp_path: Path) -> None:
@@ -352,8 +432,29 @@ class TestOneHolder:
 
     def test_a_path_that_cannot_be_a_directory_is_a_mistake(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
-        with pytest.raises(ConfigError, match=r"state_dir = .*cannot be used"):
+        with pytest.raises(ConfigError, match=r"cannot be used: File exists; it names no directory, take another path"):
             DirectoryStore(tmp_path / "file").open()
+        with pytest.raises(ConfigError, match=r"cannot be used: Not a directory; it names no directory, take another"):
+            DirectoryStore(tmp_path / "file" / "below").open()
+
+    @pytest.mark.parametrize(("name", "what"), [("lock", "cannot be used"), ("state.db", "cannot be made there")])
+    def test_a_directory_in_which_nothing_can_be_made_is_a_mistake_that_is_told_at_once(
+        self, name: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        make = os.open
+
+        def refuse(path: Any, *args: Any) -> int:
+            if Path(path).name == name:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return make(path, *args)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", refuse)
+            remedy = "let this node's user write there, or take another directory"
+            with pytest.raises(ConfigError, match=f"{what}: Permission denied; {remedy}"):
+                DirectoryStore(tmp_path).open()
+        assert not caplog.records
+        assert reopened(tmp_path) == SavedState()
 
 
 @posix

@@ -735,15 +735,18 @@ Event: TypeAlias = (
 
 
 class SavedEvent(Struct, frozen=True, kw_only=True):
-    """Something that happened to a member, as it is kept in the state directory."""
+    """Something that happened to a member, or to the cluster, as it is kept in the state directory."""
 
     event: str
     """Such as `member_failed`."""
     time: datetime
     name: str
+    """To whom it happened; what happened to the cluster is told of the node that saw it."""
     id: str
     """Which run of the member."""
     address: str
+    detail: str = ""
+    """More, in words."""
 
     @classmethod
     def of(cls, saved: persistence.SavedEvent) -> SavedEvent:
@@ -754,6 +757,7 @@ class SavedEvent(Struct, frozen=True, kw_only=True):
             name=saved.member,
             id=str(saved.id),
             address=str(saved.address),
+            detail=saved.detail,
         )
 
 

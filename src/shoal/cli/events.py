@@ -14,7 +14,7 @@ from shoal.cli.options import agent_option, json_option
 from shoal.cli.output import console, event_line, print_columns
 from shoal.store.directory_store import read_events
 
-_HEADINGS = ("TIME", "EVENT", "NAME", "ADDRESS")
+_HEADINGS = ("TIME", "EVENT", "NAME", "ADDRESS", "DETAIL")
 
 
 @click.command()
@@ -30,8 +30,8 @@ def events(*, count: int | None, saved: bool, state_dir: str | None, as_json: bo
 
     With --json each line is one object. Ends with an error when the agent does.
 
-    With --saved, show what happened to members before, the oldest first: an agent with a --state-dir keeps the last
-    1,000 events, those of its earlier runs too.
+    With --saved, show what happened before to members and the cluster, the oldest first: an agent with a --state-dir
+    keeps the last 1,000 events, those of its earlier runs too.
     """
     if state_dir is not None and not saved:
         raise click.UsageError("--state-dir goes with --saved")
@@ -70,4 +70,4 @@ def _show(found: list[schema.SavedEvent], *, as_json: bool) -> None:
 
 def _cells(saved: schema.SavedEvent) -> tuple[str, ...]:
     time = saved.time.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    return time, printable(saved.event), printable(saved.name), printable(saved.address)
+    return time, *map(printable, (saved.event, saved.name, saved.address, saved.detail))

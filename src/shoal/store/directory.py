@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from shoal.errors import ConfigError, StateInUseError
 
-__all__ = ["StateDirectory", "is_full"]
+__all__ = ["NO_RIGHTS", "StateDirectory", "is_full"]
 
 if sys.platform == "win32":
     import msvcrt
@@ -27,6 +27,7 @@ else:
 
 _LOCKED_BYTE: Final = 1 << 20
 """Behind all that is in the file, so that others can read who holds it."""
+NO_RIGHTS: Final = "let this node's user write there, or take another directory"
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
 
@@ -65,7 +66,8 @@ class StateDirectory:
                     f"state_dir = {str(path)!r} is in use by {holder or 'another process'}; end it, or take another"
                     " directory"
                 ) from None
-            raise ConfigError("state_dir", str(path), f"cannot be used: {error.strerror or error}") from error
+            problem = f"cannot be used: {error.strerror or error}; {_remedy(error)}"
+            raise ConfigError("state_dir", str(path), problem) from error
         held = cls(path, descriptor)
         held.describe("")
         return held
@@ -86,6 +88,12 @@ class StateDirectory:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "it names no directory, take another path"
+    return NO_RIGHTS if isinstance(error, PermissionError) else "take another directory"
 
 
 def _read(descriptor: int) -> str:

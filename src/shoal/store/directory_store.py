@@ -14,10 +14,9 @@ from typing import Final
 
 from shoal.errors import ClosedError, ConfigError, ShoalError
 from shoal.keys import ClusterKey
-from shoal.persistence import OwnState, SavedEvent, SavedState
-from shoal.store.database import MAX_EVENTS, Database, UnreadableError
-from shoal.store.directory import StateDirectory
-from shoal.types import Address, NodeId
+from shoal.persistence import EventFacts, OwnState, SavedEvent, SavedPeer, SavedState
+from shoal.store.database import MAX_EVENTS, RIGHTS, Database, SaveError, UnreadableError
+from shoal.store.directory import NO_RIGHTS, StateDirectory
 
 __all__ = ["DirectoryStore", "read_events"]
 
@@ -50,7 +49,7 @@ class DirectoryStore:
         self._life = threading.Lock()
         self._change = threading.Condition()
         self._own: OwnState | None = None
-        self._peers: Mapping[str, Address] | None = None
+        self._peers: Mapping[str, SavedPeer] | None = None
         self._keys: tuple[Sequence[ClusterKey], Sequence[bytes]] | None = None
         self._events: deque[SavedEvent] = deque(maxlen=MAX_EVENTS)
         #: The same and those that are written, of earlier runs too.
@@ -74,6 +73,9 @@ class DirectoryStore:
                 self._database, state = self._open_file()
             except OSError as error:
                 self._failed(error)
+            except ShoalError:
+                self._release()
+                raise
             self._recent.extend(state.events)
             self._thread = threading.Thread(target=self._work, name=f"shoal store {self._path}", daemon=True)
             self._thread.start()
@@ -100,7 +102,7 @@ class DirectoryStore:
         if is_renamed and self._directory is not None:
             self._directory.describe(own.name)
 
-    def save_peers(self, peers: Mapping[str, Address]) -> None:
+    def save_peers(self, peers: Mapping[str, SavedPeer]) -> None:
         """As `StateStore.save_peers`."""
         with self._change:
             if peers != self._peers:
@@ -113,7 +115,7 @@ class DirectoryStore:
             self._keys = (tuple(keys), tuple(configured))
             self._is_dirty("keys")
 
-    def add_events(self, events: Sequence[tuple[str, str, NodeId, Address]]) -> None:
+    def add_events(self, events: Sequence[EventFacts]) -> None:
         """As `StateStore.add_events`."""
         now = self._clock()
         new = [SavedEvent(now, *event) for event in events]
@@ -159,6 +161,9 @@ class DirectoryStore:
                 done.set_result(is_saved)
         if self._database is not None:
             self._database.close()
+        self._release()
+
+    def _release(self) -> None:
         if self._directory is not None:
             self._directory.release()
 
@@ -227,11 +232,11 @@ class DirectoryStore:
         if not self._has_failed:
             self._has_failed = True
             _log.warning(
-                "%s: the state cannot be saved and is held in memory only: %s; it is tried again every %g seconds, see"
-                " that the disk has room",
+                "%s: the state cannot be saved and is held in memory only: %s; it is tried again every %g seconds%s",
                 self._path,
                 error,
                 _RETRY,
+                _remedy(error),
                 extra={"event": "state_not_saved", "path": str(self._path), "reason": str(error)},
             )
 
@@ -242,13 +247,19 @@ class DirectoryStore:
             return self._open_as_it_is()
         except UnreadableError as error:
             self._set_aside(error)
+        try:
             return self._open_as_it_is()
+        except UnreadableError as error:
+            raise SaveError(f"a new {_FILE} cannot be read: {error}", "take another directory") from error
 
     def _open_as_it_is(self) -> tuple[Database, SavedState]:
         path = self._path / _FILE
         try:
             database = Database(path)
         except (PermissionError, IsADirectoryError) as error:
+            if not os.path.lexists(path):
+                problem = f"{_FILE} cannot be made there: {error.strerror}; {NO_RIGHTS}"
+                raise ConfigError("state_dir", str(self._path), problem) from error
             raise UnreadableError(error.strerror) from error
         try:
             return database, database.read()
@@ -258,10 +269,14 @@ class DirectoryStore:
 
     def _set_aside(self, error: UnreadableError) -> None:
         """Keep the file under another name, in the place of an earlier one, for somebody to look at."""
-        for ending in ("", "-wal", "-shm"):
-            source, target = self._path / (_FILE + ending), self._path / (_ASIDE + ending)
-            if source.exists():
-                os.replace(source, target)
+        try:
+            for ending in ("", "-wal", "-shm"):
+                source, target = self._path / (_FILE + ending), self._path / (_ASIDE + ending)
+                if os.path.lexists(source):
+                    os.replace(source, target)
+        except OSError as why:
+            problem = f"{_FILE} cannot be read ({error}) nor renamed to {_ASIDE} ({why.strerror})"
+            raise SaveError(problem, RIGHTS if isinstance(why, PermissionError) else f"move {_FILE} away") from error
         _log.warning(
             "%s cannot be read: %s; it is kept as %s, and this node starts without what it had saved",
             self._path / _FILE,
@@ -269,6 +284,12 @@ class DirectoryStore:
             _ASIDE,
             extra={"event": "state_set_aside", "path": str(self._path / _ASIDE), "reason": str(error)},
         )
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, ShoalError):  # It names its own.
+        return ""
+    return f", {error.remedy if isinstance(error, SaveError) else 'see that the disk has room'}"
 
 
 def read_events(path: Path | str) -> tuple[SavedEvent, ...]:
