@@ -314,6 +314,17 @@ async def test_a_member_that_comes_back_with_the_old_key_is_handed_the_new_one(l
     assert lab.messages(A) == [b"understood"]
 
 
+async def test_a_node_that_restarted_hands_the_new_key_over_too(lab: Lab) -> None:
+    ring = Keyring([OLD])
+    await lab.node(B, NEW, OLD, has_run_before=True)
+    lab.clock.pass_time(2.0)
+    a = await lab.node(A, ring=ring)
+    a.send(b"hello", B)
+    await lab.settle()
+    assert lab.messages(B) == [b"hello"]
+    assert ring.ids == (OLD.id, NEW.id)
+
+
 async def test_a_change_that_is_on_its_way_is_not_hurried(lab: Lab) -> None:
     late, early = Keyring([OLD]), Keyring([OLD])
     a, b = await lab.node(A, ring=late), await lab.node(B, ring=early)
