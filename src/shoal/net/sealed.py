@@ -179,7 +179,7 @@ class SealedTransport:
                 continue
             opened.append((message, source))
             if sender.key_id != primary and self._hands_over:
-                self._hand_over.consider(source, sender.key_id)
+                self._hand_over.consider(source, sender)
         if opened:
             self._heard_at = now
             self._receiver.datagrams_received(opened)
