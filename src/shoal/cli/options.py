@@ -11,10 +11,11 @@ from click.core import ParameterSource
 
 from shoal.agent.token import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, HttpToken, find_token
 from shoal.cli.client import AgentClient
+from shoal.cli.warnings import telling_warnings
 from shoal.errors import ShoalError
 from shoal.types import Address
 
-__all__ = ["address", "agent_option", "http_address", "json_option", "read_setting", "setting", "tag", "token_at"]
+__all__ = ["address", "agent_option", "http_address", "json_option", "read_setting", "setting", "tag"]
 
 _DEFAULT_AGENT: Final = "127.0.0.1:7980"
 _TOKEN_FILE: Final = "token_file"
@@ -83,16 +84,16 @@ def _client(ctx: click.Context, param: click.Parameter, value: str) -> AgentClie
     wanted = _given(ctx, param, value), ctx.params.pop(_TOKEN_FILE, None)
     clients = ctx.meta.setdefault(_CLIENTS, {})  # so that a group and its command read the token once
     if wanted not in clients:
-        clients[wanted] = AgentClient(address(ctx, param, wanted[0]), token=token_at(ctx, param, wanted[1]))
+        clients[wanted] = AgentClient(address(ctx, param, wanted[0]), token=_token_at(wanted[1]))
     client = clients[wanted]
     assert isinstance(client, AgentClient)
     return client
 
 
-def token_at(_ctx: click.Context, _param: click.Parameter, path: str | None) -> HttpToken | None:
-    """Callback: the token in the file at `path`, or else in the variable for it; None if there is none."""
+def _token_at(path: str | None) -> HttpToken | None:
     try:
-        return find_token(path, os.environ)
+        with telling_warnings():
+            return find_token(path, os.environ)
     except ShoalError as error:
         raise click.ClickException(str(error)) from None
 
