@@ -440,7 +440,9 @@ def test_a_bad_file_is_told_what_is_wrong(file: Path, text: str, problem: str) -
 
 def test_a_file_that_is_no_text_or_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "shoal.toml"
-    with pytest.raises(ConfigError, match=re.escape(f"{str(path)!r}: cannot be read: No such file")):
+    with pytest.raises(
+        ConfigError, match=re.escape(f"{str(path)!r}: cannot be read: No such file") + ".*; correct the path"
+    ):
         ClusterConfig.from_toml(path)
     path.write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="is no TOML"):

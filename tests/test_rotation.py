@@ -103,6 +103,21 @@ async def test_a_dead_member_keeps_its_key_in_the_rings_unless_it_is_left_behind
 
 
 @in_memory
+async def test_who_starts_with_the_old_key_after_a_change_is_never_suspected_and_so_is_its_next_run() -> None:
+    lan = Lan()
+    async with AsyncExitStack() as stack:
+        nodes = await three(lan, stack)
+        await nodes[0].install_key(NEW)
+        assert (await nodes[0].use_key(NEW.id)).is_complete
+        for _ in range(3):
+            async with lan.node_at(Address("10.0.0.9", 7946), "d", seeds=nodes[:1], keys=(OLD,)) as late:
+                await late.wait_for_members(4)
+                await asyncio.sleep(12)
+                assert [node.evidence("d") for node in nodes] == [(), (), ()]
+                assert (await late.list_keys()).is_complete
+
+
+@in_memory
 async def test_the_dead_can_be_left_behind_on_purpose() -> None:
     async with AsyncExitStack() as stack:
         a, b, c = await three(Lan(), stack)

@@ -714,7 +714,8 @@ def _read_toml(path: Path | str) -> dict[str, Any]:
         with open(path, "rb") as file:
             return tomllib.load(file)
     except OSError as error:
-        raise ConfigError("config", str(path), f"cannot be read: {error.strerror or error}") from error
+        problem = f"cannot be read: {error.strerror or error}; correct the path"
+        raise ConfigError("config", str(path), problem) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError("config", str(path), f"is no TOML: {error}") from error
 

@@ -79,6 +79,7 @@ class ConfigError(ShoalError, ValueError):
         super().__init__(f"{field} = {value!r}: {problem}")
         self.field = field
         self.value = value
+        self.problem = problem
 
 
 class InvalidAddressError(ShoalError, ValueError):

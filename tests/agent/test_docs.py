@@ -1,5 +1,7 @@
 """The pages name what exists."""
 
+import json
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -44,6 +46,13 @@ def test_every_field_is_described(form: type[msgspec.Struct]) -> None:
     missing = [field.name for field in msgspec.structs.fields(form) if f"`{field.name}`" not in AGENT_PAGE]
 
     assert not missing
+
+
+def test_the_example_of_a_member_is_whole() -> None:
+    (example,) = re.findall(r"^\[\{.*?\}\]$", AGENT_PAGE, re.MULTILINE | re.DOTALL)
+    (member,) = json.loads(example)
+
+    assert list(member) == [field.name for field in msgspec.structs.fields(schema.Member)]
 
 
 def test_every_state_and_command_is_described() -> None:

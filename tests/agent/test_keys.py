@@ -114,6 +114,21 @@ def test_a_file_without_exactly_one_key_is_not_installed(agents: Agents, old_fil
     assert NEW.text not in done.stderr
 
 
+def test_a_key_in_the_place_of_its_file_is_not_shown() -> None:
+    done = shoal("keys", "install", NEW.text)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: FILE = (not shown): is a key and no path; put it into a file")
+
+
+@pytest.mark.parametrize("text", ["YWJj", "c2hvcnQ=", "größe"])
+def test_a_file_with_a_bad_key_is_named_and_the_key_not_shown(text: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "key", text)
+    done = shoal("keys", "install", path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: FILE = '{path}': a key is 32 bytes in base64, as `shoal keygen` prints it")
+    assert text not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [(None, "cannot be read: No such file"), ("", "there is no key in it"), ("c2hvcnQ=", "this one has 5 bytes")],
@@ -154,6 +169,32 @@ def test_an_api_with_a_token_serves_those_who_show_it(agents: Agents, tmp_path: 
         AgentClient(a.http, token=HttpToken(TOKEN + "x")).info()
     assert AgentClient(a.http, token=HttpToken(TOKEN)).info().member.name == "a"
     assert TOKEN not in json.dumps(a.log)
+
+
+def test_secrets_that_others_can_read_are_warned_of(agents: Agents, old_file: str, tmp_path: Path) -> None:
+    token, new = (Path(written(tmp_path / name, text)) for name, text in (("token", TOKEN), ("new", NEW.text)))
+    for path in (token, new):
+        path.chmod(0o644)
+    a = agents.start("--name", "a", "--key-file", old_file, "--http-token-file", str(token))
+
+    done = shoal("keys", "install", str(new), "--agent", str(a.http), "--token-file", str(token))
+
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        f"Warning: {setting} = '{path}': other users may read it; chmod 600 {path}"
+        for setting, path in (("token file", token), ("FILE", new))
+    ]
+    (warning,) = (line for line in a.log if "chmod 600" in line["message"])
+    assert warning["level"] == "warning"
+    assert str(token) in warning["message"]
+
+
+def test_a_token_that_is_given_twice_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "token", TOKEN)
+    for command in (["agent", "--http-token-file", path], ["members", "--token-file", path]):
+        done = shoal(*command, SHOAL_HTTP_TOKEN=TOKEN)
+        assert done.returncode == 1
+        assert done.stderr == f"Error: token file = '{path}': SHOAL_HTTP_TOKEN is set too; keep one of the two\n"
 
 
 def test_a_new_key_is_printed_or_written_where_only_its_owner_reads(tmp_path: Path) -> None:

@@ -27,13 +27,20 @@ def test_a_token_that_is_guessed_or_garbled_easily_is_refused_and_not_shown(text
     assert not text or text not in str(caught.value)
 
 
-def test_the_file_outranks_the_variable(tmp_path: Path) -> None:
+def test_a_token_comes_from_a_file_or_from_the_variable(tmp_path: Path) -> None:
     path = tmp_path / "token"
+    path.touch(0o600)
     path.write_text(f"{TEXT}\n")
-    path.chmod(0o600)
-    other = {"SHOAL_HTTP_TOKEN": TEXT + TEXT}
+    for found in (find_token(str(path), {}), find_token(None, {"SHOAL_HTTP_TOKEN": TEXT})):
+        assert found is not None
+        assert found.header == f"Bearer {TEXT}"
     assert find_token(None, {}) is None
-    assert find_token(str(path), other).header == f"Bearer {TEXT}"  # type: ignore[union-attr]
-    assert find_token(None, other).header == f"Bearer {TEXT}{TEXT}"  # type: ignore[union-attr]
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
-        find_token(str(tmp_path / "none"), other)
+        find_token(str(tmp_path / "none"), {})
+
+
+def test_a_token_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    with pytest.raises(ConfigError, match=r"/token': SHOAL_HTTP_TOKEN is set too; keep one of the two") as caught:
+        find_token(str(path), {"SHOAL_HTTP_TOKEN": TEXT})
+    assert TEXT not in str(caught.value)

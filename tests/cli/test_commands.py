@@ -182,6 +182,23 @@ def test_tags_are_shown_set_and_removed(agents: Agents) -> None:
     assert run_json("tags", agent=a) == {"zone": ""}
 
 
+def test_a_command_of_a_group_obeys_the_options_of_the_group(agents: Agents, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.touch(0o600)
+    token.write_text("correct-horse-battery-staple")
+    a, b = agents.start("--name", "a", "--http-token-file", str(token)), agents.start("--name", "b")
+    to_a = ["--agent", str(a.http), "--token-file", str(token)]
+
+    changed = run("tags", *to_a, "--json", "set", "zone=x", agent=b)
+
+    assert changed.exit_code == 0, changed.output
+    assert json.loads(changed.stdout) == {"zone": "x"}
+    assert run("tags", *to_a, "remove", "nothing", agent=b).stdout == "zone=x\n"
+    assert run("tags", "--agent", str(b.http), "set", *to_a, "rack=1").stdout == "rack=1\nzone=x\n"
+    assert run("tags", *to_a[2:], "set", *to_a[:2], "rack=2", agent=b).stdout == "rack=2\nzone=x\n"
+    assert b.client.local().tags == {}
+
+
 def test_join_tells_what_it_reached(agents: Agents) -> None:
     a, b = agents.start("--name", "a"), agents.start("--name", "b")
 

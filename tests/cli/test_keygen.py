@@ -1,8 +1,10 @@
 """`shoal keygen --identity`."""
 
+import os
 import stat
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from shoal.cli.root import shoal
@@ -70,6 +72,27 @@ def test_an_authority_issues_a_token_for_nodes_of_some_names(tmp_path: Path) -> 
         assert certificate.is_by(PublicKey.parse(Path(f"{authority}.pub").read_text()), "shoal")
     assert path.stat().st_mode & 0o077 == 0
     assert CliRunner().invoke(shoal, [*command, "-o", str(path)]).exit_code == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have other rights")
+def test_an_authority_that_others_can_read_is_warned_of_in_one_line(tmp_path: Path) -> None:
+    authority, node = tmp_path / "authority", tmp_path / "node"
+    for path in (authority, node):
+        CliRunner().invoke(shoal, ["keygen", "--identity", "-o", str(path)])
+    signed = ["--authority", str(authority)]
+    commands = [
+        ["keys", "issue", "a", *signed, "--public-key", f"{node}.pub"],
+        ["keys", "token", "a", *signed],
+        ["keys", "revoke", f"{node}.pub", *signed],
+    ]
+    assert [CliRunner().invoke(shoal, command).stderr for command in commands] == ["", "", ""]
+    authority.chmod(0o644)
+    for command in commands:
+        done = CliRunner().invoke(shoal, command)
+        assert done.exit_code == 0
+        assert done.stderr == (
+            f"Warning: --authority = '{authority}': other users may read it; chmod 600 {authority}\n"
+        )
 
 
 def test_an_authority_revokes_certificates_nodes_and_tokens_in_one_file(tmp_path: Path) -> None:

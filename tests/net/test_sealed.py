@@ -314,18 +314,76 @@ async def test_a_member_that_comes_back_with_the_old_key_is_handed_the_new_one(l
     assert lab.messages(A) == [b"understood"]
 
 
+async def test_a_node_that_restarted_hands_the_new_key_over_too(lab: Lab) -> None:
+    ring = Keyring([OLD])
+    await lab.node(B, NEW, OLD, has_run_before=True)
+    lab.clock.pass_time(2.0)
+    a = await lab.node(A, ring=ring)
+    a.send(b"hello", B)
+    await lab.settle()
+    assert lab.messages(B) == [b"hello"]
+    assert ring.ids == (OLD.id, NEW.id)
+
+
 async def test_a_change_that_is_on_its_way_is_not_hurried(lab: Lab) -> None:
     late, early = Keyring([OLD]), Keyring([OLD])
     a, b = await lab.node(A, ring=late), await lab.node(B, ring=early)
+    a.send(b"known before the change", B)
+    await lab.settle()
     early.install(NEW)
     early.use(NEW.id)
-    for seconds in (0, 9, 2):
+    for seconds in (0, 1, 2):
         await asyncio.sleep(seconds)
         assert late.ids == (OLD.id,)
         a.send(b"x", B)
         await lab.settle()
     assert late.ids == (OLD.id, NEW.id)
     assert b.stats.streams_out == 1
+
+
+async def test_who_starts_with_the_old_key_after_a_change_is_handed_the_new_one_at_once(lab: Lab) -> None:
+    late, early = Keyring([OLD]), Keyring([OLD])
+    await lab.node(B, ring=early)
+    early.install(NEW)
+    early.use(NEW.id)
+    a = await lab.node(A, ring=late)
+    a.send(b"hello", B)
+    await lab.settle()
+    assert late.ids == (OLD.id, NEW.id)
+
+
+async def test_each_run_at_an_address_is_handed_the_new_key_once(lab: Lab) -> None:
+    b = await lab.node(B, NEW, OLD)
+    for runs in (1, 2, 3):
+        ring = Keyring([OLD])
+        a = await lab.node(A, ring=ring)
+        for _ in range(3):
+            a.send(b"hello", B)
+            await lab.settle()
+        assert ring.ids == (OLD.id, NEW.id)
+        assert b.stats.streams_out == runs
+        await a.close()
+
+
+async def test_a_change_during_a_hand_over_is_handed_over_too(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    late, early = Keyring([OLD]), Keyring([NEW, OLD])
+    a, b = await lab.node(A, ring=late), await lab.node(B, ring=early)
+    exchange = MemoryTransport.exchange
+
+    async def interrupted(self: MemoryTransport, address: Address, data: bytes, timeout: float) -> bytes:
+        reply = await exchange(self, address, data, timeout)
+        early.install(OTHER)
+        early.use(OTHER.id)
+        return reply
+
+    monkeypatch.setattr(MemoryTransport, "exchange", interrupted)
+    a.send(b"hello", B)
+    await lab.settle()
+    await asyncio.sleep(10)
+    a.send(b"hello again", B)
+    await lab.settle()
+    assert set(late.ids) == {OLD.id, NEW.id, OTHER.id}
+    assert b.stats.streams_out == 2
 
 
 # After a restart

@@ -146,6 +146,17 @@ def test_a_removed_key_opens_nothing_more() -> None:
     assert flaw_of(seals.seal(b"x", NOW), by=opens) is SealFlaw.UNKNOWN_KEY
 
 
+def test_a_sender_that_was_heard_before_a_change_of_keys_is_told_from_a_newcomer() -> None:
+    ring = Keyring([KEY])
+    opens = Opener(ring, "shoal", max_age=MAX_AGE, max_senders=10)
+    present, newcomer = sealer(), sealer(KEY)
+    newcomer.renew()
+    opens.open(present.seal(b"x", NOW), Channel.DATAGRAM, NOW)
+    ring.install(OTHER)
+    heard = [opens.open(each.seal(b"x", NOW), Channel.DATAGRAM, NOW)[1] for each in (present, newcomer)]
+    assert [sender.changes_before == ring.changes for sender in heard] == [False, True]
+
+
 def test_a_message_can_be_sealed_with_another_key_of_the_ring() -> None:
     seals = sealer(KEY, OTHER)
     sealed = [seals.seal(b"x", NOW, key=key) for key in (OTHER, None, OTHER)]

@@ -17,8 +17,9 @@ import msgspec
 from shoal import events
 from shoal.agent import schema
 from shoal.agent.text import describe, printable
+from shoal.events import Mistrust, VerdictReason
 
-__all__ = ["SETTINGS", "EventLog", "JsonFormatter", "LogFormat", "LogLevel", "TextFormatter", "configure"]
+__all__ = ["EventLog", "JsonFormatter", "LogFormat", "LogLevel", "TextFormatter", "configure"]
 
 _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "event", "color_message"}
 
@@ -39,19 +40,39 @@ _LEVELS: Final[dict[type[schema.Event], int]] = {
 }
 """What is no matter of course; everything else is INFO."""
 
-SETTINGS: Final[dict[type[schema.Event], tuple[str, ...]]] = {
-    schema.MemberSuspected: ("probe_timeout", "probe_interval"),
-    schema.MemberStalled: ("stall_tolerance",),
-    schema.MemberFailed: ("suspicion_alpha", "probe_timeout"),
-    schema.MemberDamped: ("damping_suppress", "damping_half_life"),
-    schema.IdentityRefused: ("authority", "identity_key"),
-    schema.RemovalHalted: ("removal_share", "removal_hold"),
-    schema.PartitionSuspected: ("partition_share", "partition_window"),
-    schema.PartitionDecided: ("partition_strategy", "partition_stand_down"),
-    schema.LeaveRequested: ("authority",),
-    schema.EventsLost: ("event_buffer",),
+_SETTINGS: Final[dict[type[events.Event], tuple[str, ...]]] = {
+    events.MemberSuspected: ("probe_timeout", "probe_interval"),
+    events.MemberStalled: ("stall_tolerance",),
+    events.MemberDamped: ("damping_suppress", "damping_half_life"),
+    events.RemovalHalted: ("removal_share", "removal_hold"),
+    events.PartitionSuspected: ("partition_share", "partition_window"),
+    events.PartitionDecided: ("partition_strategy", "partition_stand_down"),
+    events.LeaveRequested: ("authority",),
+    events.EventsLost: ("event_buffer",),
 }
 """What to change where a warning should not have come."""
+
+_SILENT: Final = ("suspicion_alpha", "probe_timeout")
+_FAILED: Final[dict[VerdictReason, tuple[str, ...]]] = {
+    VerdictReason.PROBE_FAILED: _SILENT,
+    VerdictReason.REPORTED: _SILENT,
+    VerdictReason.SUSPICION_EXPIRED: _SILENT,
+    VerdictReason.REPLACED: ("name", "advertise"),  # Two nodes have the same, unless it was a restart.
+    VerdictReason.REVOKED: ("revocations",),
+}
+"""The same of `MemberFailed`."""
+
+_CREDENTIALS: Final = ("identity_certificate", "admission_token")
+_REFUSED: Final[dict[Mistrust, tuple[str, ...]]] = {
+    Mistrust.UNSIGNED: ("identity_key",),
+    Mistrust.BAD_SIGNATURE: ("identity_key", "cluster"),
+    Mistrust.KEY_CHANGED: ("identity_key",),
+    Mistrust.UNCERTIFIED: ("authority", *_CREDENTIALS),
+    Mistrust.EXPIRED: _CREDENTIALS,
+    Mistrust.REVOKED: ("revocations",),
+    Mistrust.FORBIDDEN_TAG: ("tags", *_CREDENTIALS),
+}
+"""The same of `IdentityRefused`, mostly at the node that was refused."""
 
 _log = logging.getLogger("shoal.agent")
 
@@ -129,9 +150,19 @@ class EventLog:
             facts = msgspec.structs.asdict(form)
             del facts["time"]
             text = describe(form)
-            if settings := SETTINGS.get(type(form)):
+            if settings := _settings_for(event):
                 text += f" (see {', '.join(settings)})"
             _log.log(level, "%s", text, extra={"event": schema.event_name(form), **facts})
+
+
+def _settings_for(event: events.Event) -> tuple[str, ...]:
+    match event:
+        case events.MemberFailed(evidence=evidence):
+            return _FAILED[evidence.reason]
+        case events.IdentityRefused(reason=reason):
+            return _REFUSED[reason]
+        case _:
+            return _SETTINGS.get(type(event), ())
 
 
 def _time_text(record: logging.LogRecord) -> str:

@@ -49,9 +49,13 @@ class HttpToken:
 
 
 def find_token(path: str | None, environ: Mapping[str, str]) -> HttpToken | None:
-    """The token in the file at `path`, or else in the variables; None if there is none. Raises `ConfigError`."""
+    """The token in the file at `path`, or in the variables; None if there is none.
+
+    Raises `ConfigError`, also where both are given. Warns of a file that others can read.
+    """
+    text = environ.get(TOKEN_VARIABLE)
     if path is not None:
+        if text is not None:
+            raise ConfigError("token file", path, f"{TOKEN_VARIABLE} is set too; keep one of the two")
         return HttpToken(read_secret("token file", path, "write a token into it").strip(), path)
-    if (text := environ.get(TOKEN_VARIABLE)) is not None:
-        return HttpToken(text, TOKEN_VARIABLE)
-    return None
+    return None if text is None else HttpToken(text, TOKEN_VARIABLE)

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from shoal.agent.logs import LogFormat, LogLevel, configure
-from shoal.agent.token import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, HttpToken
-from shoal.cli.options import address, http_address, seconds, tag, token_at
+from shoal.agent.token import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, find_token
+from shoal.cli.options import address, http_address, seconds, tag
 from shoal.config import ClusterConfig, PartitionStrategy, Profile
 from shoal.types import Address
 
@@ -52,8 +52,7 @@ def _values(choices: type[StrEnum]) -> list[str]:
 )
 @click.option(
     "--http-token-file",
-    "token",
-    callback=token_at,
+    "token_file",
     metavar="FILE",
     envvar=TOKEN_FILE_VARIABLE,
     show_envvar=True,
@@ -77,7 +76,7 @@ def agent(
     profile: str | None,
     path: Path | None,
     http: Address | None,
-    token: HttpToken | None,
+    token_file: str | None,
     http_allow_remote: bool,
     insecure: bool,
     grace: float,
@@ -102,6 +101,7 @@ def agent(
     if lease_file is not None and config.partition_strategy is PartitionStrategy.NONE:
         config = config.replace(partition_strategy=PartitionStrategy.LEASE)
     configure(LogFormat(log_format), LogLevel(log_level))
+    token = find_token(token_file, os.environ)  # which may have something to log
     is_clean = run_agent(config, http, token=token, allow_remote=http_allow_remote, grace=grace, lease_file=lease_file)
     if not is_clean:
         raise SystemExit(1)

@@ -13,9 +13,11 @@ from shoal.agent.text import printable
 from shoal.cli.client import AgentClient
 from shoal.cli.options import agent_option, json_option
 from shoal.cli.output import append_text, print_columns, print_json, write_new
+from shoal.cli.warnings import telling_warnings
 from shoal.errors import ConfigError
 from shoal.keys import ClusterKey
 from shoal.net.identity_files import read_identity_key, read_public_key, read_revocable
+from shoal.net.key_file import refuse_key
 from shoal.net.secret_file import read_secret
 from shoal.wire.certificates import ALL_TAGS, Certificate, Right
 from shoal.wire.identity_keys import IdentityKey
@@ -110,7 +112,7 @@ def issue(
     with --allow has its rights.
     """
     certificate = Certificate.issue(
-        read_identity_key("--authority", authority),
+        _read_authority(authority),
         cluster,
         name,
         read_public_key("--public-key", public_key),
@@ -137,7 +139,7 @@ def token(name: str, *, authority: str, cluster: str, days: int, namespaces: tup
     others. NAMESPACE is as for `issue`.
     """
     made = AdmissionToken.issue(
-        read_identity_key("--authority", authority),
+        _read_authority(authority),
         cluster,
         name,
         IdentityKey(secrets.token_bytes(IdentityKey.SIZE)),
@@ -162,7 +164,7 @@ def revoke(paths: tuple[str, ...], *, authority: str, cluster: str, output: str 
     node's key counts for nothing any more, in whichever certificate; a node that shall come back needs another one.
     Agents read the file that the setting `revocations` names, again every 10 s, and tell the others.
     """
-    issuer = read_identity_key("--authority", authority)
+    issuer = _read_authority(authority)
     made = ((printable(path), Revocation.issue(issuer, cluster, read_revocable(path))) for path in paths)
     lines = "".join(f"{revocation.text}  # {path}\n" for path, revocation in made)
     if output is None:
@@ -171,14 +173,28 @@ def revoke(paths: tuple[str, ...], *, authority: str, cluster: str, output: str 
         append_text(output, lines)
 
 
+def _read_authority(path: str) -> IdentityKey:
+    with telling_warnings():
+        return read_identity_key("--authority", path)
+
+
 def _read_key(path: str) -> ClusterKey:
-    if path == "-":
-        return ClusterKey.parse(sys.stdin.readline())
-    lines = [line.partition("#")[0].strip() for line in read_secret("FILE", path, "make one").splitlines()]
+    refuse_key("FILE", path, "put it into a file, or give '-' and it on standard input")
+    text = sys.stdin.readline() if path == "-" else _only_line(path)
+    try:
+        return ClusterKey.parse(text)
+    except ConfigError as error:
+        raise ConfigError("FILE", path, error.problem) from None
+
+
+def _only_line(path: str) -> str:
+    with telling_warnings():
+        text = read_secret("FILE", path, "make one with `shoal keygen -o FILE`")
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
     found = [line for line in lines if line]
     if len(found) != 1:
         raise ConfigError("FILE", path, f"holds {len(found)} keys; give a file with the one to install")
-    return ClusterKey.parse(found[0])
+    return found[0]
 
 
 def _tell(report: schema.KeyReport, *, as_json: bool) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from shoal.agent.token import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, HttpToken, find_token
 from shoal.cli.client import AgentClient
+from shoal.cli.warnings import telling_warnings
 from shoal.errors import ShoalError
 from shoal.types import Address
 
@@ -26,13 +28,14 @@ __all__ = [
     "seconds",
     "setting",
     "tag",
-    "token_at",
     "writable",
 ]
 
 _DEFAULT_AGENT: Final = "127.0.0.1:7980"
 _TOKEN_FILE: Final = "token_file"
 _DAY: Final = 86_400
+_GIVEN: Final = "shoal.cli.options.given"
+_CLIENTS: Final = "shoal.cli.options.clients"
 
 _T = TypeVar("_T")
 _Callback = Callable[[click.Context, click.Parameter, Any], Any]
@@ -114,15 +117,31 @@ def _write_problem(path: Path) -> int:
     return 0 if os.access(path if path.exists() else folder, os.W_OK) else errno.EACCES
 
 
+def _given(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Callback: the value, but what the group was given stands where its command was given nothing.
+
+    So `shoal tags --agent HOST:PORT set a=b` asks that agent, as does `shoal tags set a=b --agent HOST:PORT`.
+    """
+    given = ctx.meta.setdefault(_GIVEN, {})
+    if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
+        given[param.name] = value
+    return given.get(param.name, value)
+
+
 def _client(ctx: click.Context, param: click.Parameter, value: str) -> AgentClient:
-    token = token_at(ctx, param, ctx.params.pop(_TOKEN_FILE, None))
-    return AgentClient(address(ctx, param, value), token=token)
+    wanted = _given(ctx, param, value), ctx.params.pop(_TOKEN_FILE, None)
+    clients = ctx.meta.setdefault(_CLIENTS, {})  # so that a group and its command read the token once
+    if wanted not in clients:
+        clients[wanted] = AgentClient(address(ctx, param, wanted[0]), token=_token_at(wanted[1]))
+    client = clients[wanted]
+    assert isinstance(client, AgentClient)
+    return client
 
 
-def token_at(_ctx: click.Context, _param: click.Parameter, path: str | None) -> HttpToken | None:
-    """Callback: the token in the file at `path`, or else in the variable for it; None if there is none."""
+def _token_at(path: str | None) -> HttpToken | None:
     try:
-        return find_token(path, os.environ)
+        with telling_warnings():
+            return find_token(path, os.environ)
     except ShoalError as error:
         raise click.ClickException(str(error)) from None
 
@@ -133,6 +152,7 @@ def agent_option(command: Any) -> Any:
         "--token-file",
         _TOKEN_FILE,
         is_eager=True,  # before --agent, whose callback takes it
+        callback=_given,
         metavar="FILE",
         envvar=TOKEN_FILE_VARIABLE,
         show_envvar=True,
@@ -153,4 +173,4 @@ def agent_option(command: Any) -> Any:
 
 def json_option(command: Any) -> Any:
     """`--json`: what programs read."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+    return click.option("--json", "as_json", is_flag=True, callback=_given, help="Print JSON.")(command)

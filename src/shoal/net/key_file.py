@@ -7,7 +7,7 @@ from shoal.errors import ConfigError
 from shoal.keys import HIDDEN, ClusterKey, parse_keys
 from shoal.net.secret_file import read_secret
 
-__all__ = ["configured_keys"]
+__all__ = ["configured_keys", "refuse_key"]
 
 
 def configured_keys(config: ClusterConfig) -> tuple[ClusterKey, ...]:
@@ -17,22 +17,22 @@ def configured_keys(config: ClusterConfig) -> tuple[ClusterKey, ...]:
     """
     if config.key_file is None:
         return config.keys
-    _refuse_key(config.key_file)
+    refuse_key("key_file", config.key_file, "give it as keys, or put it into a file")
     text = read_secret("key_file", config.key_file, "make one with `shoal keygen`")
     lines = [line.partition("#")[0].strip() for line in text.splitlines()]
     try:
         keys = parse_keys(line for line in lines if line)
     except ConfigError as error:
-        raise ConfigError("key_file", config.key_file, str(error)) from None
+        raise ConfigError("key_file", config.key_file, error.problem) from None
     if not keys:
         raise ConfigError("key_file", config.key_file, "there is no key in it; make one with `shoal keygen`")
     return keys
 
 
-def _refuse_key(path: str) -> None:
-    """A key where a path belongs must not come back in a message."""
+def refuse_key(setting: str, path: str, remedy: str) -> None:
+    """Raise `ConfigError` for a key where a path belongs, which must not come back in a message."""
     try:
         ClusterKey.parse(path)
     except ConfigError:
         return
-    raise ConfigError("key_file", HIDDEN, "is a key and no path; give it as keys, or put it into a file")
+    raise ConfigError(setting, HIDDEN, f"is a key and no path; {remedy}")

@@ -179,7 +179,7 @@ class SealedTransport:
                 continue
             opened.append((message, source))
             if sender.key_id != primary and self._hands_over:
-                self._hand_over.consider(source, sender.key_id)
+                self._hand_over.consider(source, sender)
         if opened:
             self._heard_at = now
             self._receiver.datagrams_received(opened)
@@ -353,7 +353,7 @@ class SealedTransport:
 
     def _challenge_for(self, request: bytes) -> bytes:
         """In the place of a reply to what may have been recorded before this run."""
-        key = self._keyring.get(position_of(request).line[1 : 1 + KeyId.SIZE])
+        key = self._keyring.get(_key_id(request))
         return self._seal(Channel.CHALLENGE, self._challenge, _tag(request), key)
 
     async def _ask_for_proof(self, address: Address, held: Sequence[bytes], timeout: float) -> bool:
@@ -363,8 +363,9 @@ class SealedTransport:
         """
         asked_at = self._clock.now()
         request = KeyRequest(KeyOperation.PROVE)
+        key = self._keyring.get(_key_id(held[0]))  # It may lack this node's own.
         try:
-            reply = await self._ask(address, request, timeout, Channel.KEY_REQUEST, Channel.KEY_REPLY)
+            reply = await self._ask(address, request, timeout, Channel.KEY_REQUEST, Channel.KEY_REPLY, key)
             proof = decode_proof(reply)
         except (ShoalError, KeyMessageError) as error:
             self.stats.dropped_unproven += len(held)
@@ -417,6 +418,10 @@ class SealedTransport:
 def _suite_for(channel: Channel, suite: Suite) -> Suite:
     """Keys travel encrypted also where nothing else does."""
     return Suite.AES_256_GCM if channel in _ABOUT_KEYS and suite is Suite.HMAC_SHA256 else suite
+
+
+def _key_id(sealed: bytes) -> bytes:
+    return position_of(sealed).line[1 : 1 + KeyId.SIZE]
 
 
 def _tag(sealed: bytes) -> bytes:

@@ -104,11 +104,13 @@ class Position:
 class Opened(ReplayWindow):
     """What is known of the sender of opened messages: which key it holds, and which of its messages have come."""
 
-    __slots__ = ("key_id", "lag")
+    __slots__ = ("changes_before", "key_id", "lag")
 
-    def __init__(self, key_id: KeyId) -> None:
+    def __init__(self, key_id: KeyId, changes_before: int) -> None:
         super().__init__()
         self.key_id = key_id
+        self.changes_before = changes_before
+        """How often this node's keyring had been changed when the sender was heard first."""
         self.lag = 0.0
         """Seconds from the sealing of its newest message, by the sender's clock, to its coming, by ours."""
 
@@ -281,7 +283,7 @@ class Opener:
         key = self._keyring.get(line[1 : 1 + KeyId.SIZE])
         if key is None or line[0] not in self._bindings or self._active.get(line) or self._retired.get(line):
             return
-        sender = Opened(key.id)
+        sender = Opened(key.id, self._keyring.changes)
         sender.skip(position.count)
         self._retired.put(line, sender)
 
@@ -310,7 +312,7 @@ class Opener:
         key = self._keyring.get(line[1 : 1 + KeyId.SIZE])
         if key is None:
             raise OpenError(SealFlaw.UNKNOWN_KEY)
-        return self._retired.get(line) or Opened(key.id)
+        return self._retired.get(line) or Opened(key.id, self._keyring.changes)
 
     def _derive(self, line: bytes) -> Seal:
         key = self._keyring.get(line[1 : 1 + KeyId.SIZE])

@@ -16,13 +16,15 @@ MAX_KEYS = 16
 class Keyring:
     """Some keys in an order that can be changed while they are in use."""
 
-    __slots__ = ("_by_id", "_keys", "_listeners")
+    __slots__ = ("_by_id", "_keys", "_listeners", "changes")
 
     def __init__(self, keys: Iterable[ClusterKey]) -> None:
         """Raises `KeyringError` for no key, too many, or one that is there twice."""
         self._keys = tuple(keys)
         self._listeners: list[Callable[[tuple[ClusterKey, ...]], object]] = []
         self._by_id = {key.id: key for key in self._keys}
+        #: How often it was changed since it was made.
+        self.changes = 0
         if not self._keys:
             raise KeyringError("a keyring needs a key")
         if len(self._keys) > MAX_KEYS:
@@ -88,5 +90,6 @@ class Keyring:
     def _change(self, keys: tuple[ClusterKey, ...]) -> None:
         self._keys = keys
         self._by_id = {key.id: key for key in keys}
+        self.changes += 1
         for listener in self._listeners:
             listener(keys)

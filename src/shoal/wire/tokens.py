@@ -48,10 +48,13 @@ class AdmissionToken:
     ) -> Self:
         """Let whoever holds it join a cluster under `names`: one name, or `gpu-*` for all that begin so.
 
-        `key` must be new. Raises `ConfigError` for what can be no name, and for more namespaces than fit.
+        `key` must be new. Raises `ConfigError` for what can be no name, for a `*` elsewhere, and for more namespaces
+        than fit.
         """
         if not is_node_name(names):
             raise ConfigError("name", names, "must have 1 to 128 bytes of UTF-8 and no control characters")
+        if "*" in names[:-1]:
+            raise ConfigError("name", names, "only a '*' at the end stands for anything; give one name, or 'gpu-*'")
         terms = Terms(expires, tuple(dict.fromkeys(namespaces)))
         token = cls(key, Grant.make(authority, cluster, names, key.public, terms), terms)
         token.admit(cluster, names, key.public).check_size()
