@@ -5,6 +5,7 @@ import json
 import pickle
 import re
 import typing
+from enum import EnumType
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,10 @@ BAD = {
     "reuse_address": (1, "expected `bool`, got `int`"),
     "interface": (7, "expected `str | null`, got `int`"),
     "encryption": ("rot13", "must be one of aes-256-gcm, chacha20-poly1305, hmac-sha256"),
+    "partition_strategy": (
+        "coin",
+        "must be one of none, keep-majority, static-quorum, keep-oldest, keep-referee, down-all, lease",
+    ),
 }
 
 
@@ -170,6 +175,13 @@ def test_a_bad_value_names_the_field_and_the_value(field: str) -> None:
     with pytest.raises(ConfigError) as caught:
         ClusterConfig().replace(**{field: value})
     assert str(caught.value) == f"{field} = {value!r}: {problem}"
+
+
+@pytest.mark.parametrize("field", [name for name, kind in TYPES.items() if isinstance(kind, EnumType)])
+def test_what_is_no_choice_is_told_the_choices(field: str) -> None:
+    for value in ("coin", "", 7, None):
+        with pytest.raises(ConfigError, match=f"^{field} = .*: must be one of .*, .*"):
+            ClusterConfig().replace(**{field: value})
 
 
 @pytest.mark.parametrize(

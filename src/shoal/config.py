@@ -612,8 +612,8 @@ def _read(field: str, value: object, types: Mapping[str, Any]) -> Any:
             return tuple(map(_read_address, _read_list(value)))
         if field == "keys":
             return parse_keys(_read_keys(value))
-        if field == "encryption":
-            return _read_encryption(value)
+        if isinstance(wanted, type) and issubclass(wanted, StrEnum):
+            return _read_choice(field, value, wanted)
         if field in _PATHS and isinstance(value, Path):
             return str(value)
         if field in ("tags", "partition_role"):
@@ -661,11 +661,11 @@ def _read_keys(value: object) -> tuple[object, ...]:
     raise ConfigError("keys", HIDDEN, "expected a list of keys in base64")
 
 
-def _read_encryption(value: object) -> Encryption:
+def _read_choice(field: str, value: object, wanted: type[StrEnum]) -> StrEnum:
     try:
-        return Encryption(str(value))
+        return wanted(str(value))
     except ValueError:
-        raise ConfigError("encryption", value, f"must be one of {', '.join(Encryption)}") from None
+        raise ConfigError(field, value, f"must be one of {', '.join(wanted)}") from None
 
 
 def _shown(field: str, value: object) -> object:
