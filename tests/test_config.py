@@ -301,6 +301,18 @@ def test_with_an_identity_there_is_room_for_a_signed_death_in_datagrams() -> Non
         ClusterConfig(max_datagram=619, key_file="keys", **settings)
 
 
+@pytest.mark.parametrize(
+    ("strategy", "field", "given"),
+    [("static-quorum", "partition_quorum", 4), ("keep-referee", "partition_referee", "gpu-7")],
+)
+def test_a_strategy_that_needs_a_setting_is_refused_without_it(strategy: str, field: str, given: int | str) -> None:
+    with pytest.raises(ConfigError, match=f"^{field} = .*: {strategy} needs it; give .*member") as caught:
+        ClusterConfig().replace(partition_strategy=strategy)
+    assert caught.value.field == field
+    variables = {"SHOAL_PARTITION_STRATEGY": strategy, f"SHOAL_{field.upper()}": str(given)}
+    assert getattr(ClusterConfig.from_environment(variables), field) == given
+
+
 def test_with_keys_there_is_room_for_them_in_datagrams() -> None:
     with pytest.raises(ConfigError, match="max_datagram = 575: must be 576 bytes or more with keys"):
         ClusterConfig(keys=(KEY,), max_datagram=575)

@@ -317,10 +317,14 @@ class ClusterConfig:
     partition_strategy: PartitionStrategy = PartitionStrategy.NONE
     """Which side of a partition should live on: none (nobody is told), keep-majority, static-quorum, keep-oldest,
     keep-referee, down-all or lease. The decision is an event; see `partition_stand_down`."""
-    partition_quorum: int = _count(2, 1, 1_000_000, "members")
-    """Members, 1 to 1000000. What a side needs to live on with static-quorum: more than half of all there will be."""
+    partition_quorum: int = _count(0, 0, 1_000_000, "members")
+    """Members, 0 to 1000000. What a side needs to live on with static-quorum, which needs it: more than half of all
+    there will be, and where there are twice as many or more nobody lives on. 0 is not given."""
     partition_referee: str = ""
-    """Name of the member whose side lives on with keep-referee."""
+    """Name of the member whose side lives on with keep-referee, which needs it."""
+    partition_down_if_alone: bool = True
+    """With keep-oldest, let the oldest give way if it is cut off alone from two others or more. Off: its side lives on
+    in any case, and when the oldest crashes all others are told to stand down."""
     partition_role: Tags = Tags()
     """Tags of the members that count for the strategy; empty counts all."""
     partition_stand_down: bool = False
@@ -559,6 +563,7 @@ class ClusterConfig:
         if (self.keys or self.key_file is not None) and self.max_datagram < _SEALED_DATAGRAM:
             raise ConfigError("max_datagram", self.max_datagram, f"must be {_SEALED_DATAGRAM} bytes or more with keys")
         self._check_identity()
+        self._check_partition()
         for seed in self.seeds:
             if seed.port == 0:
                 raise ConfigError("seeds", str(seed), "a seed needs a port from 1 to 65535")
@@ -566,6 +571,15 @@ class ClusterConfig:
             raise ConfigError("advertise", str(self.advertise), "no peer can send to it; give an address of this node")
         if self.advertise is not None and "%" in self.advertise.host:
             raise ConfigError("advertise", str(self.advertise), "the zone (%) means nothing to peers; leave it out")
+
+    def _check_partition(self) -> None:
+        strategy = self.partition_strategy
+        if strategy is PartitionStrategy.STATIC_QUORUM and self.partition_quorum == 0:
+            problem = "static-quorum needs it; give more than half of all members that there will be"
+            raise ConfigError("partition_quorum", self.partition_quorum, problem)
+        if strategy is PartitionStrategy.KEEP_REFEREE and not self.partition_referee:
+            problem = "keep-referee needs it; give the name of the member whose side is to live on"
+            raise ConfigError("partition_referee", self.partition_referee, problem)
 
     def _check_identity(self) -> None:
         least = _SIGNED_DEATH + self.death_signatures * _WITNESS

@@ -65,7 +65,7 @@ def strategy_of(config: ClusterConfig) -> Strategy | None:
         case PartitionStrategy.STATIC_QUORUM:
             return StaticQuorum(config.partition_quorum, role)
         case PartitionStrategy.KEEP_OLDEST:
-            return KeepOldest(role=role)
+            return KeepOldest(config.partition_down_if_alone, role)
         case PartitionStrategy.KEEP_REFEREE:
             return KeepReferee(config.partition_referee, role)
         case PartitionStrategy.DOWN_ALL:
