@@ -209,6 +209,17 @@ def test_the_lost_of_one_partition_count_in_the_next_so_that_they_cannot_decide_
     assert not {*staying(made)} & {*LARGER}
 
 
+def test_when_most_but_not_all_are_back_the_rest_is_a_partition_to_be_ruled_on() -> None:
+    made = cluster(7, partition_strategy="keep-majority")
+    split(made, ["n0", "n1", "n2"], ["n3", "n4", "n5", "n6"], seconds=40.0)
+    made.heal()
+    split(made, ["n0", "n1"], ["n2", "n3", "n4", "n5", "n6"], seconds=90.0)
+
+    healed = [one.event for one in made.observed(PartitionHealed) if one.observer == "n2"]
+    assert healed
+    assert staying(made) == ["n2", "n3", "n4", "n5", "n6"]
+
+
 def test_crashes_one_after_the_other_end_nobody() -> None:
     made = cluster(5, partition_strategy="keep-majority", partition_stand_down=True)
     for name in ("n4", "n3", "n2"):

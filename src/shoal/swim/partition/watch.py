@@ -171,11 +171,11 @@ class PartitionWatch:
             return  # They are still being lost: tell of all at once.
         lost = self._lost(newest - self._config.partition_window, now)
         if self._may_be_much(lost) and self._is_much(partition := self._partition(lost)):
-            self._members = {member.name for member in lost}
             self._begin(partition, now)
 
     def _begin(self, partition: Partition, now: float) -> None:
         self.current = partition
+        self._members.update(member.name for member in partition.lost)
         self._settling = Settling(partition.present + len(partition.lost), now)
         self._tell(PartitionSuspected(partition))
 
@@ -212,10 +212,13 @@ class PartitionWatch:
         returned = tuple(member for member in back if member.state.is_present)
         self.current = None
         self._members = set()
-        for name in gone:
-            del self._silent[name]
         if returned:
             self._tell(PartitionHealed(returned, lost, now - partition.since))
+        if self._strategy is not None and self._may_be_much(lost) and self._is_much(rest := self._partition(lost)):
+            self._begin(rest, now)  # Who is back may have been told otherwise than who was here.
+            return
+        for name in gone:
+            del self._silent[name]
 
     def _decide(self, strategy: Strategy, now: float) -> None:
         match self._settling.at(now):
