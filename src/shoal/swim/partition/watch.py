@@ -196,13 +196,16 @@ class PartitionWatch:
             self._decide(self._strategy, now)
 
     def _is_cut_again(self, now: float) -> bool:
-        """Whether those who were to live on have come apart too, so that the ruling may hold on two sides."""
+        """Whether those who were to live on have come apart too, so that the ruling may hold on two sides.
+
+        One further loss is enough where it is a large share: it may be on a side with members of the other.
+        """
         newest = max(self._silent.values(), default=now)
         if now - newest < self._pause:
             return False
         recent = self._lost(newest - self._config.partition_window, now)
         further = tuple(member for member in recent if member.name not in self._ruled_on)
-        return self._may_be_much(further) and self._is_much(self._partition(further))
+        return bool(further) and self._partition(further).share >= self._least_share
 
     def _close(self, partition: Partition, lost: tuple[Member, ...], now: float) -> None:
         """Most are back; or have left for good, of which their own events told."""
