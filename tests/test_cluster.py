@@ -579,6 +579,35 @@ class TestLifecycle:
             assert all(isinstance(count, int) for count in stats.values())
 
 
+class TestQuorum:
+    @in_memory
+    async def test_a_quorum_that_is_too_small_for_the_cluster_is_one_warning(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        lan = Lan()
+        settings: dict[str, Any] = {"partition_strategy": "static-quorum", "partition_quorum": 2}
+        async with lan.node("a", **settings) as a, lan.node("b", seeds=[a]), lan.node("c", seeds=[a]):
+            await a.wait_for_members(3)
+            assert logged(caplog, logging.WARNING) == []
+            async with lan.node("d", seeds=[a]), lan.node("e", seeds=[a]):
+                await a.wait_for_members(5)
+                await asyncio.sleep(5)
+                (warning,) = logged(caplog, logging.WARNING)
+        assert "a: a quorum of 2 is too small for " in warning
+
+    @in_memory
+    async def test_only_members_of_the_role_count_for_the_quorum(self, caplog: pytest.LogCaptureFixture) -> None:
+        lan = Lan()
+        settings: dict[str, Any] = {
+            "partition_strategy": "static-quorum",
+            "partition_quorum": 1,
+            "partition_role": {"role": "core"},
+        }
+        async with lan.node("a", **settings) as a, lan.node("b", seeds=[a]), lan.node("c", seeds=[a]):
+            await a.wait_for_members(3)
+            assert logged(caplog, logging.WARNING) == []
+
+
 class TestSeeds:
     @in_memory
     async def test_an_unreachable_seed_is_an_event_and_one_warning_and_no_failure(
@@ -636,7 +665,7 @@ class TestSeeds:
     def test_no_more_failed_seeds_are_remembered_than_there_are_seeds(self) -> None:
         info = NodeInfo("a", NodeId(bytes(16)), Address("10.0.0.1", 7946), Tags())
         core = Swim(FAST, info, NativeDialect("shoal"), Random(1), 0.0)
-        complaints = _Complaints(core)
+        complaints = _Complaints(core, FAST)
         for number in range(1000):
             seed = Address("10.1.0.0", 1 + number)
             core.join([seed], 0.0)

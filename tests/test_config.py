@@ -5,6 +5,7 @@ import json
 import pickle
 import re
 import typing
+from enum import EnumType
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,10 @@ BAD = {
     "reuse_address": (1, "expected `bool`, got `int`"),
     "interface": (7, "expected `str | null`, got `int`"),
     "encryption": ("rot13", "must be one of aes-256-gcm, chacha20-poly1305, hmac-sha256"),
+    "partition_strategy": (
+        "coin",
+        "must be one of none, keep-majority, static-quorum, keep-oldest, keep-referee, down-all, lease",
+    ),
 }
 
 
@@ -171,6 +176,13 @@ def test_a_bad_value_names_the_field_and_the_value(field: str) -> None:
     with pytest.raises(ConfigError) as caught:
         ClusterConfig().replace(**{field: value})
     assert str(caught.value) == f"{field} = {value!r}: {problem}"
+
+
+@pytest.mark.parametrize("field", [name for name, kind in TYPES.items() if isinstance(kind, EnumType)])
+def test_what_is_no_choice_is_told_the_choices(field: str) -> None:
+    for value in ("coin", "", 7, None):
+        with pytest.raises(ConfigError, match=f"^{field} = .*: must be one of .*, .*"):
+            ClusterConfig().replace(**{field: value})
 
 
 @pytest.mark.parametrize(
@@ -288,6 +300,18 @@ def test_with_an_identity_there_is_room_for_a_signed_death_in_datagrams() -> Non
     assert ClusterConfig(max_datagram=575, **settings).max_datagram == 575
     with pytest.raises(ConfigError, match=r"max_datagram \(619\) to 620"):
         ClusterConfig(max_datagram=619, key_file="keys", **settings)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "field", "given"),
+    [("static-quorum", "partition_quorum", 4), ("keep-referee", "partition_referee", "gpu-7")],
+)
+def test_a_strategy_that_needs_a_setting_is_refused_without_it(strategy: str, field: str, given: int | str) -> None:
+    with pytest.raises(ConfigError, match=f"^{field} = .*: {strategy} needs it; give .*member") as caught:
+        ClusterConfig().replace(partition_strategy=strategy)
+    assert caught.value.field == field
+    variables = {"SHOAL_PARTITION_STRATEGY": strategy, f"SHOAL_{field.upper()}": str(given)}
+    assert getattr(ClusterConfig.from_environment(variables), field) == given
 
 
 def test_with_keys_there_is_room_for_them_in_datagrams() -> None:

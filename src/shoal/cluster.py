@@ -21,7 +21,7 @@ from types import AsyncGeneratorType, TracebackType
 from typing import Any, Self
 from weakref import ref
 
-from shoal.config import ClusterConfig
+from shoal.config import ClusterConfig, PartitionStrategy
 from shoal.errors import (
     AlreadyStartedError,
     ClosedError,
@@ -265,12 +265,14 @@ class _Last:
 
 
 class _Complaints:
-    """Tells the log what somebody should look at: seeds that do not answer, once each, and names claimed twice."""
+    """Tells the log what somebody should look at: seeds that do not answer, names claimed twice, a quorum too small."""
 
-    def __init__(self, core: Swim) -> None:
+    def __init__(self, core: Swim, config: ClusterConfig) -> None:
         self._core = core
+        self._config = config
         #: Reported and still missing, so never more than the core has seeds.
         self._unreachable: set[Address] = set()
+        self._checks_quorum = config.partition_strategy is PartitionStrategy.STATIC_QUORUM
 
     def look_at(self, events: Sequence[Event]) -> None:
         """Some events, just after they happened; called on the event loop's thread."""
@@ -290,6 +292,28 @@ class _Complaints:
                     )
         if self._unreachable:
             self._look_for_recovery()
+
+    def look_around(self) -> None:
+        """Time has passed; not all who join are told of."""
+        if self._checks_quorum:
+            self._check_quorum()
+
+    def _check_quorum(self) -> None:
+        role, quorum = self._config.partition_role, self._config.partition_quorum
+        counts = self._core.counts()
+        present = counts[MemberState.ALIVE] + counts[MemberState.SUSPECT]
+        members = len(self._core.members_with(role)) if role and present >= 2 * quorum else present
+        if members < 2 * quorum:
+            return
+        self._checks_quorum = False
+        _log.warning(
+            "%s: a quorum of %d is too small for %d members: two sides of a partition could have it, so all would "
+            "stand down; raise partition_quorum above half of them",
+            self._core.local.name,
+            quorum,
+            members,
+            extra={"event": "quorum_too_small", "quorum": quorum, "members": members},
+        )
 
     def _seed_failed(self, failure: SeedUnreachable) -> None:
         # This node itself may be among the seeds, and a member may have turned up there by other ways.
@@ -804,7 +828,7 @@ class Cluster(AsyncOnly):
             )
             dialect = NativeDialect(self._config.cluster)
             core = Swim(config, info, dialect, Random(secrets.randbits(128)), loop.time(), self._identity)
-            complaints, subscriptions = _Complaints(core), self._subscriptions
+            complaints, subscriptions = _Complaints(core, config), self._subscriptions
             core.is_heard = lambda: keeper is not None or len(subscriptions) > 0
 
             # The loop holds these, so they must not hold this object, or nobody would notice that it was dropped.
@@ -816,6 +840,7 @@ class Cluster(AsyncOnly):
 
             def on_wake(late: float) -> None:
                 pulse.beat(driver, late)
+                complaints.look_around()
                 if revocations is not None:
                     revocations.look(loop)
                 if keeper is not None:

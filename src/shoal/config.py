@@ -317,10 +317,14 @@ class ClusterConfig:
     partition_strategy: PartitionStrategy = PartitionStrategy.NONE
     """Which side of a partition should live on: none (nobody is told), keep-majority, static-quorum, keep-oldest,
     keep-referee, down-all or lease. The decision is an event; see `partition_stand_down`."""
-    partition_quorum: int = _count(2, 1, 1_000_000, "members")
-    """Members, 1 to 1000000. What a side needs to live on with static-quorum: more than half of all there will be."""
+    partition_quorum: int = _count(0, 0, 1_000_000, "members")
+    """Members, 0 to 1000000. What a side needs to live on with static-quorum, which needs it: more than half of all
+    there will be, and where there are twice as many or more nobody lives on. 0 is not given."""
     partition_referee: str = ""
-    """Name of the member whose side lives on with keep-referee."""
+    """Name of the member whose side lives on with keep-referee, which needs it."""
+    partition_down_if_alone: bool = True
+    """With keep-oldest, let the oldest give way if it is cut off alone from two others or more. Off: its side lives on
+    in any case, and when the oldest crashes all others are told to stand down."""
     partition_role: Tags = Tags()
     """Tags of the members that count for the strategy; empty counts all."""
     partition_stand_down: bool = False
@@ -561,6 +565,7 @@ class ClusterConfig:
         if (self.keys or self.key_file is not None) and self.max_datagram < _SEALED_DATAGRAM:
             raise ConfigError("max_datagram", self.max_datagram, f"must be {_SEALED_DATAGRAM} bytes or more with keys")
         self._check_identity()
+        self._check_partition()
         for seed in self.seeds:
             if seed.port == 0:
                 raise ConfigError("seeds", str(seed), "a seed needs a port from 1 to 65535")
@@ -568,6 +573,15 @@ class ClusterConfig:
             raise ConfigError("advertise", str(self.advertise), "no peer can send to it; give an address of this node")
         if self.advertise is not None and "%" in self.advertise.host:
             raise ConfigError("advertise", str(self.advertise), "the zone (%) means nothing to peers; leave it out")
+
+    def _check_partition(self) -> None:
+        strategy = self.partition_strategy
+        if strategy is PartitionStrategy.STATIC_QUORUM and self.partition_quorum == 0:
+            problem = "static-quorum needs it; give more than half of all members that there will be"
+            raise ConfigError("partition_quorum", self.partition_quorum, problem)
+        if strategy is PartitionStrategy.KEEP_REFEREE and not self.partition_referee:
+            problem = "keep-referee needs it; give the name of the member whose side is to live on"
+            raise ConfigError("partition_referee", self.partition_referee, problem)
 
     def _check_identity(self) -> None:
         least = _SIGNED_DEATH + self.death_signatures * _WITNESS
@@ -614,8 +628,8 @@ def _read(field: str, value: object, types: Mapping[str, Any]) -> Any:
             return tuple(map(_read_address, _read_list(value)))
         if field == "keys":
             return parse_keys(_read_keys(value))
-        if field == "encryption":
-            return _read_encryption(value)
+        if isinstance(wanted, type) and issubclass(wanted, StrEnum):
+            return _read_choice(field, value, wanted)
         if field in _PATHS and isinstance(value, Path):
             return str(value)
         if field in ("tags", "partition_role"):
@@ -663,11 +677,11 @@ def _read_keys(value: object) -> tuple[object, ...]:
     raise ConfigError("keys", HIDDEN, "expected a list of keys in base64")
 
 
-def _read_encryption(value: object) -> Encryption:
+def _read_choice(field: str, value: object, wanted: type[StrEnum]) -> StrEnum:
     try:
-        return Encryption(str(value))
+        return wanted(str(value))
     except ValueError:
-        raise ConfigError("encryption", value, f"must be one of {', '.join(Encryption)}") from None
+        raise ConfigError(field, value, f"must be one of {', '.join(wanted)}") from None
 
 
 def _shown(field: str, value: object) -> object:

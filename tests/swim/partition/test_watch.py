@@ -112,6 +112,125 @@ def test_when_the_view_has_settled_the_strategy_says_who_stays(config: dict[str,
     assert all(node.is_up for node in made.nodes.values()), "and nobody acts on it"
 
 
+def rulings(made: SimCluster) -> dict[str, PartitionRuling]:
+    """What each was told last."""
+    return {one.observer: one.event.decision.ruling for one in made.observed(PartitionDecided)}
+
+
+@pytest.mark.parametrize("gives_way", [True, False])
+@pytest.mark.parametrize("nodes", [5, 8])
+def test_whether_the_oldest_gives_way_when_it_is_alone_is_a_setting(nodes: int, gives_way: bool) -> None:
+    made = cluster(nodes, partition_strategy="keep-oldest", partition_down_if_alone=gives_way)
+    oldest, *others = sorted(made.nodes, key=lambda name: made.node(name).core.local.id)
+    split(made, [oldest], others, seconds=120.0)
+
+    if gives_way:
+        assert rulings(made) == {oldest: PartitionRuling.STAND_DOWN}, "to the others one has crashed, and they go on"
+    else:
+        assert rulings(made) == {oldest: PartitionRuling.STAY, **dict.fromkeys(others, PartitionRuling.STAND_DOWN)}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"partition_strategy": "keep-oldest"},
+        {"partition_strategy": "keep-referee", "partition_referee": "n0"},
+        {"partition_strategy": "lease"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("few", [1, 2])
+def test_so_few_that_the_others_may_hold_them_for_crashed_do_not_stay(config: dict[str, Any], few: int) -> None:
+    made = cluster(11, **config)
+    oldest_first = sorted(made.nodes, key=lambda name: made.node(name).core.local.id)
+    names = ["n0", *(name for name in oldest_first if name != "n0")][:few]
+    split(made, names, [name for name in made.nodes if name not in names], seconds=120.0)
+
+    assert rulings(made) == dict.fromkeys(names, PartitionRuling.STAND_DOWN)
+
+
+LOST, LARGER, SMALLER = ["n5", "n6"], ["n0", "n1", "n2"], ["n3", "n4"]
+
+
+def staying(made: SimCluster) -> list[str]:
+    return sorted(name for name, ruling in rulings(made).items() if ruling is PartitionRuling.STAY)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"partition_strategy": "keep-majority"}, []),
+        ({"partition_strategy": "static-quorum", "partition_quorum": 4}, []),
+        ({"partition_strategy": "keep-referee", "partition_referee": "n3"}, SMALLER),
+    ],
+    ids=str,
+)
+def test_who_were_told_to_stay_and_come_apart_again_are_told_anew(config: dict[str, Any], expected: list[str]) -> None:
+    made = cluster(7, **config)
+    split(made, LARGER + SMALLER, LOST, seconds=40.0)
+    assert staying(made) == LARGER + SMALLER
+    split(made, LARGER, SMALLER, seconds=40.0)
+
+    assert staying(made) == expected
+    suspected = [one.event.partition for one in made.observed(PartitionSuspected) if one.observer == "n0"]
+    assert [sorted(member.name for member in one.lost) for one in suspected] == [LOST, SMALLER + LOST]
+
+
+def test_who_came_apart_while_the_lease_was_asked_for_ask_again() -> None:
+    made = cluster(7, partition_strategy="lease")
+    split(made, LARGER + SMALLER, LOST, seconds=20.0)
+    assert rulings(made)["n0"] is PartitionRuling.ASK_LEASE
+    split(made, LARGER, SMALLER, seconds=5.0)
+    for name in LARGER + SMALLER:
+        made.node(name).core.rule_partition(PartitionRuling.STAY, "all five have the lease", made.now)
+    made.run(40.0)
+
+    asked = {one.observer: one.event.decision for one in made.observed(PartitionDecided)}
+    assert {asked[name].ruling for name in LARGER + SMALLER} == {PartitionRuling.ASK_LEASE}
+    assert asked["n0"].side == asked["n2"].side != asked["n3"].side
+
+
+@pytest.mark.parametrize("strategy", ["keep-majority", "lease"])
+def test_who_lost_one_more_has_been_told_enough(strategy: str) -> None:
+    made = cluster(10, partition_strategy=strategy)
+    gone = ["n7", "n8", "n9"]
+    split(made, [name for name in made.nodes if name not in gone], gone, seconds=40.0)
+    told = len(made.observed(PartitionDecided))
+    made.crash("n6", silent=True)
+    made.run(60.0)
+
+    assert len(made.observed(PartitionDecided)) == told
+
+
+def test_the_lost_of_one_partition_count_in_the_next_so_that_they_cannot_decide_it() -> None:
+    made = cluster(7, partition_strategy="keep-majority")
+    split(made, LARGER + SMALLER, LOST, seconds=40.0)
+    made.heal()
+    split(made, LARGER, SMALLER + LOST, seconds=90.0)
+
+    assert not {*staying(made)} & {*LARGER}
+
+
+def test_when_most_but_not_all_are_back_the_rest_is_a_partition_to_be_ruled_on() -> None:
+    made = cluster(7, partition_strategy="keep-majority")
+    split(made, ["n0", "n1", "n2"], ["n3", "n4", "n5", "n6"], seconds=40.0)
+    made.heal()
+    split(made, ["n0", "n1"], ["n2", "n3", "n4", "n5", "n6"], seconds=90.0)
+
+    healed = [one.event for one in made.observed(PartitionHealed) if one.observer == "n2"]
+    assert healed
+    assert staying(made) == ["n2", "n3", "n4", "n5", "n6"]
+
+
+def test_crashes_one_after_the_other_end_nobody() -> None:
+    made = cluster(5, partition_strategy="keep-majority", partition_stand_down=True)
+    for name in ("n4", "n3", "n2"):
+        made.crash(name, silent=True)
+        made.run(90.0)
+
+    assert [name for name, node in made.nodes.items() if node.is_up] == ["n0", "n1"]
+
+
 def test_who_is_configured_to_stand_down_leaves() -> None:
     made = cluster(partition_strategy="keep-majority", partition_stand_down=True)
     split(made, ONE, OTHER)

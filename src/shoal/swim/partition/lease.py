@@ -19,5 +19,5 @@ class Lease(Protocol):
         ...
 
     def release(self, owner: str) -> None:
-        """Give it back, if this owner has it."""
+        """Give it back, if this owner has it, so that any other can take it; else nothing."""
         ...

@@ -67,13 +67,24 @@ def strategy_of(config: ClusterConfig) -> Strategy | None:
         case PartitionStrategy.STATIC_QUORUM:
             return StaticQuorum(config.partition_quorum, role)
         case PartitionStrategy.KEEP_OLDEST:
-            return KeepOldest(role=role)
+            return KeepOldest(config.partition_down_if_alone, role)
         case PartitionStrategy.KEEP_REFEREE:
             return KeepReferee(config.partition_referee, role)
         case PartitionStrategy.DOWN_ALL:
             return DownAll(role)
         case PartitionStrategy.LEASE:
             return Leaseholder(role)
+
+
+def _thresholds(config: ClusterConfig) -> tuple[int, float]:
+    """How many members, and which fraction of all, must be lost: fewer where a side of one may be told to stay."""
+    match config.partition_strategy:
+        case PartitionStrategy.LEASE:
+            return 1, config.partition_share
+        case PartitionStrategy.KEEP_OLDEST if not config.partition_down_if_alone:
+            return 1, 0.0
+        case _:
+            return _LEAST_LOST, config.partition_share
 
 
 class PartitionWatch:
@@ -87,6 +98,7 @@ class PartitionWatch:
         self._own_id = own_id
         self._damped = damped
         self._strategy = strategy_of(context.config)
+        self._least_lost, self._least_share = _thresholds(context.config)
         #: Since when members are silent that are not back, by name: a new run of one is back too. The first first.
         self._silent: dict[str, float] = {}
         self._timer: Timer | None = None
@@ -94,6 +106,8 @@ class PartitionWatch:
         """The partition that is suspected now."""
         #: Of the current partition: everybody who was ever lost in it, whether its view has settled, the last return.
         self._members: set[str] = set()
+        #: Whom the decision was about.
+        self._ruled_on: frozenset[str] = frozenset()
         self._settling = Settling(1, 0.0)
         self._last_return = 0.0
 
@@ -168,10 +182,13 @@ class PartitionWatch:
             return  # They are still being lost: tell of all at once.
         lost = self._lost(newest - self._config.partition_window, now)
         if self._may_be_much(lost) and self._is_much(partition := self._partition(lost)):
-            self.current = partition
-            self._members = {member.name for member in lost}
-            self._settling = Settling(partition.present + len(lost), now)
-            self._tell(PartitionSuspected(partition))
+            self._begin(partition, now)
+
+    def _begin(self, partition: Partition, now: float) -> None:
+        self.current = partition
+        self._members.update(member.name for member in partition.lost)
+        self._settling = Settling(partition.present + len(partition.lost), now)
+        self._tell(PartitionSuspected(partition))
 
     def _follow(self, before: Partition, now: float) -> None:
         lost = self._lost(before.since, now)
@@ -184,8 +201,22 @@ class PartitionWatch:
             return
         decision = before.decision
         self.current = replace(self._partition(lost), since=before.since, decision=decision)
-        if decision is None and self._strategy is not None:
+        if decision is not None and decision.ruling is not PartitionRuling.STAND_DOWN and self._is_cut_again(now):
+            self._begin(replace(self.current, decision=None), now)
+        elif decision is None and self._strategy is not None:
             self._decide(self._strategy, now)
+
+    def _is_cut_again(self, now: float) -> bool:
+        """Whether those who were to live on have come apart too, so that the ruling may hold on two sides.
+
+        One further loss is enough where it is a large share: it may be on a side with members of the other.
+        """
+        newest = max(self._silent.values(), default=now)
+        if now - newest < self._pause:
+            return False
+        recent = self._lost(newest - self._config.partition_window, now)
+        further = tuple(member for member in recent if member.name not in self._ruled_on)
+        return bool(further) and self._partition(further).share >= self._least_share
 
     def _close(self, partition: Partition, lost: tuple[Member, ...], now: float) -> None:
         """Most are back; or have left for good, of which their own events told."""
@@ -195,20 +226,43 @@ class PartitionWatch:
         returned = tuple(member for member in back if member.state.is_present)
         self.current = None
         self._members = set()
-        for name in gone:
-            del self._silent[name]
         if returned:
             self._tell(PartitionHealed(returned, lost, now - partition.since))
+        if self._strategy is not None and self._may_be_much(lost) and self._is_much(rest := self._partition(lost)):
+            self._begin(rest, now)  # Who is back may have been told otherwise than who was here.
+            return
+        for name in gone:
+            del self._silent[name]
 
     def _decide(self, strategy: Strategy, now: float) -> None:
         match self._settling.at(now):
             case Settled.STABLE:
-                self._tell_decision(decide(strategy, self._situation()))
+                self._ruled_on = frozenset(self._members)
+                self._tell_decision(self._cautious(decide(strategy, self._situation())))
             case Settled.UNSTABLE:
                 why = "the view of the partition has changed for too long to be sure of anything"
                 self._tell_decision(PartitionDecision(strategy.name, PartitionRuling.STAND_DOWN, why))
             case Settled.NOT_YET:
                 pass
+
+    def _cautious(self, decision: PartitionDecision) -> PartitionDecision:
+        """Nobody lives on whose loss is no partition to the others: they are asked nothing, and live on."""
+        assert self.current is not None
+        if decision.ruling is PartitionRuling.STAND_DOWN or self._is_much(self._as_seen_by_the_lost(self.current)):
+            return decision
+        members = self.current.present + len(self.current.lost)
+        why = f"{self.current.present} of {members} members are on this side: to the others they may just have crashed"
+        return PartitionDecision(decision.strategy, PartitionRuling.STAND_DOWN, why)
+
+    def _as_seen_by_the_lost(self, partition: Partition) -> Partition:
+        gone = {member.id for member in partition.lost}
+        here = tuple(one for one in self._table.members() if one.state.is_present and one.id not in gone)
+        return replace(
+            partition,
+            lost=here,
+            present=len(partition.lost),
+            domains=whole_domains(here, (member.tags for member in partition.lost)),
+        )
 
     def _tell_decision(self, decision: PartitionDecision) -> None:
         assert self.current is not None
@@ -252,14 +306,14 @@ class PartitionWatch:
 
     def _may_be_much(self, lost: tuple[Member, ...]) -> bool:
         """Whether it is worth to look at everybody, which takes long where there are many."""
-        if len(lost) >= _LEAST_LOST:
+        if len(lost) >= self._least_lost:
             present = self._table.present_count - sum(self._table.is_present(member.id) for member in lost)
-            if len(lost) / (present + len(lost)) >= self._config.partition_share:
+            if len(lost) / (present + len(lost)) >= self._least_share:
                 return True
         return bool(whole_domains(lost, (), _LEAST_DOMAIN))
 
     def _is_much(self, partition: Partition) -> bool:
-        if len(partition.lost) >= _LEAST_LOST and partition.share >= self._config.partition_share:
+        if len(partition.lost) >= self._least_lost and partition.share >= self._least_share:
             return True
         domains = whole_domains(partition.lost, (), _LEAST_DOMAIN)
         return any(domain in domains for domain in partition.domains)
