@@ -237,6 +237,18 @@ def test_a_peer_that_holds_a_member_that_is_gone_is_told_so() -> None:
     assert [(record.info.name, record.state) for record in records_of(reply.rows)] == [("n2", LEFT)]
 
 
+def test_a_run_that_lost_its_name_tells_who_has_it_and_nothing_that_may_be_old() -> None:
+    solo = Solo()
+    solo.sync_from(PEER)
+    solo.meet(1, 2)
+    solo.hear(Alive(info_of(200, "me"), 0))
+    assert solo.core.is_superseded
+    held = Range(b"", RangeKind.HELD, _terms(solo, 77, 1))
+    reply = solo.ask(SyncRequest(77, 0, PEER, False, [held], rows()))
+    assert isinstance(reply, SyncResponse)
+    assert [record.info.id for record in records_of(reply.rows)] == [node_id(200)]
+
+
 def test_many_records_at_once_are_taken_in_but_not_passed_on() -> None:
     solo = Solo()
     solo.sync_from(PEER)

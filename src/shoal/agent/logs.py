@@ -57,6 +57,7 @@ _FAILED: Final[dict[VerdictReason, tuple[str, ...]]] = {
     VerdictReason.PROBE_FAILED: _SILENT,
     VerdictReason.REPORTED: _SILENT,
     VerdictReason.SUSPICION_EXPIRED: _SILENT,
+    VerdictReason.STALLED: ("stall_tolerance",),
     VerdictReason.REPLACED: ("name", "advertise"),  # Two nodes have the same, unless it was a restart.
     VerdictReason.REVOKED: ("revocations",),
 }

@@ -7,7 +7,7 @@ the other side asks for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from math import inf
 from typing import Final
@@ -137,7 +137,7 @@ class Sync:
             return reply
         digest = self._table.digest
         slots, wanted = self._compare(request, now)
-        slots = list(dict.fromkeys((*slots, *self._take_in_request(request, now))))
+        slots = self._worth_telling(dict.fromkeys((*slots, *self._take_in_request(request, now))))
         rows = self._table.snapshot(now, slots)
         response = SyncResponse(request.seq, digest, own_id, can_compress, wanted, [], rows)
         return self._encode(response, compressed=compressed)
@@ -224,7 +224,7 @@ class Sync:
         if reply.sender != self._membership.id:
             asked = self._asked(reply, now)
             better = self._take_in(reply, now)
-            slots = list(dict.fromkeys((*self._slots_of(asked), *better)))
+            slots = self._worth_telling(dict.fromkeys((*self._slots_of(asked), *better)))
             self._bring(address, slots, now, compressed=reply.takes_compressed)
             if is_first:
                 self._follow(reply, address, now)
@@ -285,6 +285,11 @@ class Sync:
         another = self._random.choice(others)
         if not hops or not self.start(another, now, on_synced, on_failure, attempts=1, hops=hops - 1):
             on_failure("it is busy, and so are the others that it named", now)
+
+    def _worth_telling(self, slots: Iterable[int]) -> list[int]:
+        """All of them; but a run that lost its name was told nothing since, and knows only who has that now."""
+        own = self._membership.own
+        return [slot for slot in slots if not own.is_superseded or self._table.name(slot) == own.info.name]
 
     def _bring(self, address: Address, slots: Sequence[int], now: float, *, compressed: bool) -> None:
         """Send the peer what it lacks or knows worse."""
