@@ -73,7 +73,7 @@ hostile: venv ## Attack a live cluster with 1,000,000 datagrams and 10,000 strea
 	@$(PY) -m benchmarks.hostile
 
 .PHONY: bench bench-formation bench-leave bench-steady bench-decode bench-table bench-table-size
-bench: bench-formation bench-leave bench-steady bench-decode bench-table bench-table-size ## Run every benchmark of shoal itself
+bench: bench-formation bench-leave bench-steady bench-decode bench-table bench-table-size ## Run the benchmarks of shoal itself that have a target
 bench-formation: venv ## Time until every view of a new cluster is complete
 	@$(PY) -m benchmarks.formation
 bench-leave: venv ## Time until a graceful leave is seen by all
