@@ -334,3 +334,16 @@ def test_regular_checks_take_stock_of_every_node_in_turn(number: int) -> None:
 
     with pytest.raises(InvariantViolated, match=f"n{number} has 0 datagrams that wait, the bound is -1"):
         cluster.run(4.0)
+
+
+def test_who_was_rightly_held_dead_before_it_left_is_no_leaver_that_was_reported_failed() -> None:
+    cluster = SimCluster(nodes=5, seed=1, formed=True, check_every=60.0)
+    cluster.start_all()
+    cluster.run(10.0)
+    cluster.freeze("n1")
+    assert cluster.run_until(lambda: len(cluster.observed(MemberFailed, about="n1")) == 4, at_most=30.0)
+    cluster.thaw("n1")
+    cluster.run(0.1)
+    cluster.leave("n1")
+
+    cluster.check()

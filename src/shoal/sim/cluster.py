@@ -208,6 +208,8 @@ class SimCluster:
         """Let a node say goodbye."""
         node = self.node(name)
         if self._is_peaceful():
+            if self._check_every is not None:
+                self._check(())  # Whoever was told of its death before was not told wrongly.
             self._leavers.add(node.id)
         node.leave()
 
