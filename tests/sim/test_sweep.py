@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from shoal.bench.arguments import seeds
 from shoal.config import ClusterConfig
 from shoal.sim.presets import preset
 from shoal.sim.scenario import play, random_scenario
@@ -20,14 +21,8 @@ _ONE_IN = 10
 """Of so many seeds one plays the drills, which take longer."""
 
 
-def seeds() -> range:
-    text = os.environ.get("SIM_SEEDS", _DEFAULT)
-    first, dots, last = text.partition("..")
-    return range(int(first), int(last) + 1) if dots else range(int(first))
-
-
 def chunks() -> list[range]:
-    everything = seeds()
+    everything = seeds(os.environ.get("SIM_SEEDS", _DEFAULT))
     return [everything[start : start + _CHUNK] for start in range(0, len(everything), _CHUNK)]
 
 

@@ -6,6 +6,9 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from math import nan
 
+from shoal.errors import ShoalError
+from shoal.sim.seeds import read_seeds
+
 __all__ = ["at_least", "counts", "seconds", "seeds", "share"]
 
 _LONGEST = 3600.0
@@ -30,11 +33,12 @@ def counts(least: int) -> Callable[[str], list[int]]:
 
 def seeds(text: str) -> range:
     """FIRST..LAST, both included, or how many from 0 on."""
-    first, dots, last = text.partition("..")
-    chosen = range(at_least(0)(first), at_least(0)(last) + 1) if dots else range(at_least(1)(text))
-    if not chosen:
-        raise ArgumentTypeError(f"{text!r} is no range of seeds; write FIRST..LAST, as in 0..99")
-    return chosen
+    if ".." not in text:
+        return range(at_least(1)(text))
+    try:
+        return read_seeds(text)
+    except ShoalError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def seconds(text: str) -> float:

@@ -13,7 +13,7 @@ from shoal.bench.plan import LEAST_NODES, OWN_SETTINGS, Plan
 from shoal.bench.plot import svg
 from shoal.bench.report import Report
 from shoal.bench.scale import measure
-from shoal.cli.options import Number, json_option, seconds, setting, writable
+from shoal.cli.options import Number, file_option, json_option, seconds, setting
 from shoal.cli.output import print_json, print_pairs, write_text
 from shoal.cli.progress import progress
 from shoal.config import ClusterConfig, Profile
@@ -89,13 +89,7 @@ def bench() -> None:
     help="Any setting of the nodes but their addresses, names and keys, such as probe_interval=0.5.",
 )
 @click.option("--encrypt", is_flag=True, help="Seal all messages with a key made for the run.")
-@click.option(
-    "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=writable,
-    metavar="FILE",
-    help="Draw curves as SVG.",
-)
+@file_option("--plot", "Draw curves as SVG.")
 @json_option
 def scale(
     *,

@@ -22,13 +22,14 @@ __all__ = [
     "Number",
     "address",
     "agent_option",
+    "file_option",
     "http_address",
     "json_option",
     "read_setting",
+    "reader",
     "seconds",
     "setting",
     "tag",
-    "writable",
 ]
 
 _DEFAULT_AGENT: Final = "127.0.0.1:7980"
@@ -38,6 +39,7 @@ _GIVEN: Final = "shoal.cli.options.given"
 _CLIENTS: Final = "shoal.cli.options.clients"
 
 _T = TypeVar("_T")
+_Command = TypeVar("_Command", bound=Callable[..., Any] | click.Command)
 _Callback = Callable[[click.Context, click.Parameter, Any], Any]
 
 
@@ -57,7 +59,7 @@ def seconds(least: float, most: float = _DAY) -> Number:
     return Number(least, most)
 
 
-def _reader(read: Callable[[str], _T]) -> _Callback:
+def reader(read: Callable[[str], _T]) -> _Callback:
     """A callback that reads each text of an option or argument.
 
     What is wrong with it is said in one line, without click's summary of the usage, which would bury it.
@@ -90,17 +92,17 @@ def read_setting(text: str) -> tuple[str, str]:
     return name, value
 
 
-address: Final = _reader(Address.parse)
+address: Final = reader(Address.parse)
 """Callback: HOST:PORT or [V6]:PORT."""
-http_address: Final = _reader(lambda text: None if text == "none" else Address.parse(text))
+http_address: Final = reader(lambda text: None if text == "none" else Address.parse(text))
 """Callback: the same, or none."""
-setting: Final = _reader(read_setting)
+setting: Final = reader(read_setting)
 """Callback: FIELD=VALUE, for a field of `ClusterConfig`."""
-tag: Final = _reader(_read_tag)
+tag: Final = reader(_read_tag)
 """Callback: KEY=VALUE; the value may be empty."""
 
 
-def writable(_ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+def _writable(_ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
     """Callback: a file that can be written; a long run shall not end in finding out that it cannot."""
     if path is not None and (problem := _write_problem(path)):
         raise click.ClickException(f"{param.opts[0]}: cannot write {path}: {os.strerror(problem)}")
@@ -174,3 +176,9 @@ def agent_option(command: Any) -> Any:
 def json_option(command: Any) -> Any:
     """`--json`: what programs read."""
     return click.option("--json", "as_json", is_flag=True, callback=_given, help="Print JSON.")(command)
+
+
+def file_option(name: str, text: str) -> Callable[[_Command], _Command]:
+    """A file to write, which can be written as far as that can be told before."""
+    path = click.Path(dir_okay=False, path_type=Path)
+    return click.option(name, type=path, callback=_writable, metavar="FILE", help=text)

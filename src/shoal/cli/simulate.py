@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 from click.core import ParameterSource
 
-from shoal.cli.options import Number, json_option, read_setting, setting, writable
+from shoal.cli.options import Number, file_option, json_option, read_setting, reader, setting
 from shoal.cli.output import print_json, print_pairs, write_text
 from shoal.cli.progress import progress, virtual_time
 from shoal.config import ClusterConfig, Profile
@@ -26,6 +26,7 @@ from shoal.sim.presets import LEAST_NODES, PRESETS, preset
 from shoal.sim.profiles import LIFEGUARD, MEMBERLIST, SWIM
 from shoal.sim.ranges import MOST_NODES
 from shoal.sim.runner import FixedRecipe, PresetRecipe, Recipe, RunResult, SeedLost, Trial, run_seed, run_seeds
+from shoal.sim.seeds import read_seeds
 from shoal.sim.summary import Quantiles, Summary
 from shoal.sim.trace import ReplayError, replay
 from shoal.sim.workers import Workers
@@ -88,31 +89,12 @@ class _Order:
         return shlex.join(words)
 
 
-def _reader(read: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """A callback that reads texts; what is wrong with one is said in one line."""
-
-    def callback(_ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-        try:
-            return tuple(map(read, value)) if isinstance(value, tuple) else value and read(value)
-        except ShoalError as error:
-            raise click.ClickException(f"{param.opts[0]}: {error}") from None
-
-    return callback
-
-
 def _read_parameter(text: str) -> tuple[str, float]:
     name, value = read_setting(text)
     try:
         return name, float(value)
     except ValueError:
         raise ShoalError(f"{text!r}: {value!r} is no number") from None
-
-
-def _read_seeds(text: str) -> range:
-    first, dots, last = text.partition("..")
-    if not (dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
-        raise ShoalError(f"{text!r} is no range of seeds; write FIRST..LAST, as in 0..99")
-    return range(int(first), int(last) + 1)
 
 
 @click.command()
@@ -129,7 +111,7 @@ def _read_seeds(text: str) -> range:
     help=f"How many, up to {MOST_NODES:,} without --model.  [default: the scenario's own number]",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="One seed.  [default: 0]")
-@click.option("--seeds", callback=_reader(_read_seeds), metavar="FIRST..LAST", help="Many seeds, both ends included.")
+@click.option("--seeds", callback=reader(read_seeds), metavar="FIRST..LAST", help="Many seeds, both ends included.")
 @click.option(
     "--loss",
     type=Number(0, 1),
@@ -154,26 +136,14 @@ def _read_seeds(text: str) -> range:
 @click.option(
     "--param",
     "parameters",
-    callback=_reader(_read_parameter),
+    callback=reader(_read_parameter),
     multiple=True,
     metavar="NAME=NUMBER",
     help="A parameter of the preset, such as blocked=16.384.",
 )
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Processes.  [default: one for each CPU]")
-@click.option(
-    "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=writable,
-    metavar="FILE",
-    help="Draw curves as SVG.",
-)
-@click.option(
-    "--trace",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=writable,
-    metavar="FILE",
-    help="Write every input of every core; needs a single seed.",
-)
+@file_option("--plot", "Draw curves as SVG.")
+@file_option("--trace", "Write every input of every core; needs a single seed.")
 @click.option(
     "--replay",
     "trace_to_replay",

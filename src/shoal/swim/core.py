@@ -79,6 +79,7 @@ from shoal.wire.messages import (
 __all__ = ["Swim"]
 
 _TIMERS_OF_PARTS: Final = 16
+"""Of those that run whatever is under way: turns, rounds, sweeps; a dozen parts have one each."""
 _CHECKED: Final = 4
 """Times the probes that may be under way: accusations that are being checked."""
 

@@ -16,7 +16,9 @@ from typing import Any, Final, Protocol
 
 import pytest
 
+from shoal.errors import ShoalError
 from shoal.sim.cluster import SimCluster
+from shoal.sim.seeds import read_seeds
 
 __all__ = ["ClusterFactory"]
 
@@ -92,10 +94,10 @@ def shoal_cluster(shoal_seed: int) -> Iterator[ClusterFactory]:
 
 
 def _seeds(text: str) -> range:
-    first, dots, last = text.partition("..")
-    if not (dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
-        raise pytest.UsageError(f"--shoal-seeds {text}: write FIRST..LAST, as in 0..99")
-    return range(int(first), int(last) + 1)
+    try:
+        return read_seeds(text)
+    except ShoalError:
+        raise pytest.UsageError(f"--shoal-seeds {text}: write FIRST..LAST, as in 0..99") from None
 
 
 def _seed(text: str) -> range:
