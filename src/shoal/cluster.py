@@ -897,7 +897,8 @@ class Cluster(AsyncOnly):
             self._identity = configured_identity(self._config)
         if self._keyring is not None:
             configured = configured_keys(self._config)
-            self._keyring = Keyring(keeper.keys(configured))
+            keys = keeper.keys(configured)
+            self._keyring = Keyring(keys, removed=[key.id for key in configured if key not in keys])
             ids = [bytes(key.id) for key in configured]
             self._keyring.subscribe(lambda keys: keeper.store.save_keys(keys, ids))
 

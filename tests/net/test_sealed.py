@@ -365,6 +365,19 @@ async def test_each_run_at_an_address_is_handed_the_new_key_once(lab: Lab) -> No
         await a.close()
 
 
+async def test_who_was_away_while_a_key_was_removed_does_not_bring_it_back(lab: Lab) -> None:
+    away, ring = Keyring([OLD, NEW]), Keyring([OLD, NEW])
+    await lab.node(A, ring=away)
+    b = await lab.node(B, ring=ring)
+    ring.use(NEW.id)
+    ring.remove(OLD.id)
+    b.send(b"hello", A)
+    await lab.settle()
+    assert ring.ids == (NEW.id,)
+    ring.install(OLD)
+    assert ring.ids == (NEW.id, OLD.id), "whoever operates the cluster may"
+
+
 async def test_a_change_during_a_hand_over_is_handed_over_too(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     late, early = Keyring([OLD]), Keyring([NEW, OLD])
     a, b = await lab.node(A, ring=late), await lab.node(B, ring=early)

@@ -41,6 +41,8 @@ REQUESTS = [
     KeyRequest(KeyOperation.LEAVE, shown=b"who I am"),
     KeyRequest(KeyOperation.INSTALL, key=KEY, shown=b"who I am"),
     KeyRequest(KeyOperation.USE, id=KEY.id, shown=b"who I am"),
+    KeyRequest(KeyOperation.HAND_OVER, key=KEY),
+    KeyRequest(KeyOperation.HAND_OVER, key=KEY, shown=b"who I am"),
 ]
 
 

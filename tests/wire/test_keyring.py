@@ -63,5 +63,37 @@ def test_a_ring_holds_one_key_at_least_and_a_bounded_number_at_most() -> None:
         Keyring(KEYS[:MAX_KEYS]).install(KEYS[MAX_KEYS])
 
 
+def test_a_removed_key_is_not_taken_from_who_hands_it_over() -> None:
+    ring = Keyring([A])
+    ring.accept(B)
+    ring.accept(B)
+    ring.remove(B.id)
+    ring.remove(C.id)
+    for removed in (B, C):
+        with pytest.raises(KeyringError, match=f"{removed.id} was removed"):
+            ring.accept(removed)
+    assert ring.ids == (A.id,)
+
+
+def test_a_removed_key_can_be_installed_again() -> None:
+    ring = Keyring([A, B])
+    ring.remove(B.id)
+    ring.install(B)
+    ring.accept(B)
+    assert ring.ids == (A.id, B.id)
+
+
+def test_a_ring_begins_with_what_was_removed_before() -> None:
+    with pytest.raises(KeyringError, match="was removed"):
+        Keyring([A], removed=[B.id]).accept(B)
+
+
+def test_a_bounded_number_of_removed_keys_is_remembered() -> None:
+    ring = Keyring([A])
+    for number in range(1000):
+        ring.remove(KeyId(number.to_bytes(4, "big")))
+    assert len(ring.removed) == 64
+
+
 def test_a_ring_shows_ids_only() -> None:
     assert repr(Keyring([A, B])) == f"Keyring({A.id}, {B.id})"

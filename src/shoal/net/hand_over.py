@@ -100,7 +100,7 @@ class HandOver:
     async def _help(self, address: Address, key: ClusterKey, attempt: _Attempt) -> None:
         primary = self._keyring.primary
         try:
-            reply = await self._ask(address, KeyRequest(KeyOperation.INSTALL, key=primary), _TIMEOUT, key=key)
+            reply = await self._ask(address, KeyRequest(KeyOperation.HAND_OVER, key=primary), _TIMEOUT, key=key)
         except ShoalError as error:
             _log.debug("could not hand the key %s to %s: %s", primary.id, address, error)
             return
@@ -108,3 +108,10 @@ class HandOver:
             if self._attempts.get(address) is attempt:  # Else the ring has changed again, or the member restarted.
                 self._attempts[address] = attempt._replace(not_before=inf)
             _log.info("%s sealed with the key %s and holds %s now too", address, key.id, primary.id)
+        else:
+            _log.warning(
+                "%s does not take the key %s, with which this node seals, and will not understand it: %s",
+                address,
+                primary.id,
+                reply.refusal,
+            )

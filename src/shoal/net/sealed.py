@@ -231,6 +231,8 @@ class SealedTransport:
             match request.operation:
                 case KeyOperation.INSTALL if request.key is not None:
                     ring.install(request.key)
+                case KeyOperation.HAND_OVER if request.key is not None:
+                    ring.accept(request.key)
                 case KeyOperation.USE if request.id is not None:
                     ring.use(request.id)
                 case KeyOperation.REMOVE if request.id is not None:

@@ -49,6 +49,8 @@ class KeyOperation(IntEnum):
     """That it runs now: with which salts it seals, and how far it has come with each."""
     LEAVE = 5
     """No key at all: say goodbye."""
+    HAND_OVER = 6
+    """As `INSTALL`, by a member of its own accord: whoever had the key removed keeps it out."""
 
     @property
     def right(self) -> Right | None:
@@ -63,13 +65,14 @@ _SUBJECTS: Final = {
     KeyOperation.INSTALL: ClusterKey.SIZE,
     KeyOperation.PROVE: 0,
     KeyOperation.LEAVE: 0,
+    KeyOperation.HAND_OVER: ClusterKey.SIZE,
 }
 """Bytes of what an operation is about, where it is no id."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRequest:
-    """One operation; `key` is for `INSTALL`, `id` for `USE` and `REMOVE`."""
+    """One operation; `key` is for `INSTALL` and `HAND_OVER`, `id` for `USE` and `REMOVE`."""
 
     operation: KeyOperation
     key: ClusterKey | None = None
@@ -106,7 +109,7 @@ def decode_request(data: bytes) -> KeyRequest:
     match operation:
         case KeyOperation.LIST | KeyOperation.PROVE | KeyOperation.LEAVE:
             return KeyRequest(operation, shown=shown)
-        case KeyOperation.INSTALL:
+        case KeyOperation.INSTALL | KeyOperation.HAND_OVER:
             return KeyRequest(operation, key=ClusterKey(subject), shown=shown)
         case _:
             return KeyRequest(operation, id=KeyId(subject), shown=shown)

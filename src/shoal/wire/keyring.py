@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from shoal.errors import KeyringError
 from shoal.keys import ClusterKey, KeyId
@@ -11,20 +12,29 @@ __all__ = ["MAX_KEYS", "Keyring"]
 
 MAX_KEYS = 16
 """Keys of one ring; a rotation needs two."""
+_MAX_REMOVED: Final = 64
+"""Removed keys that are remembered, the latest."""
 
 
 class Keyring:
     """Some keys in an order that can be changed while they are in use."""
 
-    __slots__ = ("_by_id", "_keys", "_listeners", "changes")
+    __slots__ = ("_by_id", "_keys", "_listeners", "changes", "removed")
 
-    def __init__(self, keys: Iterable[ClusterKey]) -> None:
-        """Raises `KeyringError` for no key, too many, or one that is there twice."""
+    def __init__(self, keys: Iterable[ClusterKey], removed: Iterable[KeyId] = ()) -> None:
+        """Of those that were `removed` before, none is accepted from other members.
+
+        Raises `KeyringError` for no key, too many, or one that is there twice.
+        """
         self._keys = tuple(keys)
         self._listeners: list[Callable[[tuple[ClusterKey, ...]], object]] = []
         self._by_id = {key.id: key for key in self._keys}
         #: How often it was changed since it was made.
         self.changes = 0
+        self.removed: dict[KeyId, None] = {}
+        """Which keys are gone for good, the latest last; only this class changes it."""
+        for id in removed:
+            self._note_removed(id)
         if not self._keys:
             raise KeyringError("a keyring needs a key")
         if len(self._keys) > MAX_KEYS:
@@ -52,6 +62,7 @@ class Keyring:
 
     def install(self, key: ClusterKey) -> None:
         """Open with `key` too, but do not seal with it yet; nothing changes if it is there. Raises `KeyringError`."""
+        self.removed.pop(key.id, None)
         known = self._by_id.get(key.id)
         if known == key:
             return
@@ -61,6 +72,12 @@ class Keyring:
             raise KeyringError(f"the keyring holds {MAX_KEYS} keys, which is the limit; remove old ones first")
         self._change((*self._keys, key))
 
+    def accept(self, key: ClusterKey) -> None:
+        """As `install`, but a removed key stays out: who hands it over has not heard of that. Raises `KeyringError`."""
+        if key.id in self.removed:
+            raise KeyringError(f"the key {key.id} was removed here; install it again if that was a mistake")
+        self.install(key)
+
     def use(self, id: KeyId) -> None:
         """Seal with the key of that id from now on. Raises `KeyringError` if it is not there."""
         key = self._find(id)
@@ -68,12 +85,18 @@ class Keyring:
             self._change((key, *(other for other in self._keys if other is not key)))
 
     def remove(self, id: KeyId) -> None:
-        """Forget the key of that id, if it is there. Raises `KeyringError` for the one that seals."""
-        if id not in self._by_id:
-            return
+        """Forget the key of that id, if it is there, and accept it from no member any more. Raises `KeyringError` for the one that seals."""
         if id == self.primary.id:
             raise KeyringError(f"the key {id} is the one that seals; use another one first")
-        self._change(tuple(key for key in self._keys if key.id != id))
+        self._note_removed(id)
+        if id in self._by_id:
+            self._change(tuple(key for key in self._keys if key.id != id))
+
+    def _note_removed(self, id: KeyId) -> None:
+        self.removed.pop(id, None)
+        self.removed[id] = None
+        if len(self.removed) > _MAX_REMOVED:
+            del self.removed[next(iter(self.removed))]
 
     def __len__(self) -> int:
         return len(self._keys)
