@@ -50,6 +50,14 @@ def test_an_authority_issues_a_certificate_for_one_node(tmp_path: Path) -> None:
     assert certificate.public_key == PublicKey.parse(Path(f"{node}.pub").read_text())
 
 
+def test_a_certificate_for_many_names_is_refused(tmp_path: Path) -> None:
+    CliRunner().invoke(shoal, ["keygen", "--identity", "-o", str(tmp_path / "node")])
+    files = ["--authority", str(tmp_path / "node"), "--public-key", str(tmp_path / "node.pub")]
+    result = CliRunner().invoke(shoal, ["keys", "issue", "gpu-*", *files])
+    assert result.exit_code == 2
+    assert "NAME: a certificate is for one node and one key; `shoal keys token`" in result.stderr
+
+
 def test_a_public_key_is_no_authority(tmp_path: Path) -> None:
     CliRunner().invoke(shoal, ["keygen", "--identity", "-o", str(tmp_path / "node")])
     public = str(tmp_path / "node.pub")

@@ -1,6 +1,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from shoal.errors import ShoalError
 from shoal.study import plans, tables
 from shoal.study.configurations import ABLATIONS, DEFAULT, PAPER
 from shoal.study.kill import KillCell, QuietCell
@@ -38,6 +41,17 @@ def test_a_line_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
     assert again == whole
     assert [done for done, _ in seen] == [0, 1]
     assert collected(RUNS[:1], cache) == (whole, [(1, None)])
+
+
+@pytest.mark.parametrize("line", ["{nonsense", "[]", '{"run": "a"}', '{"run": 1, "outcome": {}}'])
+def test_what_is_no_result_is_named(tmp_path: Path, line: str) -> None:
+    cache = tmp_path / "runs.jsonl"
+    collected(RUNS[:1], cache)
+    with cache.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+    with pytest.raises(ShoalError, match=r"runs\.jsonl, line 2: it is no result of a run .*; remove the file"):
+        collected(RUNS[:1], cache)
 
 
 def test_plans_meet_every_configuration_with_the_same_cells() -> None:

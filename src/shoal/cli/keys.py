@@ -111,6 +111,11 @@ def issue(
     NAMESPACE allows the tag of that name, and those that begin with it and a dot. Whoever may use the API of a node
     with --allow has its rights.
     """
+    if name.endswith("*"):
+        raise click.BadParameter(
+            "a certificate is for one node and one key; `shoal keys token` admits all whose names begin so",
+            param_hint="NAME",
+        )
     certificate = Certificate.issue(
         _read_authority(authority),
         cluster,

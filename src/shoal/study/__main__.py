@@ -86,14 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = {name: _PARTS[name] for name in options.parts or _PARTS}
     try:
         _require(parts.values(), options.cache)
+        with ProcessPoolExecutor(options.jobs) as executor:
+            for name, part in parts.items():
+                results = collect(part.runs(options), executor, options.cache, Bar(name))
+                for make in part.tables:
+                    table = make(results)
+                    print(json.dumps(asdict(table)) if options.json else table.markdown(), flush=True)
     except ShoalError as error:
         raise SystemExit(f"error: {error}") from None
-    with ProcessPoolExecutor(options.jobs) as executor:
-        for name, part in parts.items():
-            results = collect(part.runs(options), executor, options.cache, Bar(name))
-            for make in part.tables:
-                table = make(results)
-                print(json.dumps(asdict(table)) if options.json else table.markdown(), flush=True)
 
 
 def _require(parts: Iterable[_Part], cache: Path) -> None:

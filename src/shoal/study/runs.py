@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, TextIO, TypeAlias
 import msgspec
 
 import shoal
+from shoal.errors import ShoalError
 from shoal.study.kill import KillCell, KillOutcome, QuietCell, QuietOutcome, run_kill, run_quiet
 from shoal.study.lifeguard import Cell, IntervalOutcome, ThresholdOutcome, run_interval, run_threshold
 from shoal.study.scale import ScaleCell, ScaleOutcome, run_scale
@@ -57,6 +58,14 @@ def _code() -> str:
     return digest.hexdigest()[:12]
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A line of the cache."""
+
+    run: str
+    outcome: Any
+
+
 class Progress(Protocol):
     """Told after each finished run."""
 
@@ -81,7 +90,10 @@ def perform(run: Run) -> Outcome:
 
 
 def collect(runs: Iterable[Run], executor: Executor, cache: Path, progress: Progress) -> Results:
-    """Do all runs that `cache` does not hold yet, and add them to it as they finish."""
+    """Do all runs that `cache` does not hold yet, and add them to it as they finish.
+
+    Raises `ShoalError` for a cache that holds something else.
+    """
     wanted = list(dict.fromkeys(runs))
     known = _read(cache)
     results: Results = {run: _outcome(run, known[run.key]) for run in wanted if run.key in known}
@@ -109,12 +121,18 @@ def _read(cache: Path) -> dict[str, Any]:
     whole, _, cut_off = cache.read_text(encoding="utf-8").rpartition("\n")
     if cut_off:  # by an interruption; what is appended must not continue it
         cache.write_text(whole + "\n" if whole else "", encoding="utf-8")
-    entries = map(json.loads, whole.splitlines())
-    return {entry["run"]: entry["outcome"] for entry in entries}
+    known: dict[str, Any] = {}
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            entry = msgspec.json.decode(line, type=_Entry)
+        except msgspec.DecodeError as error:
+            raise ShoalError(f"{cache}, line {number}: it is no result of a run ({error}); remove the file") from None
+        known[entry.run] = entry.outcome
+    return known
 
 
 def _write(file: TextIO, run: Run, outcome: Outcome) -> None:
-    file.write(json.dumps({"run": run.key, "outcome": asdict(outcome)}) + "\n")
+    file.write(json.dumps(asdict(_Entry(run.key, asdict(outcome)))) + "\n")
     file.flush()
 
 

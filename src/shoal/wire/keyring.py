@@ -85,7 +85,10 @@ class Keyring:
             self._change((key, *(other for other in self._keys if other is not key)))
 
     def remove(self, id: KeyId) -> None:
-        """Forget the key of that id, if it is there, and accept it from no member any more. Raises `KeyringError` for the one that seals."""
+        """Forget the key of that id, if it is there, and accept it from no member any more.
+
+        Raises `KeyringError` for the one that seals.
+        """
         if id == self.primary.id:
             raise KeyringError(f"the key {id} is the one that seals; use another one first")
         self._note_removed(id)
