@@ -5,7 +5,7 @@ import pytest
 
 from shoal.swim.outputs import Datagram, StreamExchange
 from shoal.types import Address, MemberState
-from shoal.wire.messages import Alive, Ping, Range, RangeKind, SyncRecord, SyncRequest, SyncResponse
+from shoal.wire.messages import Alive, Gossip, Ping, Range, RangeKind, SyncRecord, SyncRequest, SyncResponse
 from tests.rows import records_of, rows
 from tests.swim.harness import DIALECT, EVERYTHING, OWN, Net, Solo, address_of, info_of, node_id
 
@@ -61,7 +61,7 @@ def _answer(solo: Solo, exchange: StreamExchange, position: int, numbers: Sequen
 
 def test_a_joiner_of_a_flood_asks_the_one_that_let_it_in_who_came_later() -> None:
     solo = _joined()
-    exchange = _asked(solo, 3.0)
+    exchange = _asked(solo, 7.0)
     assert exchange is not None
     request = _request(exchange)
     assert (exchange.address, request.seq, request.ranges) == (SEED, 7, ARRIVALS)
@@ -70,7 +70,7 @@ def test_a_joiner_of_a_flood_asks_the_one_that_let_it_in_who_came_later() -> Non
     _answer(solo, exchange, 9, NEW)
 
     assert solo.state(NEW[0]) is ALIVE
-    exchange = _asked(solo, 6.0)
+    exchange = _asked(solo, 13.0)
     assert exchange is not None
     assert _request(exchange).seq == 9
 
@@ -81,7 +81,7 @@ def test_a_joiner_of_a_quiet_cluster_asks_nobody() -> None:
 
 def test_nobody_asks_while_all_digests_are_equal() -> None:
     solo = _joined()
-    exchange = _asked(solo, 3.0)
+    exchange = _asked(solo, 7.0)
     assert exchange is not None
     solo.reply(exchange, SyncResponse(9, solo.core.digest, PEER, False, [], [], _rows(())))
     solo.receive(Ping(7, solo.core.digest, PEER, ME))
@@ -104,7 +104,7 @@ def test_joins_that_are_not_gossiped_are_brought_to_the_followed() -> None:
     solo.meet(*NEW)
     solo.sleep(0.0)
     assert not [update for update in solo.news() if isinstance(update, Alive) and update.info.id != ME]
-    exchange = _asked(solo, 3.0)
+    exchange = _asked(solo, 7.0)
     assert exchange is not None
     assert {record.info.name for record in records_of(_request(exchange).rows)} == {
         "me",
@@ -112,9 +112,42 @@ def test_joins_that_are_not_gossiped_are_brought_to_the_followed() -> None:
     }
 
     _answer(solo, exchange, 9)
-    exchange = _asked(solo, 6.0)
+    exchange = _asked(solo, 13.0)
     assert exchange is not None
     assert len(_request(exchange).rows) == 1
+
+
+def _hear_of_lull(solo: Solo, position: int, sender: int = 1) -> list[StreamExchange]:
+    solo.receive(Gossip(position, 12345, node_id(sender)))
+    return [exchange for exchange in solo.streams() if _request(exchange).ranges == ARRIVALS]
+
+
+def test_whoever_is_told_of_a_lull_asks_at_once() -> None:
+    solo = _joined()
+    [exchange] = _hear_of_lull(solo, 9)
+    assert (exchange.address, _request(exchange).seq) == (SEED, 7)
+
+
+@pytest.mark.parametrize(("position", "sender"), [(7, 1), (9, 200), (0, 1)])
+def test_a_lull_tells_nothing_to_those_who_have_all_or_follow_another(position: int, sender: int) -> None:
+    assert _hear_of_lull(_joined(), position, sender) == []
+
+
+def test_of_lulls_that_come_again_and_again_one_a_second_is_heeded() -> None:
+    solo = _joined()
+    asked = 0
+    for position in range(8, 108):
+        for exchange in _hear_of_lull(solo, position):
+            asked += 1
+            _answer(solo, exchange, position)
+        solo.sleep(0.1)
+    assert 9 <= asked <= 11
+
+
+def test_a_lull_long_after_what_was_heard_last_brings_nothing() -> None:
+    solo = _joined(age=60.0)
+    solo.sleep(61.0)
+    assert _hear_of_lull(solo, 9) == []
 
 
 def test_a_refutation_by_a_member_that_is_new_here_is_gossiped_even_in_a_flood() -> None:
@@ -132,12 +165,12 @@ def test_what_could_not_be_brought_is_brought_to_another() -> None:
     solo.receive(Ping(7, 12345, PEER, node_id(1500)))
     solo.meet(*NEW)
     for _ in range(3):
-        failing = _asked(solo, 6.0)
+        failing = _asked(solo, 7.0)
         assert failing is not None
         assert (failing.address, _request(failing).seq) == (SEED, 7)
         solo.fail(failing)
 
-    second = _asked(solo, 6.0)
+    second = _asked(solo, 13.0)
 
     assert second is not None
     request = _request(second)
@@ -156,9 +189,9 @@ def test_what_could_not_be_brought_for_want_of_a_stream_is_brought_later() -> No
     solo.join(Address("10.7.7.8", 8))
     [other] = solo.streams()
     solo.meet(*NEW)
-    assert _asked(solo, 6.0) is None
+    assert _asked(solo, 7.0) is None
     solo.fail(other)
-    asked = _asked(solo, 6.0)
+    asked = _asked(solo, 13.0)
     assert asked is not None
     assert len(_request(asked).rows) == 1 + len(NEW)
 
@@ -247,6 +280,69 @@ def test_who_follows_gets_those_that_came_since_and_no_others() -> None:
     third = _ask(solo, second.seq)
     assert (_names(third), third.seq > second.seq) == ({"n400"}, True)
     assert _names(_ask(solo, third.seq)) == set()
+
+
+def _lulls(solo: Solo) -> list[tuple[Address, int]]:
+    """Whom it told of a lull since it was asked last, and how far it said that it is."""
+    return [(sent.to, sent.message.seq) for sent in solo.sent(Gossip) if sent.message.seq]
+
+
+def _followed() -> Solo:
+    """Has members 1 to 3 as followers, who have all, and is in a flood."""
+    solo = Solo()
+    for number in (1, 2, 3):
+        solo.ask(SyncRequest(0, 0, node_id(number), False, EVERYTHING, _rows([number])))
+    solo.sleep(1.0)
+    solo.meet(*range(1000, 1100))
+    assert _lulls(solo) == []
+    return solo
+
+
+def test_followers_that_lack_something_are_told_when_a_flood_comes_to_rest() -> None:
+    solo = _followed()
+    solo.sleep(1.6)
+    position = solo.core._table.arrivals.position
+    assert _lulls(solo) == [(address_of(number), position) for number in (1, 2, 3)]
+    reply = solo.ask(SyncRequest(0, 0, node_id(1), False, EVERYTHING, _rows([1])))
+    assert isinstance(reply, SyncResponse)
+    assert reply.seq == position
+
+    solo.sleep(2.0)
+    assert _lulls(solo) == [(address_of(number), position) for number in (2, 3)]
+    solo.sleep(60.0)
+    assert _lulls(solo) == []
+
+
+def test_followers_are_not_told_while_joins_keep_coming() -> None:
+    solo = _followed()
+    for number in range(1100, 1130):
+        solo.sleep(0.2)
+        solo.meet(number)
+    assert _lulls(solo) == []
+
+
+def test_a_join_soon_after_a_flood_is_told_to_followers_too() -> None:
+    solo = _followed()
+    solo.sleep(15.0)
+    solo.quiet()
+    solo.meet(2000)
+    solo.sleep(2.6)
+    position = solo.core._table.arrivals.position
+    assert set(_lulls(solo)) == {(address_of(number), position) for number in (1, 2, 3)}
+
+
+def test_many_followers_are_told_in_turns() -> None:
+    solo = Solo()
+    for number in range(200, 400):
+        solo.ask(SyncRequest(0, 0, node_id(number), False, EVERYTHING, _rows([number])))
+    solo.meet(1000)
+    solo.quiet()
+    told = []
+    for _ in range(40):
+        solo.sleep(0.1)
+        told.append(len(_lulls(solo)))
+    assert max(told) <= 64
+    assert sum(told) >= 200
 
 
 def test_what_a_follower_brings_is_passed_on() -> None:

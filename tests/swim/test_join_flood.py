@@ -7,7 +7,7 @@ from tests.swim.harness import OUR_SETTINGS, OWN, Solo, node_id
 def _flood() -> tuple[JoinFlood, list[float]]:
     solo = Solo()
     flood, heard = solo.core._membership.flood, list[float]()
-    flood.on_flood = heard.append
+    flood.listeners.append(heard.append)
     return flood, heard
 
 
@@ -32,10 +32,19 @@ def test_of_a_flood_nothing_is_told_until_it_is_over() -> None:
     _news(flood, range(64), 0.0)
     for number in range(64, 200):
         assert _news(flood, [number], (number - 64) / 50) == []
-    assert list(flood.withheld) == [node_id(number) for number in range(64, 200)]
+    assert {node_id(number) for number in range(64, 200)} <= flood.withheld.keys()
     assert len(heard) == 136
 
     assert _news(flood, [200], 30.0) == [200]
+
+
+def test_joins_that_were_told_just_before_a_flood_are_brought_too() -> None:
+    solo = Solo(OWN, **OUR_SETTINGS)
+    solo.meet(*range(200, 210))
+    solo.sleep(20.0)
+    solo.meet(*range(300, 365))
+    withheld = solo.core._membership.flood.withheld.keys()
+    assert withheld & {node_id(number) for number in range(200, 365)} == {node_id(number) for number in range(300, 365)}
 
 
 def test_joins_in_bulk_keep_a_flood_going() -> None:
@@ -71,14 +80,18 @@ def test_members_ask_less_and_less_often_while_a_flood_lasts() -> None:
         flood.go_on(float(second))
         paces.append(flood.pace(float(second)))
     assert paces == sorted(paces)
-    assert (paces[0], paces[-1]) == (2.0, 10.0)
+    assert (paces[0], paces[-1]) == (5.0, 10.0)
 
     flood.go_on(200.0)
-    assert flood.pace(200.0) == 2.0
+    assert flood.pace(200.0) == 5.0
 
 
 def test_whoever_is_followed_asks_more_often() -> None:
     solo = Solo(OWN, **OUR_SETTINGS)
-    before = solo.core._membership.flood.pace(0.0)
+    flood = solo.core._membership.flood
     solo.sync_from(node_id(1))
-    assert solo.core._membership.flood.pace(0.0) == before / 4
+    assert flood.pace(0.0) == 0.5
+    for second in range(60):
+        flood.go_on(float(second))
+    assert flood.pace(59.0) == 2.5
+    assert flood.pace(59.0, is_followed=False) == 10.0

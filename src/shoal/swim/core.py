@@ -123,7 +123,7 @@ class Swim:
         self._gossiper = Gossiper(context, self._membership, self._outbox)
         self._agreement = Agreement(context)
         view = IndexedView(context)
-        self._sync = Sync(context, self._membership, self._agreement, view, self._exchanges)
+        self._sync = Sync(context, self._membership, self._agreement, view, self._exchanges, self._outbox)
         self._reconciliation = Reconciliation(
             context, self._membership, self._agreement, view, self._outbox, self._sync
         )
@@ -529,8 +529,10 @@ class Swim:
             self.stats.drop(Drop.UNMATCHED_REPLY)
         self._reconciliation.observe(ack.digest, ack.sender, now)
 
-    def _on_gossip(self, _message: Gossip, _source: Address, _now: float) -> None:
-        """Its updates were all there was to it."""
+    def _on_gossip(self, message: Gossip, _source: Address, now: float) -> None:
+        """Its updates were all there was to it, unless it tells of a lull in a flood of joins."""
+        if message.seq:
+            self._sync.following.hear_of_lull(message.sender, message.seq, now)
 
     def _on_user_message(self, message: UserMessage, _source: Address, _now: float) -> None:
         self._events.append(MessageReceived(message.sender, message.payload))

@@ -35,6 +35,10 @@ _PATIENCE: Final = 10.0
 
 _TRIES: Final = 3
 """Questions without an answer, in a row, after which another is followed."""
+_RETRY: Final = 2.0
+"""Seconds from one of them to the next."""
+_LEAST_PAUSE: Final = 1.0
+"""Seconds between two questions, however often we are told that there is something to hear."""
 _MEMORY: Final = 60.0
 """Seconds for which who was followed still knows what we have of it."""
 
@@ -83,7 +87,8 @@ class Following:
         #: When we heard of the followed last, and whether that brought nothing new.
         self._answered_at = -inf
         self._is_fruitless = False
-        flood.on_flood = self._go_on
+        self._asked_at = -inf
+        flood.listeners.append(self._go_on)
 
     def take_stock(self, note: Note) -> None:
         """Note what it keeps."""
@@ -111,25 +116,39 @@ class Following:
         self._ask(now)
         return True
 
+    def hear_of_lull(self, id: NodeId, position: int, now: float) -> None:
+        """A member says that no more join for a moment, and up to where it has them: ask at once if we follow it."""
+        followed = self._followed
+        if followed is None or followed.id != id or followed.position == position or now - self._answered_at > _MEMORY:
+            return
+        if not (self._is_asking or self._membership.own.is_leaving or now - self._asked_at < _LEAST_PAUSE):
+            self._go_on(now)
+            self._ask(now)
+
     def _go_on(self, now: float) -> None:
         """Many join: ask for as long as that lasts."""
         self._last_new = now
         if self._timer is None:
-            self._arm(now)
+            self._arm(self._flood.pace(now), now)
 
-    def _arm(self, now: float) -> None:
+    def _arm(self, pause: float, now: float) -> None:
         # Who is unwell has enough to do, but must not fall behind for ever.
-        pause = min(LONGEST_PACE, self._flood.pace(now) * self._health.multiplier)
+        pause = min(LONGEST_PACE, pause * self._health.multiplier)
         self._timer = self._timers.at(now + pause * self._random.uniform(0.75, 1.25), self._round)
 
     def _round(self, now: float) -> None:
         self._timer = None
-        if self._membership.own.is_leaving or now - self._last_new > 2 * self._flood.pace(now) + _PATIENCE:
+        if self._membership.own.is_leaving or now - self._last_new > 4 * self._flood.pace(now) + _PATIENCE:
             self._flood.withheld.clear()
             return
-        self._arm(now)
+        self._arm(self._flood.pace(now), now)
         if not self._is_asking and (self._flood.withheld or self._agreement.was_unequal):
             self._ask(now)
+
+    def _try_again(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._arm(min(_RETRY, self._flood.pace(now)), now)
 
     def _ask(self, now: float) -> None:
         followed = self._followed
@@ -139,7 +158,9 @@ class Following:
         brought = self._brought = self._flood.take(_MOST_BROUGHT)
         if followed is None:  # The eldest hears of all from those who follow it.
             return
-        slots = [slot for slot in map(self._table.slot_of, (self._membership.id, *brought)) if slot is not None]
+        ids = dict.fromkeys((self._membership.id, *brought))
+        slots = [slot for slot in map(self._table.slot_of, ids) if slot is not None]
+        self._asked_at = now
         self._is_asking = self._ask_for(followed.address, followed.position, slots, now, self._on_answer)
         if not self._is_asking:  # Too many exchanges are under way.
             self._flood.give_back(brought)
@@ -162,6 +183,7 @@ class Following:
             self._flood.give_back(self._brought)
             self._failures += 1
             if self._failures < _TRIES:  # It is slow, perhaps, and another would have to tell us everything.
+                self._try_again(now)
                 return
         self._failures = 0
         if followed is None or answer is None or answer.sender != followed.id or answer.others:

@@ -18,9 +18,11 @@ from shoal.swim.comparison import differences
 from shoal.swim.context import Context
 from shoal.swim.contradictions import contradicting_slot
 from shoal.swim.exchanges import Exchanges, OnFailure
+from shoal.swim.followers import Followers
 from shoal.swim.following import Following, OnAnswer
 from shoal.swim.indexed_view import IndexedView
 from shoal.swim.membership import Membership
+from shoal.swim.outbox import Outbox
 from shoal.swim.stats import Drop
 from shoal.swim.view_copies import ViewCopies
 from shoal.types import Address, NodeId, Note
@@ -65,6 +67,7 @@ class Sync:
         agreement: Agreement,
         view: IndexedView,
         exchanges: Exchanges,
+        outbox: Outbox,
     ) -> None:
         self._dialect = context.dialect
         self._random = context.random
@@ -73,13 +76,15 @@ class Sync:
         self._membership = membership
         self._view = view
         self._exchanges = exchanges
-        self._copies = ViewCopies(context)
+        self._followers = Followers(context, membership, membership.flood, outbox)
+        self._copies = ViewCopies(context, self._followers.forget)
         self.following = Following(context, membership, agreement, membership.flood, self._ask_for_arrivals)
         """Keeps up with the joins of a flood."""
 
     def take_stock(self, note: Note) -> None:
         """Note what it keeps."""
         self._copies.take_stock(note)
+        self._followers.take_stock(note)
         self.following.take_stock(note)
         self._view.take_stock(note)
 
@@ -148,7 +153,7 @@ class Sync:
         if request.ranges == _ARRIVALS:
             later = self._copies.since(request.seq, own_id, compressed=compressed, now=now)
             if later is not None:
-                return later
+                return self._hand_out(request.sender, *later)
         if self._copies.is_spent(now):
             slots = self._table.sample(self._random, _MOST_OTHERS, {self._membership.id, request.sender})
             if slots:
@@ -158,7 +163,11 @@ class Sync:
                 return self._dialect.encode(
                     SyncResponse(0, self._table.digest, self._membership.id, False, [], others, nothing)
                 )
-        return self._copies.whole(own_id, compressed=compressed, now=now)
+        return self._hand_out(request.sender, *self._copies.whole(own_id, compressed=compressed, now=now))
+
+    def _hand_out(self, peer: NodeId, data: bytes, position: int) -> bytes:
+        self._followers.note(peer, position)
+        return data
 
     def _take_in_request(self, request: SyncRequest, now: float) -> list[int]:
         if request.sender == self._membership.id:

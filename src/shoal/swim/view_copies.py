@@ -6,6 +6,7 @@ Joiners get all of it, and those who follow this node what came in since they as
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from shoal.snapshot import Snapshot
@@ -37,11 +38,12 @@ _FOLLOWED: Final = 60.0
 class _Copy:
     """One reply, compressed when the first asks for it so."""
 
-    __slots__ = ("_compressed", "_dialect", "_plain", "rows")
+    __slots__ = ("_compressed", "_dialect", "_plain", "position", "rows")
 
     def __init__(self, context: Context, own_id: NodeId, position: int, rows: Snapshot) -> None:
         self._dialect = context.dialect
         self.rows = len(rows)
+        self.position = position
         can_compress = self._dialect.can_compress
         response = SyncResponse(position, context.table.digest, own_id, can_compress, [], [], rows)
         self._plain = self._dialect.encode(response)
@@ -65,6 +67,7 @@ class ViewCopies:
         "_later",
         "_made",
         "_of_generation",
+        "_on_forgotten",
         "_stepped_at",
         "_steps",
         "_table",
@@ -72,8 +75,10 @@ class ViewCopies:
         "_whole",
     )  # fmt: skip
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, on_forgotten: Callable[[], None]) -> None:
+        """`on_forgotten` is called when no position that was given out counts any longer."""
         self._context = context
+        self._on_forgotten = on_forgotten
         self._table = context.table
         self._allowance = Allowance(_ROWS_PER_SECOND)
         self._of_generation = -1
@@ -96,18 +101,24 @@ class ViewCopies:
         """Whether so many were handed out lately that others should be asked."""
         return self._allowance.left(now) <= 0.0
 
-    def whole(self, own_id: NodeId, *, compressed: bool, now: float) -> bytes:
-        """All rows; `compressed` if the peer takes that and this process can."""
+    def whole(self, own_id: NodeId, *, compressed: bool, now: float) -> tuple[bytes, int]:
+        """All rows, and the position up to which they reach.
+
+        They are `compressed` if the peer takes that and this process can.
+        """
         self._allowance.take(len(self._table))
         position = self._step(now)
         copy = self._whole
         if copy is None or not self._is_fresh(copy, now):
             copy = self._whole = _Copy(self._context, own_id, position, self._table.snapshot(now))
             self._of_generation, self._made = self._table.generation, now
-        return copy.bytes(compressed=compressed)
+        return copy.bytes(compressed=compressed), copy.position
 
-    def since(self, position: int, own_id: NodeId, *, compressed: bool, now: float) -> bytes | None:
-        """The rows that came in since a position; None if it is none that was given out lately."""
+    def since(self, position: int, own_id: NodeId, *, compressed: bool, now: float) -> tuple[bytes, int] | None:
+        """The rows that came in since a position, and the position up to which they reach.
+
+        None if the position is none that was given out lately.
+        """
         if position not in self._steps:
             return None
         until = self._step(now)
@@ -119,7 +130,7 @@ class ViewCopies:
             held = [slot for slot in slots if self._table.record(slot)]
             copy = self._later[position] = _Copy(self._context, own_id, until, self._table.snapshot(now, held))
         self._allowance.take(copy.rows)
-        return copy.bytes(compressed=compressed)
+        return copy.bytes(compressed=compressed), copy.position
 
     def _step(self, now: float) -> int:
         """Where we stand; the position is moved on only so often."""
@@ -149,6 +160,7 @@ class ViewCopies:
         self._later.clear()
         self._steps.clear()
         self._table.arrivals.forget()
+        self._on_forgotten()
 
     def _is_fresh(self, copy: _Copy, now: float) -> bool:
         # Joiners of a small view would know hardly anybody who could tell others of them.

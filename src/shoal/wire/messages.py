@@ -222,7 +222,7 @@ class Nack:
 
 @dataclass(slots=True)
 class Gossip:
-    """Nothing but updates."""
+    """Nothing but updates; or, with a position as its seq, nothing but that one's followers should ask."""
 
     seq: int
     digest: int
