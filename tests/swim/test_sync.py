@@ -319,6 +319,17 @@ def _busy(*numbers: int) -> SyncResponse:
     return SyncResponse(0, 0, PEER, False, [], [address_of(number) for number in numbers], rows())
 
 
+def test_a_run_that_lost_its_name_names_others_to_ask() -> None:
+    solo = Solo()
+    solo.meet(1, 2)
+    solo.sync_from(PEER)
+    solo.hear(Alive(info_of(OWN + 1, "me"), 0))
+    assert solo.core.is_superseded
+    reply = _response(_ask_all(solo, 300))
+    assert set(reply.others) == {address_of(number) for number in (1, 2, OWN + 1)}
+    assert len(reply.rows) == 0
+
+
 def test_a_joiner_asks_one_of_the_others_that_a_busy_seed_names() -> None:
     solo = Solo()
     solo.join(SEED)

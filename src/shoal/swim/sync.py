@@ -148,13 +148,17 @@ class Sync:
         return self._encode(response, compressed=compressed)
 
     def _copy_for(self, request: SyncRequest, *, compressed: bool, now: float) -> bytes:
-        """The whole view, or what came in since the position that the peer gives; or whom to ask instead."""
-        own_id = self._membership.id
-        if request.ranges == _ARRIVALS:
+        """The whole view, or what came in since the position that the peer gives; or whom to ask instead.
+
+        Others are to be asked where too many views were handed out lately, and by a run that lost its name: it was told
+        nothing since.
+        """
+        own_id, is_superseded = self._membership.id, self._membership.own.is_superseded
+        if request.ranges == _ARRIVALS and not is_superseded:
             later = self._copies.since(request.seq, own_id, compressed=compressed, now=now)
             if later is not None:
                 return self._hand_out(request.sender, *later)
-        if self._copies.is_spent(now):
+        if self._copies.is_spent(now) or is_superseded:
             slots = self._table.sample(self._random, _MOST_OTHERS, {self._membership.id, request.sender})
             if slots:
                 self._stats.syncs_passed_on += 1
