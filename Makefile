@@ -94,10 +94,10 @@ PEERS ?= shoal-uvloop,shoal-encrypted,kinship,memberlist,memberlist-encrypted,fo
 peers-lock: venv
 	@$(PY) -m pip install --quiet --require-hashes --no-deps -r requirements/bench.lock
 bench-peers: peers-lock ## Cost, formation and detection beside other implementations (20 minutes)
-	@$(PY) -m benchmarks.steady --nodes 50,200,500 --rounds 1 --peers $(PEERS) --form-seconds 120 \
-		--measures formation,detection
-	@$(PY) -m benchmarks.steady --nodes 50,200,500 --rounds 1 --peers $(PEERS) --form-seconds 120 \
-		--measures cpu,wire,memory --spread 15 --seconds 12
+	@failed=0; compare="$(PY) -m benchmarks.steady --nodes 50,200,500 --rounds 1 --peers $(PEERS) --form-seconds 120"; \
+	$$compare --measures formation,detection || failed=1; \
+	$$compare --measures cpu,wire,memory --spread 15 --settle 25 --seconds 12 || failed=1; \
+	exit $$failed
 bench-detection: peers-lock ## Kill a node of 100 thirty times, side by side with kinship (10 minutes)
 	@$(PY) -m benchmarks.detection
 
