@@ -63,6 +63,13 @@ def test_plans_meet_every_configuration_with_the_same_cells() -> None:
     assert {run.configuration for run in plans.ablation(1)} == {DEFAULT, *ABLATIONS}
 
 
+def test_more_cells_of_the_grid_go_on_with_the_same_order() -> None:
+    few, many = plans.grid(10), plans.grid(20)
+    assert many[: len(few)] == few
+    assert len({run.cell for run in many}) == 20
+    assert len({run.cell for run in plans.grid(1000)}) == 9 * 6 * 8
+
+
 def test_quantiles_are_values_that_were_seen() -> None:
     assert [tables.quantile([3.0, 1.0, 2.0], share) for share in (0.0, 0.5, 0.99, 1.0)] == [1.0, 2.0, 3.0, 3.0]
 

@@ -52,6 +52,11 @@ _PARTS: Final = {
             tables.aims_table,
         ),
     ),
+    "grid": _Part(
+        "false positives in random cells of Lifeguard's whole grid",
+        lambda options: plans.grid(options.cells or 36),
+        (tables.false_positives_table, tables.cells_table),
+    ),
     "tuning": _Part("alpha and beta (table VII)", lambda _: plans.tuning(), (tables.tuning_table,)),
     "sensitivity": _Part("other models of a blocked process", lambda _: plans.sensitivity(), (tables.variants_table,)),
     "formula": _Part(
@@ -116,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("parts", nargs="*", choices=[[], *_PARTS], metavar="PART", help="which tables to make")
     parser.add_argument("--jobs", type=at_least(1), default=2, help="processes (default: 2)")
-    parser.add_argument("--cells", type=at_least(1), help="only the first so many interval cells")
+    parser.add_argument("--cells", type=at_least(1), help="only the first so many interval cells (grid: 36)")
     parser.add_argument(
         "--seeds", type=at_least(1), default=100, help="kills per configuration at 100 nodes (default: 100)"
     )

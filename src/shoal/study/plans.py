@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import product
+from random import Random
 from typing import Final
 
 from shoal.study.configurations import ABLATIONS, DEFAULT, PAPER, TUNING
@@ -14,8 +16,8 @@ from shoal.study.runs import AnyCell, Run
 from shoal.study.scale import ScaleCell
 
 __all__ = [
-    "INTERVAL_CELLS", "SENSITIVITY_CELLS", "THRESHOLD_CELLS", "ablation", "across", "formula", "kills", "quiet",
-    "scale", "sensitivity", "tables", "tuning",
+    "INTERVAL_CELLS", "SENSITIVITY_CELLS", "THRESHOLD_CELLS", "ablation", "across", "formula", "grid", "kills",
+    "quiet", "scale", "sensitivity", "tables", "tuning",
 ]  # fmt: skip
 
 INTERVAL_CELLS: Final[tuple[Cell, ...]] = tuple(
@@ -36,6 +38,15 @@ INTERVAL_CELLS: Final[tuple[Cell, ...]] = tuple(
     )
 )
 """Of the paper's 9 × 6 × 8 grid of C × D × I, in seconds; ordered so that the first few already span it."""
+
+_GRID: Final = tuple(
+    product(
+        (1, 4, 8, 12, 16, 20, 24, 28, 32),
+        (0.128, 0.512, 2.048, 8.192, 16.384, 32.768),
+        (0.001, 0.004, 0.016, 0.064, 0.256, 1.024, 4.096, 16.384),
+    )
+)
+"""All of it."""
 
 THRESHOLD_CELLS: Final[tuple[Cell, ...]] = tuple(
     Cell(concurrent, blocked, seed=seed)
@@ -58,6 +69,12 @@ def across(configurations: Iterable[str], cells: Sequence[AnyCell]) -> list[Run]
 def tables(cells: int | None = None) -> list[Run]:
     """The published tables: all configurations with the first so many interval cells."""
     return across((*PAPER, DEFAULT), (*THRESHOLD_CELLS, *INTERVAL_CELLS[:cells]))
+
+
+def grid(cells: int) -> list[Run]:
+    """All configurations in so many cells of the whole grid of the paper, the first ones of a random order."""
+    drawn = Random(1).sample(_GRID, len(_GRID))[:cells]
+    return across((*PAPER, DEFAULT), [Cell(*cell, seed=seed) for seed, cell in enumerate(drawn, 1)])
 
 
 def tuning() -> list[Run]:
