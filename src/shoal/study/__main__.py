@@ -53,7 +53,7 @@ _PARTS: Final = {
         ),
     ),
     "grid": _Part(
-        "false positives in random cells of Lifeguard's whole grid",
+        "false positives in random cells of Lifeguard's grid",
         lambda options: plans.grid(options.cells or 36),
         (tables.false_positives_table, tables.cells_table),
     ),
