@@ -11,6 +11,7 @@ import pytest
 
 from shoal.config import ClusterConfig
 from shoal.errors import ReceiveError
+from shoal.net.loops import run
 from shoal.net.sockets import SocketTransport
 from shoal.net.streams import _Outgoing
 from shoal.types import Address
@@ -249,6 +250,23 @@ async def test_all_streams_together_hold_a_bounded_number_of_bytes(receiver: Rec
     await again.send(frame(bytes(1000)))
     assert await again.until_closed() == frame(bytes(1000))
     await server.close()
+
+
+def test_all_that_wait_are_accepted_in_a_few_turns(receiver: Recorder) -> None:
+    """A uvloop accepts one in a turn by itself."""
+
+    async def serve() -> int:
+        server = await _serve(receiver, limit_sources=False, max_streams_in=100)
+        peers = [socket.create_connection(server.address) for _ in range(50)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        accepted = server.stats.streams_in
+        for peer in peers:
+            peer.close()
+        await server.close()
+        return accepted
+
+    assert run(serve()) == 50
 
 
 async def test_closing_the_server_ends_open_connections(server: SocketTransport, connect: Connect) -> None:

@@ -1,6 +1,6 @@
 """TCP streams that carry one message each way: a length of four bytes, big-endian, then the message.
 
-Nothing here makes a task: a connection is an `asyncio.Protocol` with one timer.
+A connection is an `asyncio.Protocol` with one timer; no task is made for each but those that come many at a time.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -112,6 +113,7 @@ class _Incoming(_Connection):
             self.abort()
             return
         server.stats.streams_in += 1
+        server.accept_waiting()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(server.config.stream_timeout, self._time_out)
 
@@ -200,13 +202,34 @@ class StreamServer:
         """Bytes received and not read, or written and not sent."""
         self.is_closed = False
         self._server: asyncio.Server | None = None
+        self._sock: socket.socket
+        self._accepting: set[asyncio.Task[object]] = set()
         self._open_of: Counter[str] = Counter()
         self._rates: Buckets[str] = Buckets()
 
     async def start(self, sock: socket.socket) -> None:
         """Accept on `sock`, which this server owns from now on."""
         loop = asyncio.get_running_loop()
+        self._sock = sock
         self._server = await loop.create_server(partial(_Incoming, self), sock=sock, backlog=BACKLOG)
+
+    def accept_waiting(self) -> None:
+        """Accept all that wait for it.
+
+        A uvloop accepts one connection in a turn, and where turns are long a thousand followers wait too long.
+        """
+        if sys.platform == "win32":  # Its loop has asked the system for the next one already.
+            return
+        loop = asyncio.get_running_loop()
+        for _ in range(BACKLOG):
+            try:
+                sock, _address = self._sock.accept()
+            except OSError:  # None waits, or what is wrong the loop's own accepting says.
+                return
+            sock.setblocking(False)
+            task = loop.create_task(_hand_on(loop, partial(_Incoming, self), sock), name="shoal accepted stream")
+            self._accepting.add(task)
+            task.add_done_callback(self._accepting.discard)
 
     def admit(self, connection: _Incoming) -> bool:
         """Whether there is room for a new connection; an old one may be closed for it."""
@@ -249,6 +272,8 @@ class StreamServer:
             await self._accept_no_more(self._server)
         finally:
             self._server.close()
+        if self._accepting:
+            await asyncio.wait(self._accepting)
         connections = list(self.connections)
         for connection in connections:
             connection.abort()
@@ -269,6 +294,14 @@ class StreamServer:
             for sock in server.sockets:
                 loop.remove_reader(sock.fileno())
         await asyncio.sleep(0)
+
+
+async def _hand_on(loop: asyncio.AbstractEventLoop, make: Callable[[], asyncio.Protocol], sock: socket.socket) -> None:
+    try:
+        await loop.connect_accepted_socket(make, sock)
+    except OSError as error:
+        sock.close()
+        _log.debug("a stream that was accepted is gone: %s", reason(error))
 
 
 class _Outgoing(_Connection):
