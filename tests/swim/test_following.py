@@ -331,18 +331,39 @@ def test_a_join_soon_after_a_flood_is_told_to_followers_too() -> None:
     assert set(_lulls(solo)) == {(address_of(number), position) for number in (1, 2, 3)}
 
 
-def test_many_followers_are_told_in_turns() -> None:
+def _crowded() -> tuple[Solo, dict[Address, SyncResponse]]:
+    """Has 200 followers, by their addresses with what they were handed, and the first of them are told of a lull."""
     solo = Solo()
+    handed: dict[Address, SyncResponse] = {}
     for number in range(200, 400):
-        solo.ask(SyncRequest(0, 0, node_id(number), False, EVERYTHING, _rows([number])))
-    solo.meet(1000)
+        reply = solo.ask(SyncRequest(0, 0, node_id(number), False, EVERYTHING, _rows([number])))
+        assert isinstance(reply, SyncResponse)
+        handed[address_of(number)] = reply
+    solo.sleep(1.0)
     solo.quiet()
-    told = []
-    for _ in range(40):
-        solo.sleep(0.1)
-        told.append(len(_lulls(solo)))
-    assert max(told) <= 64
-    assert sum(told) >= 200
+    solo.meet(1000)
+    solo.sleep(1.6)
+    return solo, handed
+
+
+def test_of_many_followers_another_is_told_when_one_has_asked() -> None:
+    solo, handed = _crowded()
+    told = [address for address, _ in _lulls(solo)]
+    assert len(told) == 16
+    for address in told:  # It grows meanwhile.
+        [number] = [number for number in range(200, 400) if address_of(number) == address]
+        assert "n1000" in _names(_ask(solo, handed[address].seq, number, sender=number))
+        told += [another for another, _ in _lulls(solo)]
+    assert sorted(told) == sorted(handed)
+
+
+def test_followers_that_do_not_ask_hold_nobody_up_for_long() -> None:
+    solo, handed = _crowded()
+    told = {address for address, _ in _lulls(solo)}
+    for _ in range(14):
+        solo.sleep(1.0)
+        told |= {address for address, _ in _lulls(solo)}
+    assert told == handed.keys()
 
 
 def test_what_a_follower_brings_is_passed_on() -> None:

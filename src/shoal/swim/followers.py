@@ -28,9 +28,11 @@ _REST: Final = 2.0
 """Seconds after which it is over: in a flood, of 5 joins a second and more, one of 20,000 pauses lasts as long."""
 _WATCHED: Final = 2 * LONGEST_PACE + 2.0
 """Seconds after the last join of a flood for which others may still hold that it goes on, and tell nobody of joins."""
-_AT_ONCE: Final = 64
-_PAUSE: Final = 0.1
-"""So many are told, and so many seconds later the next: all of them ask, and ask the same node."""
+_AT_ONCE: Final = 16
+"""So many are told; another whenever one of them has asked. All would ask at once, and thousands that share a machine
+would keep each other waiting until they give up."""
+_PATIENCE: Final = 1.0
+"""Seconds after which those who have not asked are waited for no longer."""
 _MOST: Final = 8192
 """Followers that are remembered; others ask at their pace."""
 
@@ -52,8 +54,10 @@ class Followers:
         self._seen = 0
         self._rests_since = inf
         self._tellings = 0
-        #: Those who are still to be told of the lull.
+        #: Those who are still to be told of the lull, and those who were and have not asked yet.
         self._behind: list[NodeId] = []
+        self._told: set[NodeId] = set()
+        self._patience: Timer | None = None
         self._not_before = -inf
         flood.listeners.append(self._expect_lull)
 
@@ -61,18 +65,23 @@ class Followers:
         """Note what it keeps."""
         note("followers", len(self._positions), _MOST)
         note("followers to be told", len(self._behind), _MOST)
+        note("followers that were told", len(self._told), _AT_ONCE)
 
-    def note(self, id: NodeId, position: int) -> None:
+    def note(self, id: NodeId, position: int, now: float) -> None:
         """A follower was handed what came in up to a position."""
         self._positions.pop(id, None)
         self._positions[id] = position
         if len(self._positions) > _MOST:
             del self._positions[next(iter(self._positions))]
+        if id in self._told:
+            self._told.discard(id)
+            self._tell_next(now)
 
     def forget(self) -> None:
         """No position that was handed out counts any longer."""
         self._positions.clear()
         self._behind.clear()
+        self._told.clear()
 
     def _expect_lull(self, now: float) -> None:
         self._watched_until = now + _WATCHED
@@ -98,15 +107,24 @@ class Followers:
         if (rest >= _REST and self._tellings < 2) or (rest >= _LULL and not self._tellings and now >= self._not_before):
             self._tellings = 2 if rest >= _REST else 1
             self._not_before = now + self._flood.pace(now, is_followed=False)
-            self._behind = [id for id, known in self._positions.items() if known < self._seen]
-            self._tell(now)
+            behind = [id for id, known in self._positions.items() if known < self._seen]
+            self._behind = behind[::-1]  # The last one is next: who asked longest ago.
+            self._told.clear()
+            self._tell_next(now)
 
-    def _tell(self, now: float) -> None:
-        arrivals, table = self._table.arrivals, self._table
-        turn, self._behind = self._behind[:_AT_ONCE], self._behind[_AT_ONCE:]
-        for slot in map(table.slot_of, turn):
-            if slot is not None and table.is_present_at(slot):
-                lull = Gossip(arrivals.position, table.digest, self._membership.id)
-                self._outbox.post(lull, table.address(slot))
-        if self._behind:
-            self._timers.at(now + _PAUSE, self._tell)
+    def _tell_next(self, now: float) -> None:
+        while self._behind and len(self._told) < _AT_ONCE:
+            self._tell(self._behind.pop())
+        if self._behind and self._patience is None:
+            self._patience = self._timers.at(now + _PATIENCE, self._wait_no_longer)
+
+    def _wait_no_longer(self, now: float) -> None:
+        self._patience = None
+        self._told.clear()
+        self._tell_next(now)
+
+    def _tell(self, id: NodeId) -> None:
+        slot, position = self._table.slot_of(id), self._table.arrivals.position
+        if slot is not None and self._table.is_present_at(slot) and self._positions.get(id, position) < position:
+            self._told.add(id)
+            self._outbox.post(Gossip(position, self._table.digest, self._membership.id), self._table.address(slot))

@@ -157,7 +157,7 @@ class Sync:
         if request.ranges == _ARRIVALS and not is_superseded:
             later = self._copies.since(request.seq, own_id, compressed=compressed, now=now)
             if later is not None:
-                return self._hand_out(request.sender, *later)
+                return self._hand_out(request.sender, *later, now)
         if self._copies.is_spent(now) or is_superseded:
             slots = self._table.sample(self._random, _MOST_OTHERS, {self._membership.id, request.sender})
             if slots:
@@ -167,10 +167,10 @@ class Sync:
                 return self._dialect.encode(
                     SyncResponse(0, self._table.digest, self._membership.id, False, [], others, nothing)
                 )
-        return self._hand_out(request.sender, *self._copies.whole(own_id, compressed=compressed, now=now))
+        return self._hand_out(request.sender, *self._copies.whole(own_id, compressed=compressed, now=now), now)
 
-    def _hand_out(self, peer: NodeId, data: bytes, position: int) -> bytes:
-        self._followers.note(peer, position)
+    def _hand_out(self, peer: NodeId, data: bytes, position: int, now: float) -> bytes:
+        self._followers.note(peer, position, now)
         return data
 
     def _take_in_request(self, request: SyncRequest, now: float) -> list[int]:
