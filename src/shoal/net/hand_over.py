@@ -110,7 +110,7 @@ class HandOver:
             _log.info("%s sealed with the key %s and holds %s now too", address, key.id, primary.id)
         else:
             _log.warning(
-                "%s does not take the key %s, with which this node seals, and will not understand it: %s",
+                "%s does not take the key %s, with which this node seals: %s; give this node the key of the others",
                 address,
                 primary.id,
                 reply.refusal,
