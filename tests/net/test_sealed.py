@@ -365,6 +365,20 @@ async def test_each_run_at_an_address_is_handed_the_new_key_once(lab: Lab) -> No
         await a.close()
 
 
+async def test_who_was_away_while_a_key_was_removed_says_so_once(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    ring = Keyring([OLD, NEW])
+    await lab.node(A, ring=ring)
+    for address in (B, C):
+        peer = await lab.node(address, ring=Keyring([NEW], removed=[OLD.id]))
+        for _ in range(3):
+            peer.send(b"hello", A)
+            await lab.settle()
+            await asyncio.sleep(31)
+    [warning] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert f"does not take the key {OLD.id}" in warning
+    assert f"{OLD.id} was removed here" in warning
+
+
 async def test_who_was_away_while_a_key_was_removed_does_not_bring_it_back(lab: Lab) -> None:
     away, ring = Keyring([OLD, NEW]), Keyring([OLD, NEW])
     await lab.node(A, ring=away)

@@ -128,7 +128,7 @@ def test_whoever_is_told_of_a_lull_asks_at_once() -> None:
     assert (exchange.address, _request(exchange).seq) == (SEED, 7)
 
 
-@pytest.mark.parametrize(("position", "sender"), [(7, 1), (9, 200), (0, 1)])
+@pytest.mark.parametrize(("position", "sender"), [(7, 1), (6, 1), (9, 200), (0, 1)])
 def test_a_lull_tells_nothing_to_those_who_have_all_or_follow_another(position: int, sender: int) -> None:
     assert _hear_of_lull(_joined(), position, sender) == []
 

@@ -9,7 +9,7 @@ from math import inf
 from typing import Any, Final, NamedTuple, Protocol
 
 from shoal.errors import ShoalError
-from shoal.keys import ClusterKey
+from shoal.keys import ClusterKey, KeyId
 from shoal.types import Address
 from shoal.wire.envelope import Opened
 from shoal.wire.key_messages import KeyOperation, KeyReply, KeyRequest
@@ -53,13 +53,15 @@ class HandOver:
     seal with stays for `shoal keys use` to decide.
     """
 
-    __slots__ = ("_ask", "_attempts", "_keyring", "_not_yet", "_tasks")
+    __slots__ = ("_ask", "_attempts", "_keyring", "_not_yet", "_refused", "_tasks")
 
     def __init__(self, keyring: Keyring, ask: AskKeys) -> None:
         self._keyring = keyring
         self._ask = ask
         self._not_yet = -inf
         self._attempts: dict[Address, _Attempt] = {}
+        #: The last key that somebody did not take; the user is told once.
+        self._refused: KeyId | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         keyring.subscribe(self._keys_changed)
 
@@ -104,11 +106,12 @@ class HandOver:
         except ShoalError as error:
             _log.debug("could not hand the key %s to %s: %s", primary.id, address, error)
             return
+        if self._attempts.get(address) is attempt:  # Else the ring has changed again, or the member restarted.
+            self._attempts[address] = attempt._replace(not_before=inf)
         if primary.id in reply.ids:
-            if self._attempts.get(address) is attempt:  # Else the ring has changed again, or the member restarted.
-                self._attempts[address] = attempt._replace(not_before=inf)
             _log.info("%s sealed with the key %s and holds %s now too", address, key.id, primary.id)
-        else:
+        elif self._refused != primary.id:
+            self._refused = primary.id
             _log.warning(
                 "%s does not take the key %s, with which this node seals: %s; give this node the key of the others",
                 address,

@@ -107,13 +107,13 @@ class _Incoming(_Connection):
         if peer is not None:  # it is gone already otherwise, and connection_lost follows
             self._source = Address(*peer[:2])
         self.opened_at = time.monotonic()
+        server.accept_waiting()
         if not server.admit(self):
             server.stats.streams_refused += 1
             self._failed = False
             self.abort()
             return
         server.stats.streams_in += 1
-        server.accept_waiting()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(server.config.stream_timeout, self._time_out)
 
@@ -218,7 +218,7 @@ class StreamServer:
 
         A uvloop accepts one connection in a turn, and where turns are long a thousand followers wait too long.
         """
-        if sys.platform == "win32":  # Its loop has asked the system for the next one already.
+        if self.is_closed or sys.platform == "win32":  # There the loop has asked the system for the next one already.
             return
         loop = asyncio.get_running_loop()
         for _ in range(BACKLOG):

@@ -119,7 +119,7 @@ class Following:
     def hear_of_lull(self, id: NodeId, position: int, now: float) -> None:
         """A member says that no more join for a moment, and up to where it has them: ask at once if we follow it."""
         followed = self._followed
-        if followed is None or followed.id != id or followed.position == position or now - self._answered_at > _MEMORY:
+        if followed is None or followed.id != id or position <= followed.position or now - self._answered_at > _MEMORY:
             return
         if not (self._is_asking or self._membership.own.is_leaving or now - self._asked_at < _LEAST_PAUSE):
             self._go_on(now)
